@@ -1,0 +1,1 @@
+//! One file per subcommand: each reads like a recipe and holds no algorithm.

@@ -1,0 +1,244 @@
+//! `[history]`, `[preprocess]`, `[autoencoder]`, `[forecast]`, `[retrain]`: what is learned, from what, and when.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ratio, Span};
+
+/// A stretch of time, RFC 3339 at both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Period {
+    /// First moment.
+    pub start: jiff::Timestamp,
+    /// Last moment.
+    pub end: jiff::Timestamp,
+}
+
+/// `[history]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// How far back to learn from, when no periods are given.
+    pub period: Span,
+    /// Explicit stretches instead of `period`.
+    pub periods: Vec<Period>,
+    /// Stretches never to learn from (known incidents, migrations).
+    pub exclude: Vec<Period>,
+    /// Length of a chunk of the range cache.
+    pub chunk: Span,
+    /// Keep fetched chunks on disk.
+    pub cache: bool,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self {
+            period: Span::secs(14 * 86400),
+            periods: Vec::new(),
+            exclude: Vec::new(),
+            chunk: Span::secs(6 * 3600),
+            cache: true,
+        }
+    }
+}
+
+/// What stands in for a missing value when the autoencoder needs one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    /// The last value before the gap, else the first after it.
+    #[default]
+    FfillBfill,
+    /// A straight line across the gap.
+    Linear,
+    /// The column's mean.
+    Mean,
+    /// The column's median.
+    Median,
+    /// Leave rows with a missing value out.
+    Drop,
+    /// Nothing: windows with a gap are not used.
+    None,
+}
+
+/// How columns are brought to one scale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScalerKind {
+    /// Smallest to 0, largest to 1.
+    #[default]
+    Minmax,
+    /// Mean to 0, standard deviation to 1.
+    Standard,
+    /// Median to 0, interquartile range to 1.
+    Robust,
+}
+
+/// `[preprocess]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PreprocessConfig {
+    /// How gaps are filled.
+    pub fill: Fill,
+    /// Gaps longer than this many steps are never filled across: windows that touch them are stale.
+    pub max_gap: usize,
+    /// How columns are scaled.
+    pub scaler: ScalerKind,
+    /// Zone of `day_of_week` and `hour_of_day`, an IANA name.
+    pub timezone: String,
+}
+
+impl Default for PreprocessConfig {
+    fn default() -> Self {
+        Self {
+            fill: Fill::default(),
+            max_gap: 5,
+            scaler: ScalerKind::default(),
+            timezone: "UTC".into(),
+        }
+    }
+}
+
+/// Activation of the LSTM layers' cell input and output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// Hyperbolic tangent.
+    #[default]
+    Tanh,
+    /// Rectified linear, as in the first seed.
+    Relu,
+}
+
+/// Activation of the last, dense layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// None: any value.
+    #[default]
+    Linear,
+    /// 0 to 1, as in the first seed (for min-max scaled data).
+    Sigmoid,
+}
+
+/// `[autoencoder]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AutoencoderConfig {
+    /// Use it at all.
+    pub enabled: bool,
+    /// Rows of a window.
+    pub window: usize,
+    /// Units of the encoder's LSTM layers, first to last.
+    pub encoder: Vec<usize>,
+    /// Units of the latent LSTM layer.
+    pub latent: usize,
+    /// Units of the decoder's LSTM layers, first to last.
+    pub decoder: Vec<usize>,
+    /// LSTM activation.
+    pub activation: Activation,
+    /// Dense layer's activation.
+    pub output: Output,
+    /// Most passes over the training windows.
+    pub epochs: usize,
+    /// Windows a step.
+    pub batch: usize,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// Gradient norm is cut to this; 0 is never.
+    pub clip_norm: f64,
+    /// Passes without a better validation loss before it stops.
+    pub patience: usize,
+    /// Part of the windows that is trained on; the rest validates and calibrates.
+    pub train_split: Ratio,
+    /// Most windows trained on; more are subsampled evenly. Bounds the first training's time.
+    pub max_windows: usize,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Default for AutoencoderConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            window: 20,
+            encoder: vec![64],
+            latent: 32,
+            decoder: vec![32, 64],
+            activation: Activation::default(),
+            output: Output::default(),
+            epochs: 50,
+            batch: 64,
+            learning_rate: 0.001,
+            clip_norm: 1.0,
+            patience: 10,
+            train_split: Ratio(0.8),
+            max_windows: 2000,
+            seed: 42,
+        }
+    }
+}
+
+/// Which seasonal model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForecastModel {
+    /// What fits the length and seasons of the data.
+    #[default]
+    Auto,
+    /// Seasonal decomposition by loess with an exponential-smoothing trend.
+    Mstl,
+}
+
+/// `[forecast]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForecastConfig {
+    /// Use it at all.
+    pub enabled: bool,
+    /// Which model.
+    pub model: ForecastModel,
+    /// How far ahead.
+    pub horizon: Span,
+    /// Seasons looked for, longest last.
+    pub seasonalities: Vec<Span>,
+    /// Share of reality that the band is meant to hold.
+    pub interval: Ratio,
+    /// How often it is fitted anew.
+    pub retrain_every: Span,
+    /// Most points fitted on; a longer history is averaged to a coarser step.
+    pub max_points: usize,
+}
+
+impl Default for ForecastConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            model: ForecastModel::default(),
+            horizon: Span::secs(24 * 3600),
+            seasonalities: vec![Span::secs(86400), Span::secs(7 * 86400)],
+            interval: Ratio(0.9),
+            retrain_every: Span::secs(3600),
+            max_points: 2016,
+        }
+    }
+}
+
+/// `[retrain]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrainConfig {
+    /// How often a new model is trained; `"0s"` is never.
+    pub every: Span,
+    /// Model versions kept.
+    pub keep: usize,
+}
+
+impl Default for RetrainConfig {
+    fn default() -> Self {
+        Self {
+            every: Span::secs(24 * 3600),
+            keep: 5,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The configuration: typed sections with defaults, all errors at once, where the file is looked for.
+//!
+//! Every other room sees only its own section, a plain struct.
+
+mod detect;
+mod learning;
+mod secret;
+mod serve;
+mod source;
+mod units;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use detect::{BudgetScope, DetectConfig, JournalConfig, Threshold};
+pub use learning::{
+    Activation, AutoencoderConfig, Fill, ForecastConfig, ForecastModel, HistoryConfig, Output,
+    Period, PreprocessConfig, RetrainConfig, ScalerKind,
+};
+pub use secret::{FromEnv, FromFile, Secret};
+pub use serve::{ApiConfig, ExporterConfig, ThemeName, UiConfig};
+pub use source::{
+    BasicAuth, EntitiesConfig, Expr, MinDeviation, Os, OsExpr, QueryConfig, SourceConfig,
+    SourceKind, TlsConfig, Weights,
+};
+pub use units::{Ratio, Span};
+
+/// The whole configuration. `Config::default()` is what runs when no file is found: this host, no server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[source]`
+    pub source: SourceConfig,
+    /// `[queries.<name>]`
+    pub queries: BTreeMap<String, QueryConfig>,
+    /// `[entities]`
+    pub entities: EntitiesConfig,
+    /// `[history]`
+    pub history: HistoryConfig,
+    /// `[preprocess]`
+    pub preprocess: PreprocessConfig,
+    /// `[autoencoder]`
+    pub autoencoder: AutoencoderConfig,
+    /// `[forecast]`
+    pub forecast: ForecastConfig,
+    /// `[detect]`
+    pub detect: DetectConfig,
+    /// `[retrain]`
+    pub retrain: RetrainConfig,
+    /// `[exporter]`
+    pub exporter: ExporterConfig,
+    /// `[api]`
+    pub api: ApiConfig,
+    /// `[ui]`
+    pub ui: UiConfig,
+    /// `[journal]`
+    pub journal: JournalConfig,
+}

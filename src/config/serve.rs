@@ -1,0 +1,88 @@
+//! `[exporter]`, `[api]`, `[ui]`: how others see the engine.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Secret, Span};
+
+/// `[exporter]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExporterConfig {
+    /// Serve at all.
+    pub enabled: bool,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What every metric's name begins with.
+    pub prefix: String,
+    /// Most series exported; what is over is counted, not exported.
+    pub max_series: usize,
+}
+
+impl Default for ExporterConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8901)),
+            prefix: "anomaly_detector_".into(),
+            max_series: 10_000,
+        }
+    }
+}
+
+/// `[api]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Needed by routes that change something, whenever it is set or the listener is not loopback.
+    pub token: Option<Secret>,
+}
+
+/// Colours of the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThemeName {
+    /// Light on dark.
+    #[default]
+    Dark,
+    /// Dark on light.
+    Light,
+    /// No colours, only bold and reverse.
+    Mono,
+}
+
+/// `[ui]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UiConfig {
+    /// How often the screen takes a new snapshot, at most.
+    pub refresh: Span,
+    /// Colours.
+    pub theme: ThemeName,
+    /// Other keys for actions: `retrain = "R"`.
+    pub keys: BTreeMap<String, String>,
+    /// Points kept per series for screen and API.
+    pub max_points: usize,
+    /// Draw forecasts.
+    pub show_forecast: bool,
+    /// The retrain key works.
+    pub retrain_enabled: bool,
+    /// Keys that change the engine do nothing.
+    pub read_only: bool,
+}
+
+impl Default for UiConfig {
+    fn default() -> Self {
+        Self {
+            refresh: Span::secs(1),
+            theme: ThemeName::default(),
+            keys: BTreeMap::new(),
+            max_points: 500,
+            show_forecast: true,
+            retrain_enabled: true,
+            read_only: false,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Calibration, gates, incidents: from reconstruction errors to verdicts.

@@ -1,0 +1,1 @@
+//! Atomic files, locks, Parquet, SQLite opening: bytes and tables, no meaning.

@@ -1,0 +1,36 @@
+//! Plain data that every room speaks: no I/O, no async, nothing local imported.
+//!
+//! Samples are a [`Frame`] (one per [`Entity`], rows on a [`Grid`], one column per [`Feature`]); scoring a row gives a
+//! [`Verdict`]; a run of anomalous verdicts is an [`Incident`]; readers see a [`Snapshot`] and answer with a [`Command`]
+//! or a [`HistoryQuery`] through [`Control`].
+
+mod command;
+mod entity;
+mod feature;
+mod forecast;
+mod frame;
+mod grid;
+mod incident;
+mod series;
+mod snapshot;
+mod time;
+mod unit;
+mod verdict;
+
+pub use command::{
+    Command, Control, ControlError, HistoryAnswer, HistoryQuery, HistorySeries, Label,
+};
+pub use entity::{Entity, Labels};
+pub use feature::{Direction, Feature};
+pub use forecast::Forecast;
+pub use frame::{Frame, Schema};
+pub use grid::Grid;
+pub use incident::{Contribution, Incident, IncidentState};
+pub use series::Series;
+pub use snapshot::{
+    BuildInfo, Counters, EntityView, FeatureView, Histogram, Level, ModelView, Notice, PipelineId,
+    PipelineView, Readiness, Snapshot, SourceState, SourceView, TrainingOutcome, TrainingView,
+};
+pub use time::Time;
+pub use unit::Unit;
+pub use verdict::{FeatureVerdict, Gate, RowState, Verdict};

@@ -1,0 +1,335 @@
+//! The immutable picture of everything that screen, exporter and API read.
+//!
+//! A snapshot is published once a tick; making one copies pointers, not points. What is unknown is `None` or NaN, never
+//! zero.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entity, Feature, Forecast, Grid, Incident, Series, Time, Verdict};
+
+/// Which pipeline: live data, or the recorded sample with injected spikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PipelineId {
+    /// The configured source; the only one that feeds exporter, journal and alerts.
+    Live,
+    /// Sample or replayed data.
+    Test,
+}
+
+/// What was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// Cargo version.
+    pub version: &'static str,
+    /// Target, such as `x86_64-linux`.
+    pub target: &'static str,
+}
+
+/// How bad a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Worth knowing.
+    Info,
+    /// Something is not as it should be; work goes on.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// Something that happened, for the screen's log and toasts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Counts up over the run, so that a reader knows which it has shown.
+    pub id: u64,
+    /// When.
+    pub time: Time,
+    /// How bad.
+    pub level: Level,
+    /// One readable sentence.
+    pub text: String,
+}
+
+/// Connection to the source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceState {
+    /// Nothing has arrived yet.
+    Connecting,
+    /// The last collection worked.
+    Up,
+    /// The last collection failed; what is shown is old.
+    Stale {
+        /// When it last worked.
+        since: Option<Time>,
+        /// What went wrong and what to do.
+        error: String,
+        /// When it is tried next.
+        retry_at: Time,
+    },
+    /// A replay that came to its end.
+    Finished,
+}
+
+/// Where the samples come from and how that goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceView {
+    /// Shown name: `prometheus http://…` without credentials, `this host`, `sample data`, a file name.
+    pub name: String,
+    /// Connection state.
+    pub state: SourceState,
+    /// Last collection that worked.
+    pub last_success: Option<Time>,
+    /// Warnings of the server or the collector that still hold (bounded to 16).
+    pub warnings: Vec<String>,
+}
+
+/// The model that scores now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelView {
+    /// Version in the registry.
+    pub version: String,
+    /// When its training ended.
+    pub trained_at: Time,
+    /// First and last row it learned from.
+    pub trained_on: (Time, Time),
+    /// Windows it learned from.
+    pub windows: usize,
+    /// Epochs run.
+    pub epochs: usize,
+    /// Best validation loss (mean squared error, scaled units).
+    pub val_loss: f64,
+    /// The autoencoder's threshold (mean squared error, scaled units).
+    pub threshold_mse: f64,
+    /// How the threshold came about: `auto`, `fixed`, `sigma`.
+    pub threshold_rule: String,
+    /// Entities it scores.
+    pub entities: usize,
+    /// How long training took.
+    pub training_took: Duration,
+}
+
+/// A training in progress.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingView {
+    /// When it began.
+    pub started: Time,
+    /// What it does now: `collecting history`, `fitting the autoencoder`, …
+    pub phase: String,
+    /// Current epoch, from 1; 0 before the first.
+    pub epoch: usize,
+    /// Epochs it may run.
+    pub epochs: usize,
+    /// Done so far, 0 to 1, early stopping not counted in.
+    pub progress: f64,
+    /// Validation loss per finished epoch.
+    pub losses: Vec<f64>,
+    /// Another one waits behind it.
+    pub queued: bool,
+}
+
+/// How the last training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingOutcome {
+    /// When it ended.
+    pub ended: Time,
+    /// How long it took.
+    pub took: Duration,
+    /// The new model's version, or why there is none (the old model then goes on).
+    pub result: Result<String, String>,
+}
+
+/// How far from being able to judge: `have` of `need` rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Readiness {
+    /// Windows at hand.
+    pub have: usize,
+    /// Windows needed before a model can be trained.
+    pub need: usize,
+    /// When that is likely to be so; `None` when ready or not to be told.
+    pub eta: Option<Duration>,
+    /// What it waits for, readable; empty when ready.
+    pub text: String,
+}
+
+impl Readiness {
+    /// 0 to 1.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn ratio(&self) -> f64 {
+        if self.need == 0 {
+            1.0
+        } else {
+            (self.have as f64 / self.need as f64).min(1.0)
+        }
+    }
+}
+
+/// One feature of one entity.
+#[derive(Clone, Debug)]
+pub struct FeatureView {
+    /// Name, unit, direction, limit.
+    pub feature: Feature,
+    /// Newest values on the entity's grid, NaN where missing.
+    pub values: Series,
+    /// 1 where this feature carried an anomaly, else 0; on the entity's grid.
+    pub anomalous: Series,
+    /// Mean squared error of the latest scored window.
+    pub mse: Option<f64>,
+    /// Part of the latest score, 0 to 1.
+    pub share: Option<f64>,
+    /// Reconstructed value at the latest scored row, in the feature's unit.
+    pub expected: Option<f64>,
+    /// What comes.
+    pub forecast: Option<Arc<Forecast>>,
+    /// Time until the forecast reaches the feature's limit; `None` when it has none or stays below.
+    pub breach_in: Option<Duration>,
+}
+
+/// One entity as readers see it. All series of an entity are on `grid` and equally long.
+#[derive(Clone, Debug)]
+pub struct EntityView {
+    /// Who.
+    pub entity: Entity,
+    /// Times of the series below; at most `[ui] max_points` long.
+    pub grid: Grid,
+    /// One per column.
+    pub features: Vec<FeatureView>,
+    /// Score per row, NaN where none.
+    pub scores: Series,
+    /// 1 where the row was an anomaly.
+    pub anomalous: Series,
+    /// The newest verdict.
+    pub latest: Option<Arc<Verdict>>,
+    /// Rows in the current window that were observed, not filled.
+    pub observed_in_window: Option<usize>,
+}
+
+/// A histogram in cumulative buckets, as Prometheus counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// Upper bound and the count of observations at or under it, ascending.
+    pub buckets: Vec<(f64, u64)>,
+    /// Sum of all observations.
+    pub sum: f64,
+    /// How many there were.
+    pub count: u64,
+}
+
+impl Histogram {
+    /// An empty histogram with these upper bounds, ascending.
+    #[must_use]
+    pub fn with_bounds(bounds: &[f64]) -> Self {
+        Self {
+            buckets: bounds.iter().map(|b| (*b, 0)).collect(),
+            sum: 0.0,
+            count: 0,
+        }
+    }
+
+    /// Counts one observation.
+    pub fn observe(&mut self, value: f64) {
+        for (bound, count) in &mut self.buckets {
+            *count += u64::from(value <= *bound);
+        }
+        self.sum += value;
+        self.count += 1;
+    }
+}
+
+/// What a pipeline has counted since the process started (incidents: since the journal began).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// Incidents opened, over all entities, restarts included.
+    pub incidents_total: u64,
+    /// Incidents opened, by entity.
+    pub incidents_by_entity: BTreeMap<Entity, u64>,
+    /// Incidents opened since this process started.
+    pub incidents_session: u64,
+    /// Failed collections by reason (`connect`, `timeout`, `http`, `query`, `decode`, `other`).
+    pub collect_errors: BTreeMap<&'static str, u64>,
+    /// Seconds a collection took.
+    pub collect_seconds: Histogram,
+    /// Label sets left out because a cap was reached.
+    pub series_dropped: u64,
+    /// Ticks that began late by more than an interval.
+    pub ticks_late: u64,
+}
+
+/// One pipeline as readers see it.
+#[derive(Clone, Debug)]
+pub struct PipelineView {
+    /// Live or test.
+    pub id: PipelineId,
+    /// Its source.
+    pub source: SourceView,
+    /// Step of its grid.
+    pub step: Duration,
+    /// Window length in rows.
+    pub window: usize,
+    /// Whether `group_by` names entities (the exporter's `entity` label).
+    pub grouped: bool,
+    /// The model that scores, if any.
+    pub model: Option<ModelView>,
+    /// A training that runs.
+    pub training: Option<TrainingView>,
+    /// How the last one ended.
+    pub last_training: Option<TrainingOutcome>,
+    /// How far from being able to judge.
+    pub readiness: Readiness,
+    /// Entities by name.
+    pub entities: Vec<Arc<EntityView>>,
+    /// Incidents: open ones first, then newest first; at most 200.
+    pub incidents: Arc<[Incident]>,
+    /// Counters.
+    pub counters: Arc<Counters>,
+    /// Last tick that scored something.
+    pub last_scored: Option<Time>,
+}
+
+impl PipelineView {
+    /// The view of one entity.
+    #[must_use]
+    pub fn entity(&self, entity: &Entity) -> Option<&Arc<EntityView>> {
+        self.entities.iter().find(|view| view.entity == *entity)
+    }
+}
+
+/// Everything readers see, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Counts up with every publication.
+    pub revision: u64,
+    /// The engine's clock when it was made.
+    pub now: Time,
+    /// When the process started.
+    pub started: Time,
+    /// What was built.
+    pub build: BuildInfo,
+    /// A line that explains an unusual start (the embedded default), with how to go on.
+    pub banner: Option<String>,
+    /// How often the engine looks.
+    pub interval: Duration,
+    /// Live pipeline.
+    pub live: Arc<PipelineView>,
+    /// Test pipeline, once it was started.
+    pub test: Option<Arc<PipelineView>>,
+    /// What happened lately, oldest first; at most 100.
+    pub notices: Arc<[Notice]>,
+    /// The engine is about to end.
+    pub stopping: bool,
+}
+
+impl Snapshot {
+    /// One pipeline by id; `None` when the test pipeline was never started.
+    #[must_use]
+    pub fn pipeline(&self, id: PipelineId) -> Option<&Arc<PipelineView>> {
+        match id {
+            PipelineId::Live => Some(&self.live),
+            PipelineId::Test => self.test.as_ref(),
+        }
+    }
+}

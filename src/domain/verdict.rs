@@ -1,0 +1,79 @@
+//! What was found at one grid time of one entity.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entity, Time};
+
+/// Whether a row could be judged at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowState {
+    /// Scored by the trained model.
+    Scored,
+    /// No model yet, or the window before this row is not full.
+    WarmingUp,
+    /// The window is mostly fill: too little was observed to judge.
+    Stale,
+}
+
+/// One gate between a candidate and an anomaly, with its value: the answer to "why" and "why not".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Which rule, in the configuration's word (`min_duration`, `mute`, …).
+    pub name: String,
+    /// Whether the row passed.
+    pub passed: bool,
+    /// What was measured and what was asked for, readable.
+    pub detail: String,
+}
+
+/// One feature's part in a verdict; columns are those of the entity's schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureVerdict {
+    /// Observed value in its own unit, NaN when missing.
+    pub value: f64,
+    /// What the model reconstructed, in the same unit.
+    pub expected: f64,
+    /// Mean squared reconstruction error of this feature over the window, in scaled units (≥ 0).
+    pub mse: f64,
+    /// Part of the whole error, 0 to 1; the shares of a verdict sum to 1.
+    pub share: f64,
+}
+
+/// The final word on one grid time of one entity. Rows that could not be scored carry no numbers rather than false ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Grid time.
+    pub time: Time,
+    /// Whose.
+    pub entity: Entity,
+    /// Whether it could be judged.
+    pub state: RowState,
+    /// Over 1 is over the calibrated threshold; `None` unless [`RowState::Scored`].
+    pub score: Option<f64>,
+    /// The autoencoder's window error (scaled units squared); `None` unless [`RowState::Scored`].
+    pub mse: Option<f64>,
+    /// A candidate that passed every gate.
+    pub is_anomaly: bool,
+    /// Per feature, in schema order; empty unless scored.
+    pub features: Vec<FeatureVerdict>,
+    /// Every gate that was asked; empty when the score was no candidate.
+    pub gates: Vec<Gate>,
+}
+
+impl Verdict {
+    /// A verdict that says only why there is none.
+    #[must_use]
+    pub fn unscored(time: Time, entity: Entity, state: RowState) -> Self {
+        Self {
+            time,
+            entity,
+            state,
+            score: None,
+            mse: None,
+            is_anomaly: false,
+            features: Vec::new(),
+            gates: Vec::new(),
+        }
+    }
+}

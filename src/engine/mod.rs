@@ -1,0 +1,1 @@
+//! The async core: owns all state, publishes snapshots.

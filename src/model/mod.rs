@@ -1,0 +1,1 @@
+//! The LSTM autoencoder, its training, the seasonal forecaster, and the bundle as bytes.

@@ -1,0 +1,1 @@
+//! Gaps, counters, scaling, calendar features, windows: pure functions over ndarray.

@@ -1,0 +1,1 @@
+//! What people take away: pictures, .npy, judged tables, the screen as SVG.

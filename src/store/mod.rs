@@ -1,0 +1,1 @@
+//! Meaning on top of disk: journal, data sets, model registry.

@@ -4,6 +4,7 @@
 //! [`Verdict`]; a run of anomalous verdicts is an [`Incident`]; readers see a [`Snapshot`] and answer with a [`Command`]
 //! or a [`HistoryQuery`] through [`Control`].
 
+mod calibration;
 mod command;
 mod entity;
 mod feature;
@@ -17,6 +18,7 @@ mod time;
 mod unit;
 mod verdict;
 
+pub use calibration::{Calibration, Tail};
 pub use command::{
     Command, Control, ControlError, HistoryAnswer, HistoryQuery, HistorySeries, Label,
 };

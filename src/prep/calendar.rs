@@ -106,6 +106,6 @@ mod tests {
     #[test]
     fn times_off_the_calendar_do_no_harm() {
         let grid = Grid::new(Time::from_millis(i64::MAX), Duration::from_secs(1), 2);
-        assert_eq!(columns(&grid, &TimeZone::UTC), Array2::zeros((2, 2)));
+        assert_eq!(columns(&grid, &TimeZone::UTC), Array2::<f32>::zeros((2, 2)));
     }
 }

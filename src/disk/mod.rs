@@ -1,1 +1,16 @@
 //! Atomic files, locks, Parquet, SQLite opening: bytes and tables, no meaning.
+//!
+//! Nothing here knows what a file is for. A file is either the whole old one or the whole new one, never half of either;
+//! a file that can't be read is reported or set aside, never trusted, and never a panic.
+
+mod atomic;
+mod error;
+mod lock;
+pub mod sqlite;
+mod table;
+mod table_read;
+
+pub use atomic::{free_space, set_aside, write_atomic};
+pub use error::DiskError;
+pub use lock::DirLock;
+pub use table::Table;

@@ -1,0 +1,217 @@
+//! Opening SQLite databases: write-ahead log, schema versions, damage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::{DiskError, set_aside};
+
+/// How long one process waits for another's write.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A database ready for use.
+#[derive(Debug)]
+pub struct Opened {
+    /// The connection, at the newest schema.
+    pub connection: Connection,
+    /// Where a damaged file that was in the way went.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Opens the database at `path`, made when missing, in write-ahead-log mode, and runs the `migrations` it has not seen:
+/// `user_version` counts those that have run. All outstanding ones run in one transaction. A damaged file is set aside and
+/// a new one made.
+///
+/// # Errors
+/// [`DiskError::Newer`] when more migrations have run than are known; else the path and SQLite's reason.
+pub fn open(path: &Path, migrations: &[&str]) -> Result<Opened, DiskError> {
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|e| DiskError::io(folder, "make the folder", e))?;
+    }
+    match try_open(path, migrations) {
+        Ok(connection) => Ok(Opened {
+            connection,
+            set_aside: None,
+        }),
+        Err(error) if is_damage(&error) => {
+            let aside = set_database_aside(path)?;
+            Ok(Opened {
+                connection: try_open(path, migrations)?,
+                set_aside: Some(aside),
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn try_open(path: &Path, migrations: &[&str]) -> Result<Connection, DiskError> {
+    let fail = |e| DiskError::sqlite(path, e);
+    let mut connection = Connection::open(path).map_err(fail)?;
+    connection.busy_timeout(BUSY).map_err(fail)?;
+    // Reading the version touches the file, so that what is no database is found out here.
+    let version = version(&connection).map_err(fail)?;
+    if version > migrations.len() {
+        return Err(DiskError::Newer {
+            path: path.to_path_buf(),
+            found: version,
+            known: migrations.len(),
+        });
+    }
+    let check: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(fail)?;
+    if check != "ok" {
+        return Err(DiskError::unreadable(path, check));
+    }
+    connection
+        .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+        .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
+        .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
+        .map_err(fail)?;
+    if version < migrations.len() {
+        migrate(&mut connection, migrations).map_err(fail)?;
+    }
+    Ok(connection)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    // A negative number is nobody's; taken as unknown and therefore newer.
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
+    let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the write lock: another process may have done it in the meantime.
+    for sql in migrations.iter().skip(version(&work)?) {
+        work.execute_batch(sql)?;
+    }
+    if version(&work)? < migrations.len() {
+        let done = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+        work.pragma_update(None, "user_version", done)?;
+    }
+    work.commit()
+}
+
+fn is_damage(error: &DiskError) -> bool {
+    match error {
+        DiskError::Sqlite { source, .. } => matches!(
+            source.sqlite_error_code(),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+        ),
+        other => other.is_damage(),
+    }
+}
+
+/// The log and its index belong to the file: left behind, they would be taken for the new one's.
+fn set_database_aside(path: &Path) -> Result<PathBuf, DiskError> {
+    let aside = set_aside(path)?;
+    for suffix in ["-wal", "-shm"] {
+        let (from, to) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(|e| DiskError::io(&from, "set the file aside", e))?;
+        }
+    }
+    Ok(aside)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "CREATE TABLE a (x INTEGER);";
+    const TWO: &str = "CREATE TABLE b (y TEXT); INSERT INTO b VALUES ('two');";
+
+    fn count(connection: &Connection, table: &str) -> i64 {
+        connection
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0))
+            .unwrap()
+    }
+
+    #[test]
+    fn migrations_run_once_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/db.sqlite");
+        let first = open(&path, &[ONE]).unwrap();
+        first
+            .connection
+            .execute("INSERT INTO a VALUES (1)", [])
+            .unwrap();
+        drop(first);
+        for _ in 0..2 {
+            let again = open(&path, &[ONE, TWO]).unwrap();
+            assert!(again.set_aside.is_none());
+            assert_eq!(count(&again.connection, "a"), 1);
+            assert_eq!(count(&again.connection, "b"), 1);
+        }
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.sqlite");
+        let error = open(&path, &[ONE, "CREATE TABLE a (again)"]).unwrap_err();
+        assert!(error.to_string().contains("db.sqlite"), "{error}");
+        assert_eq!(count(&open(&path, &[ONE]).unwrap().connection, "a"), 0);
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.sqlite");
+        drop(open(&path, &[ONE, TWO]).unwrap());
+        let error = open(&path, &[ONE]).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                DiskError::Newer {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn damaged_files_are_set_aside_with_their_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.sqlite");
+        drop(open(&path, &[ONE]).unwrap());
+        let good = fs::read(&path).unwrap();
+        let mut scribbled = good.clone();
+        scribbled[100..].fill(0xA5);
+        let half = good[..good.len() / 2].to_vec();
+        let wrong = [
+            b"this is no database at all, only a line of text".to_vec(),
+            scribbled,
+            half,
+        ];
+        for (n, bytes) in wrong.iter().enumerate() {
+            fs::write(&path, bytes).unwrap();
+            fs::write(with_suffix(&path, "-wal"), b"left over").unwrap();
+            let opened = open(&path, &[ONE]).unwrap();
+            let aside = opened.set_aside.expect("set aside");
+            assert_eq!(&fs::read(&aside).unwrap(), bytes, "case {n}");
+            assert_eq!(count(&opened.connection, "a"), 0);
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_a_new_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.sqlite");
+        fs::write(&path, b"").unwrap();
+        assert!(open(&path, &[ONE]).unwrap().set_aside.is_none());
+    }
+}

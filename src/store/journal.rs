@@ -1,0 +1,426 @@
+//! The journal: incidents, what operators said of them, checkpoints, and how far each consumer has read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::journal_rows::{self as rows, COLUMNS};
+use crate::disk::{DiskError, sqlite};
+use crate::domain::{Entity, Incident, Label, Time};
+
+/// Schema changes in order; never edit one that was released, add another.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE incidents (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        entity       TEXT NOT NULL,
+        start_ms     INTEGER NOT NULL,
+        end_ms       INTEGER NOT NULL,
+        peak_ms      INTEGER NOT NULL,
+        peak_score   REAL,
+        state        TEXT NOT NULL CHECK (state IN ('open', 'closed', 'vanished')),
+        features     TEXT NOT NULL,
+        acknowledged INTEGER NOT NULL,
+        label        TEXT CHECK (label IN ('real', 'false')),
+        seq          INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX incidents_by_change ON incidents (seq);
+    CREATE INDEX incidents_by_start ON incidents (start_ms);
+    CREATE TABLE opened (entity TEXT PRIMARY KEY, total INTEGER NOT NULL);
+    CREATE TABLE sequence (last INTEGER NOT NULL);
+    INSERT INTO sequence VALUES (0);
+    CREATE TABLE checkpoints (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+    CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+"];
+
+/// Most rows that one question brings back.
+const MOST_ROWS: usize = 10_000;
+
+/// Why the journal could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// No incident has this id.
+    #[error("{path}: there is no incident {id}; `pulsewatch incidents list` shows those there are")]
+    NotFound {
+        /// The journal.
+        path: PathBuf,
+        /// The id asked for.
+        id: u64,
+    },
+    /// A row does not say what it should.
+    #[error("{path}: incident {id} can't be read: {reason}")]
+    Row {
+        /// The journal.
+        path: PathBuf,
+        /// Which incident.
+        id: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Which incidents to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentFilter {
+    /// Only those still open.
+    pub open_only: bool,
+    /// Only this entity's.
+    pub entity: Option<Entity>,
+    /// Only those whose last anomalous time is at or after this.
+    pub since: Option<Time>,
+    /// At most so many; capped at 10,000.
+    pub limit: usize,
+}
+
+impl Default for IncidentFilter {
+    fn default() -> Self {
+        Self {
+            open_only: false,
+            entity: None,
+            since: None,
+            limit: 100,
+        }
+    }
+}
+
+/// An incident as it stands after its latest change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Number of that change; later changes have higher numbers, across all incidents.
+    pub seq: u64,
+    /// The incident.
+    pub incident: Incident,
+}
+
+/// The open journal. Several processes may have it open: one writes at a time, reading waits for nobody.
+#[derive(Debug)]
+pub struct Journal {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Opens the journal at `path`, made when missing. When a damaged file was in the way it has been set aside, and the
+    /// sentence that comes along says so.
+    ///
+    /// # Errors
+    /// [`DiskError::Newer`] for a journal of a later release; else the path and the reason.
+    pub fn open(path: &Path) -> Result<(Self, Option<String>), JournalError> {
+        let opened = sqlite::open(path, MIGRATIONS)?;
+        let notice = opened.set_aside.map(|aside| {
+            format!(
+                "the journal {} was damaged: it is now {}, and a new one was begun",
+                path.display(),
+                aside.display()
+            )
+        });
+        let journal = Self {
+            connection: opened.connection,
+            path: path.to_path_buf(),
+        };
+        Ok((journal, notice))
+    }
+
+    /// Adds an incident and returns the id that it was given; the id it came with is not looked at.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn insert(&mut self, incident: &Incident) -> Result<u64, JournalError> {
+        let new = Incident {
+            id: 0,
+            ..incident.clone()
+        };
+        let ids = self.commit(std::slice::from_ref(&new), &[])?;
+        Ok(ids.first().copied().unwrap_or_default())
+    }
+
+    /// Writes what was measured of an incident that is there. What operators said (acknowledged, label) is left as it is:
+    /// see [`Journal::acknowledge`] and [`Journal::label`].
+    ///
+    /// # Errors
+    /// [`JournalError::NotFound`] for an unknown id; else the path and the reason.
+    pub fn update(&mut self, incident: &Incident) -> Result<(), JournalError> {
+        self.change(|work, path| update(work, path, incident))
+    }
+
+    /// Writes all that a tick changed, or nothing of it: incidents with id 0 are added, others updated as by
+    /// [`Journal::update`], and checkpoints stored. Returns the ids in the order of `changes`.
+    ///
+    /// # Errors
+    /// [`JournalError::NotFound`] for an unknown id; else the path and the reason.
+    pub fn commit(
+        &mut self,
+        changes: &[Incident],
+        checkpoints: &[(&str, &[u8])],
+    ) -> Result<Vec<u64>, JournalError> {
+        self.change(|work, path| {
+            for (key, value) in checkpoints {
+                put_checkpoint(work, key, value).map_err(|e| DiskError::sqlite(path, e))?;
+            }
+            changes
+                .iter()
+                .map(|incident| match incident.id {
+                    0 => insert(work, incident).map_err(|e| DiskError::sqlite(path, e).into()),
+                    id => update(work, path, incident).map(|()| id),
+                })
+                .collect()
+        })
+    }
+
+    /// One incident, `None` when there is none by that id.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn get(&self, id: u64) -> Result<Option<Incident>, JournalError> {
+        let sql = format!("SELECT {COLUMNS} FROM incidents WHERE id = ?1");
+        let found = rows::read(&self.connection, &self.path, &sql, params![signed(id)])?;
+        Ok(found.into_iter().next().map(|change| change.incident))
+    }
+
+    /// Incidents, open ones first, then the newest first.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn list(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM incidents
+             WHERE (NOT ?1 OR state = 'open') AND (?2 IS NULL OR entity = ?2) AND (?3 IS NULL OR end_ms >= ?3)
+             ORDER BY state = 'open' DESC, start_ms DESC, id DESC LIMIT ?4"
+        );
+        let found = rows::read(
+            &self.connection,
+            &self.path,
+            &sql,
+            params![
+                filter.open_only,
+                filter.entity.as_ref().map(Entity::name),
+                filter.since.map(Time::millis),
+                limit(filter.limit)
+            ],
+        )?;
+        Ok(found.into_iter().map(|change| change.incident).collect())
+    }
+
+    /// Incidents changed after change number `seq`, in the order of their latest change, at most `limit` (capped at
+    /// 10,000). An incident that changed several times comes once, as it is now: a slow reader misses steps in between,
+    /// never an incident.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn changes_since(&self, seq: u64, most: usize) -> Result<Vec<Change>, JournalError> {
+        let sql = format!("SELECT {COLUMNS} FROM incidents WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+        let params = params![signed(seq), limit(most)];
+        rows::read(&self.connection, &self.path, &sql, params)
+    }
+
+    /// Marks an incident as seen; once seen it stays so.
+    ///
+    /// # Errors
+    /// [`JournalError::NotFound`] for an unknown id; else the path and the reason.
+    pub fn acknowledge(&mut self, id: u64) -> Result<(), JournalError> {
+        self.say(id, "acknowledged = ?2", true)
+    }
+
+    /// Calls an incident real or false, or takes that back.
+    ///
+    /// # Errors
+    /// [`JournalError::NotFound`] for an unknown id; else the path and the reason.
+    pub fn label(&mut self, id: u64, label: Option<Label>) -> Result<(), JournalError> {
+        self.say(id, "label = ?2", label.map(rows::label_word))
+    }
+
+    /// Incidents ever opened, per entity; letting old ones go does not lower it. One entry per entity that had any.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn counts(&self) -> Result<BTreeMap<Entity, u64>, JournalError> {
+        self.ask(|connection| {
+            connection
+                .prepare("SELECT entity, total FROM opened")?
+                .query_map([], |row| {
+                    let name: String = row.get(0)?;
+                    Ok((Entity::named(&name), unsigned(row.get(1)?)))
+                })?
+                .collect()
+        })
+    }
+
+    /// Keeps `value` under `key`, in place of what was there.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn checkpoint_put(&mut self, key: &str, value: &[u8]) -> Result<(), JournalError> {
+        self.ask(|connection| put_checkpoint(connection, key, value))
+    }
+
+    /// What is kept under `key`.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn checkpoint_get(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.ask(|connection| {
+            let sql = "SELECT value FROM checkpoints WHERE key = ?1";
+            connection
+                .query_row(sql, [key], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// The last change that `consumer` is done with; 0 before its first.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn cursor(&self, consumer: &str) -> Result<u64, JournalError> {
+        let sql = "SELECT seq FROM cursors WHERE consumer = ?1";
+        let seq = self.ask(|connection| {
+            connection
+                .query_row(sql, [consumer], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(seq.map_or(0, unsigned))
+    }
+
+    /// Notes that `consumer` is done with all changes up to `seq`.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn set_cursor(&mut self, consumer: &str, seq: u64) -> Result<(), JournalError> {
+        let sql =
+            "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT (consumer) DO UPDATE SET seq = ?2";
+        self.ask(|connection| connection.execute(sql, params![consumer, signed(seq)]))?;
+        Ok(())
+    }
+
+    /// Lets go of incidents that are no longer open and whose last anomalous time is before `before`; returns how many.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn prune(&mut self, before: Time) -> Result<usize, JournalError> {
+        let sql = "DELETE FROM incidents WHERE state <> 'open' AND end_ms < ?1";
+        self.ask(|connection| connection.execute(sql, [before.millis()]))
+    }
+
+    /// Sets one of the operators' columns.
+    fn say(
+        &mut self,
+        id: u64,
+        assignment: &str,
+        value: impl rusqlite::ToSql,
+    ) -> Result<(), JournalError> {
+        let sql = format!("UPDATE incidents SET {assignment}, seq = ?3 WHERE id = ?1");
+        self.change(|work, path| {
+            let touched = next_seq(work)
+                .and_then(|seq| work.execute(&sql, params![signed(id), value, seq]))
+                .map_err(|e| DiskError::sqlite(path, e))?;
+            found(touched, path, id)
+        })
+    }
+
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        question(&self.connection).map_err(|e| DiskError::sqlite(&self.path, e).into())
+    }
+
+    /// Does `work` in one transaction; any error leaves the journal as it was.
+    fn change<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &Path) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let path = &self.path;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|e| DiskError::sqlite(path, e))?;
+        let result = work(&transaction, path)?;
+        transaction
+            .commit()
+            .map_err(|e| DiskError::sqlite(path, e))?;
+        Ok(result)
+    }
+}
+
+fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> {
+    work.execute(
+        "INSERT INTO incidents (entity, start_ms, end_ms, peak_ms, peak_score, state, features, acknowledged, label, seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            incident.entity.name(),
+            incident.start.millis(),
+            incident.end.millis(),
+            incident.peak.millis(),
+            incident.peak_score,
+            rows::state_word(incident.state),
+            rows::features_text(&incident.features),
+            incident.acknowledged,
+            incident.label.map(rows::label_word),
+            next_seq(work)?
+        ],
+    )?;
+    let id = work.last_insert_rowid();
+    work.execute(
+        "INSERT INTO opened VALUES (?1, 1) ON CONFLICT (entity) DO UPDATE SET total = total + 1",
+        [incident.entity.name()],
+    )?;
+    Ok(unsigned(id))
+}
+
+fn update(work: &Transaction<'_>, path: &Path, incident: &Incident) -> Result<(), JournalError> {
+    let sql = "UPDATE incidents SET entity = ?2, start_ms = ?3, end_ms = ?4, peak_ms = ?5, peak_score = ?6, state = ?7,
+               features = ?8, seq = ?9 WHERE id = ?1";
+    let touched = next_seq(work)
+        .and_then(|seq| {
+            work.execute(
+                sql,
+                params![
+                    signed(incident.id),
+                    incident.entity.name(),
+                    incident.start.millis(),
+                    incident.end.millis(),
+                    incident.peak.millis(),
+                    incident.peak_score,
+                    rows::state_word(incident.state),
+                    rows::features_text(&incident.features),
+                    seq
+                ],
+            )
+        })
+        .map_err(|e| DiskError::sqlite(path, e))?;
+    found(touched, path, incident.id)
+}
+
+/// The number of the change that is being made; taken back with the transaction if that fails.
+fn next_seq(work: &Transaction<'_>) -> rusqlite::Result<i64> {
+    let sql = "UPDATE sequence SET last = last + 1 RETURNING last";
+    work.query_row(sql, [], |row| row.get(0))
+}
+
+fn put_checkpoint(connection: &Connection, key: &str, value: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO checkpoints VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+    connection.execute(sql, params![key, value]).map(|_| ())
+}
+
+fn found(touched: usize, path: &Path, id: u64) -> Result<(), JournalError> {
+    if touched > 0 {
+        return Ok(());
+    }
+    let path = path.to_path_buf();
+    Err(JournalError::NotFound { path, id })
+}
+
+fn limit(wanted: usize) -> i64 {
+    i64::try_from(wanted.min(MOST_ROWS)).unwrap_or(0)
+}
+
+/// SQLite counts in signed numbers; ids and sequences start at 1 and stay far below the end of either.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

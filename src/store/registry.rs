@@ -1,0 +1,292 @@
+//! The model registry: bundles by version, and which one scores.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::datasets::{load_json, save_json};
+use super::json::null_is_nan;
+use crate::disk::{DiskError, set_aside, write_atomic};
+use crate::domain::Time;
+
+const BUNDLE: &str = "bundle.safetensors";
+const META: &str = "meta.json";
+const CURRENT: &str = "current";
+
+/// What is known of a model version; `meta.json` beside its bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelMeta {
+    /// `<end of the training data>-<checksum of the bundle>`, such as `20261101T120000Z-1c291ca3`; set by the registry.
+    #[serde(default)]
+    pub version: String,
+    /// When it was trained; says which of two versions is the newer one.
+    pub trained_at: Time,
+    /// How long that took, milliseconds.
+    pub training_took_ms: u64,
+    /// First and last time of the data it learned from.
+    pub trained_on: (Time, Time),
+    /// Windows it learned from.
+    pub windows: usize,
+    /// Passes over them.
+    pub epochs: usize,
+    /// Best validation loss (scaled units squared); NaN (null in the file) when unknown.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub val_loss: f64,
+    /// Calibrated threshold (scaled units squared); NaN (null in the file) when unknown.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub threshold_mse: f64,
+    /// How the threshold came about: `auto`, `fixed` or `sigma`.
+    pub threshold_rule: String,
+    /// Feature names in order.
+    pub features: Vec<String>,
+    /// Entities it learned from.
+    pub entities: usize,
+}
+
+/// A version in the list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListedModel {
+    /// Its figures.
+    #[serde(flatten)]
+    pub meta: ModelMeta,
+    /// It is the one that scores.
+    pub current: bool,
+}
+
+/// Why the registry could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A file.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A version is there but can't be used. [`Registry::set_aside`] helps.
+    #[error("model {version}: {reason}")]
+    Damaged {
+        /// Which one, as `models/current` names it.
+        version: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No such version.
+    #[error(
+        "{models}: there is no model {version}; `pulsewatch models list` shows those there are"
+    )]
+    NotFound {
+        /// The registry's folder.
+        models: PathBuf,
+        /// The version asked for.
+        version: String,
+    },
+    /// Nothing before the current version.
+    #[error("{models}: there is no model older than the current one to go back to")]
+    NoneBefore {
+        /// The registry's folder.
+        models: PathBuf,
+    },
+}
+
+/// The folder `models/`. One process writes (the owner of the data directory); others may read.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    dir: PathBuf,
+}
+
+impl Registry {
+    /// The registry in folder `models_dir`, which is made with the first version.
+    #[must_use]
+    pub fn open(models_dir: &Path) -> Self {
+        Self {
+            dir: models_dir.to_path_buf(),
+        }
+    }
+
+    /// Stores a bundle, makes it the current one, and removes the oldest versions over `keep` (at least 1 is kept).
+    /// Returns its version. The same bytes with the same training range have the same version: storing them again is fine.
+    ///
+    /// # Errors
+    /// The path and the system's reason; the current version is then what it was.
+    pub fn add(
+        &self,
+        bytes: &[u8],
+        meta: &ModelMeta,
+        keep: usize,
+    ) -> Result<String, RegistryError> {
+        let version = version_of(bytes, meta.trained_on.1);
+        let meta = ModelMeta {
+            version: version.clone(),
+            ..meta.clone()
+        };
+        let folder = self.dir.join(&version);
+        write_atomic(&folder.join(BUNDLE), bytes)?;
+        save_json(&folder.join(META), &meta)?;
+        self.point_at(&version)?;
+        self.prune(keep);
+        Ok(version)
+    }
+
+    /// The version that scores: its name, bundle and figures; `None` when none was chosen yet.
+    ///
+    /// # Errors
+    /// [`RegistryError::Damaged`] when it is incomplete or its bytes are not those that were stored.
+    pub fn current(&self) -> Result<Option<(String, Vec<u8>, ModelMeta)>, RegistryError> {
+        let Some(version) = self.current_version()? else {
+            return Ok(None);
+        };
+        let damaged = |reason: String| RegistryError::Damaged {
+            version: version.clone(),
+            reason,
+        };
+        let folder = self.folder(&version).ok_or_else(|| {
+            damaged(format!(
+                "{} does not hold a version's name",
+                self.dir.join(CURRENT).display()
+            ))
+        })?;
+        let meta: ModelMeta = load_json(&folder.join(META)).map_err(|e| damaged(e.to_string()))?;
+        let path = folder.join(BUNDLE);
+        let bytes = fs::read(&path)
+            .map_err(|e| damaged(format!("{} can't be read: {e}", path.display())))?;
+        if !version.ends_with(&checksum(&bytes)) {
+            return Err(damaged(format!(
+                "{} was damaged after it was written ({} bytes, checksum {})",
+                path.display(),
+                bytes.len(),
+                checksum(&bytes)
+            )));
+        }
+        Ok(Some((version, bytes, meta)))
+    }
+
+    /// Takes a damaged version out of the list (its folder is renamed to `<version>.damaged-<n>`). If it was the current
+    /// one, the newest that is left becomes current. Returns what is current then.
+    ///
+    /// # Errors
+    /// The path and the system's reason.
+    pub fn set_aside(&self, version: &str) -> Result<Option<String>, RegistryError> {
+        if let Some(folder) = self.folder(version).filter(|f| f.exists()) {
+            set_aside(&folder)?;
+        }
+        let current = self.current_version()?;
+        if current.as_deref() != Some(version) {
+            return Ok(current);
+        }
+        let next = self.newest_first()?.into_iter().next();
+        match &next {
+            Some(meta) => self.point_at(&meta.version)?,
+            None => {
+                let path = self.dir.join(CURRENT);
+                fs::remove_file(&path).map_err(|e| DiskError::io(&path, "remove the file", e))?;
+            }
+        }
+        Ok(next.map(|meta| meta.version))
+    }
+
+    /// All versions whose figures can be read, newest first.
+    ///
+    /// # Errors
+    /// The path and the system's reason.
+    pub fn list(&self) -> Result<Vec<ListedModel>, RegistryError> {
+        let current = self.current_version()?;
+        let versions = self.newest_first()?;
+        Ok(versions
+            .into_iter()
+            .map(|meta| ListedModel {
+                current: current.as_ref() == Some(&meta.version),
+                meta,
+            })
+            .collect())
+    }
+
+    /// Makes a version the current one.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] when it is not in the list; else the path and the system's reason.
+    pub fn use_version(&self, version: &str) -> Result<(), RegistryError> {
+        if self.newest_first()?.iter().any(|m| m.version == version) {
+            return self.point_at(version);
+        }
+        Err(RegistryError::NotFound {
+            models: self.dir.clone(),
+            version: version.to_owned(),
+        })
+    }
+
+    /// Goes back to the version trained before the current one (the newest, when none is current); returns it.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoneBefore`] when there is none; else the path and the system's reason.
+    pub fn rollback(&self) -> Result<String, RegistryError> {
+        let versions = self.list()?;
+        let at = versions.iter().position(|m| m.current);
+        let before = versions.get(at.map_or(0, |index| index + 1));
+        let Some(before) = before else {
+            let models = self.dir.clone();
+            return Err(RegistryError::NoneBefore { models });
+        };
+        self.point_at(&before.meta.version)?;
+        Ok(before.meta.version.clone())
+    }
+
+    fn point_at(&self, version: &str) -> Result<(), RegistryError> {
+        let line = format!("{version}\n");
+        Ok(write_atomic(&self.dir.join(CURRENT), line.as_bytes())?)
+    }
+
+    fn current_version(&self) -> Result<Option<String>, RegistryError> {
+        let path = self.dir.join(CURRENT);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(DiskError::io(&path, "read the file", e).into()),
+        }
+    }
+
+    /// Where a version lives; `None` for what can't be a version's name, a path above all.
+    fn folder(&self, version: &str) -> Option<PathBuf> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        (!version.is_empty() && version.chars().all(plain)).then(|| self.dir.join(version))
+    }
+
+    /// The figures of every complete version. Folders without readable figures are no versions: half-written ones of a
+    /// process that was killed, or set aside ones.
+    fn newest_first(&self) -> Result<Vec<ModelMeta>, RegistryError> {
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(DiskError::io(&self.dir, "list the folder", e).into()),
+        };
+        let mut versions: Vec<ModelMeta> = entries
+            .filter_map(Result::ok)
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let meta: ModelMeta = load_json(&self.folder(&name)?.join(META)).ok()?;
+                (meta.version == name).then_some(meta)
+            })
+            .collect();
+        versions.sort_by(|a, b| (b.trained_at, &b.version).cmp(&(a.trained_at, &a.version)));
+        Ok(versions)
+    }
+
+    /// Removes the oldest versions over `keep`. A model is stored and in use by now, so what can't be removed is left.
+    fn prune(&self, keep: usize) {
+        for old in self.list().unwrap_or_default().iter().skip(keep.max(1)) {
+            if let (false, Some(folder)) = (old.current, self.folder(&old.meta.version))
+                && let Err(error) = fs::remove_dir_all(&folder)
+            {
+                tracing::warn!(folder = %folder.display(), %error, "an old model can't be removed");
+            }
+        }
+    }
+}
+
+fn version_of(bytes: &[u8], end: Time) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(end.millis()).unwrap_or_default();
+    format!("{}-{}", stamp.strftime("%Y%m%dT%H%M%SZ"), checksum(bytes))
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    format!("{:08x}", crc.sum())
+}

@@ -3,11 +3,12 @@
 //! An estimator ([`Mstl`]) and what it fits ([`SeasonalModel`]) are different types, so a fitted model can be kept,
 //! serialised and asked again without its settings. The way of a series: `coarse` averages it to a step that can be
 //! fitted, `spikes` takes short incidents out, `gaps` bridges what was not observed (for the fit only), `seasons` says which seasons are really there,
-//! `seasonal` decomposes and puts the parts together, `trend` fits what is left, `band` measures how wrong forecasts
+//! `decompose` takes them out, `trend` fits what is left, `seasonal` puts the parts together, `band` measures how wrong forecasts
 //! from the past would have been.
 
 mod band;
 mod coarse;
+mod decompose;
 mod gaps;
 mod seasonal;
 mod seasons;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use augurs::mstl::stlrs::{MstlParams, StlParams};
 use serde::{Deserialize, Serialize};
 
 use super::band::{self, Band};
-use super::gaps::{bridge, profile};
-use super::seasons::{self, without_line};
+use super::decompose::{Cycle, decompose};
+use super::gaps::bridge;
+use super::seasons;
 use super::spikes;
 use super::trend::{Kind, Trend};
 use super::{Fit, ForecastError, Predict, check_level, coarse::coarsen};
@@ -21,9 +21,6 @@ const ENOUGH: usize = 24;
 const ORIGINS: usize = 5;
 /// How much better a less simple trend must forecast to be taken.
 const BETTER: f64 = 0.95;
-/// Cycles that a season is averaged over, at most: about a month of days.
-const CYCLES: usize = 35;
-
 /// Seasonal and trend decomposition with several seasons (MSTL, Bandara et al. 2021) and exponential smoothing of the
 /// rest, by `augurs`.
 ///
@@ -57,19 +54,6 @@ pub struct SeasonalModel {
     /// Unit of the data per unit of the fit.
     scale: f64,
     center: f64,
-}
-
-/// One season's last cycle: `shape[row % shape.len()]`, rows counted from the first fitted one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Cycle {
-    shape: Vec<f64>,
-}
-
-impl Cycle {
-    fn at(&self, row: usize) -> f64 {
-        let phase = row % self.shape.len().max(1);
-        self.shape.get(phase).copied().unwrap_or(0.0)
-    }
 }
 
 impl Fit for Mstl {
@@ -254,85 +238,6 @@ impl Trial {
         }
         best.0
     }
-}
-
-/// A series taken apart.
-struct Split {
-    seasons: Vec<Cycle>,
-    /// Trend and remainder.
-    rest: Vec<f64>,
-}
-
-impl Split {
-    /// The seasons' part in a fitted row: what the decomposition took out of it.
-    fn seasonal(&self, row: usize, values: &[f64]) -> f64 {
-        match (values.get(row), self.rest.get(row)) {
-            (Some(value), Some(rest)) => value - rest,
-            _ => self.ahead(row),
-        }
-    }
-
-    /// The seasons' part in a row to come.
-    fn ahead(&self, row: usize) -> f64 {
-        self.seasons.iter().map(|season| season.at(row)).sum()
-    }
-}
-
-/// Takes `periods` (ascending, in rows) out of `values`. A season with fewer than two full cycles at hand, as happens at
-/// an origin in the past, is the mean shape of what the others leave.
-fn decompose(values: &[f64], periods: &[usize], step: Duration) -> Result<Split, ForecastError> {
-    let (full, partial): (Vec<usize>, Vec<usize>) = periods
-        .iter()
-        .partition(|period| 2 * **period <= values.len());
-    let mut split = loess(values, &full, step)?;
-    for period in partial {
-        let shape = profile(&without_line(&split.rest), period);
-        for (rest, shape) in split.rest.iter_mut().zip(shape.iter().cycle()) {
-            *rest -= shape;
-        }
-        split.seasons.push(Cycle { shape });
-    }
-    Ok(split)
-}
-
-fn loess(values: &[f64], periods: &[usize], step: Duration) -> Result<Split, ForecastError> {
-    if periods.is_empty() {
-        return Ok(Split {
-            seasons: Vec::new(),
-            rest: values.to_vec(),
-        });
-    }
-    let mut stl = StlParams::new();
-    // Two rounds of robust weights: incidents in the history must not become part of a season.
-    stl.inner_loops(2).outer_loops(2);
-    #[allow(clippy::cast_possible_truncation)]
-    let single: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-    let found = MstlParams::new()
-        .stl_params(stl)
-        .seasonal_lengths(&vec![CYCLES; periods.len()])
-        .fit(&single, periods)
-        .map_err(|error| ForecastError::Decompose {
-            periods: periods.to_vec(),
-            step_secs: step.as_secs_f64(),
-            rows: values.len(),
-            reason: error.to_string(),
-        })?;
-    let mut rest = values.to_vec();
-    let mut seasons = Vec::with_capacity(periods.len());
-    for (component, period) in found.seasonal().iter().zip(periods) {
-        for (rest, seasonal) in rest.iter_mut().zip(component) {
-            *rest -= f64::from(*seasonal);
-        }
-        let mut shape = vec![0.0; *period];
-        let last = component.len().saturating_sub(*period);
-        for (row, value) in component.iter().enumerate().skip(last) {
-            if let Some(slot) = shape.get_mut(row % period) {
-                *slot = f64::from(*value);
-            }
-        }
-        seasons.push(Cycle { shape });
-    }
-    Ok(Split { seasons, rest })
 }
 
 impl SeasonalModel {

@@ -27,6 +27,7 @@ pub mod detect;
 pub mod disk;
 pub mod domain;
 pub mod engine;
+pub mod logging;
 pub mod model;
 pub mod prep;
 pub mod report;

@@ -3,6 +3,8 @@
 //! Every source is a [`Collect`]: it delivers raw values on the grid, one [`Frame`] per entity, and knows nothing of what
 //! is done with them.
 
+pub mod prometheus;
+
 use std::future::Future;
 
 use crate::domain::{Frame, Schema, Time};

@@ -3,6 +3,13 @@
 //! Every source is a [`Collect`]: it delivers raw values on the grid, one [`Frame`] per entity, and knows nothing of what
 //! is done with them.
 
+mod columns;
+pub mod host;
+pub mod inject;
+pub mod recording;
+pub mod replay;
+pub mod synthetic;
+
 use std::future::Future;
 
 use crate::domain::{Frame, Schema, Time};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::cli::{BacktestArgs, Inject, InjectKind};
 use crate::config::Config;
-use crate::disk::atomic::write_atomic;
+use crate::disk::write_atomic;
 use crate::domain::{Time, Verdict};
 use crate::engine::backtest::{Backtest, Row, backtest};
 use crate::report::judge::{self, JudgedReport};

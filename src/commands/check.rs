@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::cli::CheckArgs;
 use crate::config::{Config, SourceKind};
-use crate::disk::atomic::free_space;
+use crate::disk::free_space;
 use crate::engine::open;
 use crate::model::Shape;
 use crate::source::any::Source;

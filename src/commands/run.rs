@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::Context;
 use crate::cli::{self, RunArgs};
 use crate::config::{Config, Span};
-use crate::disk::lock::DirLock;
+use crate::disk::DirLock;
 use crate::domain::{Command, Control, PipelineId, Snapshot, SourceState};
 use crate::engine::clock::WallClock;
 use crate::engine::open;
@@ -92,11 +92,13 @@ async fn session(
     let bound = if args.once { None } else { listen(&config, &mut notices).await? };
     let mode = args.mode.unwrap_or(if context.embedded { cli::Mode::Test } else { cli::Mode::Live });
     let seed = config.autoencoder.seed;
+    // A frame that is printed once shows all that the sample has.
+    let speed = if args.once { 0.0 } else { SAMPLE_SPEED };
     let setup = Setup {
         config: opened.config,
         data_dir: context.data_dir.clone(),
         source: opened.source,
-        test: Box::new(move |wall| ReplaySource::sample(wall, SAMPLE_SPEED, seed)),
+        test: Box::new(move |wall| ReplaySource::sample(wall, speed, seed).map(ReplaySource::paused)),
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,
@@ -271,7 +273,7 @@ async fn once(running: &Running, mode: cli::Mode, args: &RunArgs) -> anyhow::Res
     let buffer = tui::overview(&snapshot, screen_mode(mode), args.size.width, args.size.height);
     std::io::stdout().write_all(tui::buffer_text(&buffer).as_bytes())?;
     if let Some(path) = &args.svg {
-        crate::disk::atomic::write_atomic(path, svg::svg(&buffer).as_bytes())?;
+        crate::disk::write_atomic(path, svg::svg(&buffer).as_bytes())?;
     }
     Ok(())
 }

@@ -50,18 +50,23 @@ pub fn backtest(recording: &Recording, train_until: Time, config: &Config) -> Re
     config.queries.clear();
     config.detect.mute.clear();
     let config = Arc::new(config);
-    let frame = recording.frame(step, Entity::sole()).frame;
+    let gridded = recording.frame(step, Entity::sole())?;
+    let frame = &gridded.frame;
     let split = frame.grid().times().take_while(|time| *time < train_until).count();
     let training = frame.slice(0, split);
     let learned = learn::learn(std::slice::from_ref(&training), &config, &AtomicBool::new(false), &mut |_| {})?;
     let mut pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
     pipeline.adopt(Arc::new(Scorer::new(learned.bundle.clone(), Arc::clone(&config))?));
-    let verdicts = replay(&mut pipeline, &frame, split)?;
+    let verdicts = replay(&mut pipeline, frame, split)?;
     let rows = recording
         .times
         .iter()
-        .filter(|time| **time >= train_until)
-        .map(|time| Row { time: *time, verdict: frame.grid().row(*time).and_then(|row| verdicts.get(&frame.grid().time(row)).cloned()) })
+        .enumerate()
+        .filter(|(_, time)| **time >= train_until)
+        .map(|(at, time)| {
+            let on_grid = gridded.row_of(at).map(|row| frame.grid().time(row));
+            Row { time: *time, verdict: on_grid.and_then(|time| verdicts.get(&time).cloned()) }
+        })
         .collect();
     let features = frame.schema().iter().map(|feature| feature.name.to_string()).collect();
     Ok(Backtest { rows, learned, features, step })

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::learn::{CALENDAR, Prepared, Stretch};
-use crate::disk::table::Table;
+use crate::disk::Table;
 use crate::domain::{Entity, Feature, Grid, Time};
 use crate::prep::scale::Scaler;
 use crate::prep::window::Segment;

@@ -144,6 +144,9 @@ impl Core {
             self.live.pipeline.adopt(Arc::new(Scorer::new(bundle, Arc::clone(&self.config))?));
             self.live.model = Some(models::view(&meta));
         }
+        if self.live.model.is_some() || !self.config.autoencoder.enabled {
+            self.live.collector.ask(Ask::Play);
+        }
         Ok(())
     }
 
@@ -326,6 +329,9 @@ impl Core {
         if wanted {
             let config = Arc::clone(lane.config());
             self.trainer.request(Job { pipeline: id, frames, config }, now);
+        } else {
+            // Too little to learn from: the play itself may bring more.
+            lane.collector.ask(Ask::Play);
         }
     }
 
@@ -378,12 +384,13 @@ impl Core {
     fn training_ended(&mut self, ended: Ended) {
         let now = self.clock.now();
         let (id, took) = (ended.pipeline, now.since(ended.started));
+        let config = self.lane(id).map(|lane| Arc::clone(lane.config()));
+        let config = config.unwrap_or_else(|| Arc::clone(&self.config));
         let outcome = ended.result.map_err(EngineError::from).and_then(|learned| {
             let meta = match id {
                 PipelineId::Live => models::keep(&self.registry, &learned, ended.started, now, self.config.retrain.keep)?,
                 PipelineId::Test => models::meta(&learned.bundle, ended.started, now),
             };
-            let config = self.lane(id).map_or_else(|| Arc::clone(&self.config), |lane| Arc::clone(lane.config()));
             Ok((Arc::new(Scorer::new(learned.bundle, config)?), meta))
         });
         self.trainer.start_next(now);
@@ -394,7 +401,6 @@ impl Core {
                     lane.pipeline.adopt(scorer);
                     lane.model = Some(models::view(&meta));
                     lane.forecast_at = None;
-                    lane.collector.ask(Ask::Play);
                 }
                 Ok(version)
             }
@@ -406,6 +412,7 @@ impl Core {
         if let Some(lane) = self.lane(id) {
             lane.not_before = now + TRY_AGAIN;
             lane.dirty = true;
+            lane.collector.ask(Ask::Play);
             lane.last_training = Some(TrainingOutcome { ended: now, took, result });
         }
     }

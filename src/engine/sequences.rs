@@ -50,7 +50,7 @@ pub fn sort(prepared: &Prepared, bundle: &Bundle, threshold: f64, config: &Confi
             before += set.len();
             parts.push(set.gather(&chosen));
         }
-        let views: Vec<_> = parts.iter().map(Array3::view).collect();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         ndarray::concatenate(Axis(0), &views).unwrap_or_else(|_| Array3::zeros((0, config.autoencoder.window, 0)))
     };
     // Errors are shown and compared as the network's own f32.

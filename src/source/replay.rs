@@ -64,7 +64,8 @@ pub struct ReplaySource {
     /// The played rows with what was put in, `[rows from first on, columns]`.
     played: Array2<f64>,
     speed: f64,
-    wall_start: Time,
+    /// When the play begins; `None`: not before [`ReplaySource::play`].
+    wall_start: Option<Time>,
     injector: Option<Injector>,
     /// Per column, of the history, or of everything when there is no history.
     deviations: Vec<f64>,
@@ -147,12 +148,24 @@ impl ReplaySource {
             first,
             played,
             speed,
-            wall_start,
+            wall_start: Some(wall_start),
             injector: None,
             injected: Vec::new(),
             labelled: Vec::new(),
             warnings,
         })
+    }
+
+    /// Stands before the first played row until [`ReplaySource::play`].
+    #[must_use]
+    pub fn paused(mut self) -> Self {
+        self.wall_start = None;
+        self
+    }
+
+    /// A paused play begins at wall time `wall`; one that has begun goes on as it is.
+    pub fn play(&mut self, wall: Time) {
+        self.wall_start.get_or_insert(wall);
     }
 
     /// Gives columns their unit, direction and limit, by name.
@@ -321,13 +334,16 @@ impl Collect for ReplaySource {
         self.name.clone()
     }
 
-    /// Stands at the start before the play and at the last row after it.
+    /// Stands before the first played row until the play begins, and at the last row after it.
     fn now(&self, wall: Time) -> Time {
         let last = self.frame.grid().last().unwrap_or_default();
+        let Some(begun) = self.wall_start else {
+            return self.play_from() - self.step();
+        };
         if self.speed == 0.0 {
             return last;
         }
-        let rows = wall.since(self.wall_start).as_secs_f64() * self.speed;
+        let rows = wall.since(begun).as_secs_f64() * self.speed;
         let data = std::time::Duration::try_from_secs_f64(rows * self.step().as_secs_f64());
         data.map_or(last, |gone| (self.play_from() + gone).min(last))
     }

@@ -133,16 +133,8 @@ pub struct JudgedReport {
 /// # Errors
 /// [`JudgeError`] when the columns differ in length or no row is left to judge.
 pub fn judge(series: &Judged<'_>, options: &JudgeOptions) -> Result<JudgedReport, JudgeError> {
+    check_lengths(series)?;
     let rows = series.times.len();
-    let lengths = [series.labels.len(), series.scores.len(), series.flags.len()];
-    if lengths.iter().any(|length| *length != rows) {
-        return Err(JudgeError::Shape {
-            times: rows,
-            labels: series.labels.len(),
-            scores: series.scores.len(),
-            flags: series.flags.len(),
-        });
-    }
     let live: Vec<bool> = series
         .times
         .iter()
@@ -153,10 +145,6 @@ pub fn judge(series: &Judged<'_>, options: &JudgeOptions) -> Result<JudgedReport
     if labels.is_empty() {
         return Err(JudgeError::Empty { rows });
     }
-    let scored = only(&live, series.scores)
-        .iter()
-        .filter(|s| s.is_finite())
-        .count();
     let scores = only(&live, &ranked(series.scores));
     let step = step(series.times, options.step);
     let days = labels.len() as f64 * step / 86400.0;
@@ -171,7 +159,7 @@ pub fn judge(series: &Judged<'_>, options: &JudgeOptions) -> Result<JudgedReport
     Ok(JudgedReport {
         rows: labels.len(),
         days,
-        coverage: scored as f64 / labels.len() as f64,
+        coverage: finite(&only(&live, series.scores)) as f64 / labels.len() as f64,
         events: events.len(),
         vus_pr: rankable.then(|| vus_pr(&labels, &scores, options.vus_window)),
         auc_pr: rankable.then(|| average_precision(&labels, &scores)),
@@ -194,6 +182,20 @@ pub fn judge(series: &Judged<'_>, options: &JudgeOptions) -> Result<JudgedReport
         nab_onset_raw: nab.onset,
         nab_rows: nab::scaled(nab.rows, nab.windows),
         nab_onset: nab::scaled(nab.onset, nab.windows),
+    })
+}
+
+fn check_lengths(series: &Judged<'_>) -> Result<(), JudgeError> {
+    let times = series.times.len();
+    let (labels, scores, flags) = (series.labels.len(), series.scores.len(), series.flags.len());
+    if [labels, scores, flags] == [times; 3] {
+        return Ok(());
+    }
+    Err(JudgeError::Shape {
+        times,
+        labels,
+        scores,
+        flags,
     })
 }
 
@@ -241,6 +243,10 @@ fn only<T: Copy>(live: &[bool], values: &[T]) -> Vec<T> {
     rows.filter(|(_, live)| **live)
         .map(|(value, _)| *value)
         .collect()
+}
+
+fn finite(scores: &[f64]) -> usize {
+    scores.iter().filter(|s| s.is_finite()).count()
 }
 
 /// Scores with the lowest one in place of those that are no number; all 0 when none is.

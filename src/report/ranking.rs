@@ -23,7 +23,8 @@ pub(super) fn average_precision(labels: &[bool], scores: &[f64]) -> f64 {
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let anomalous = labels.iter().filter(|l| **l).count() as f64;
     let (mut hits, mut seen, mut area) = (0_usize, 0_usize, 0.0);
-    for equal in rows.chunk_by(|a, b| a.0 == b.0) {
+    // In falling order, equal is not greater.
+    for equal in rows.chunk_by(|a, b| a.0 <= b.0) {
         let new = equal.iter().filter(|(_, anomalous)| *anomalous).count();
         hits += new;
         seen += equal.len();

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::config::{DetectConfig, Expr, MinDeviation, QueryConfig, Ratio, Span};
-use pulsewatch::detect::{IncidentChange, Judge, JudgeRules, Row, Scored, Tracker};
+use pulsewatch::detect::gates::JudgeRules;
+use pulsewatch::detect::incident::{IncidentChange, Tracker};
+use pulsewatch::detect::judge::{Judge, Row, Scored};
 use pulsewatch::domain::{
     Direction, Entity, Feature, FeatureVerdict, Incident, IncidentState, Label, RowState, Schema,
     Time, Unit, Verdict,

@@ -221,6 +221,13 @@ fn several_series_are_one_table() {
         all.nab_rows.unwrap(),
         100.0 * (1.0 - 1.0 + miss.nab_rows_raw + 1.0 + 2.0) / 4.0,
     );
+    let alone = hit.table().to_string();
+    assert!(
+        alone
+            .lines()
+            .any(|line| line.starts_with("recall") && line.ends_with("1.00")),
+        "{alone}"
+    );
     let table = judged_table(&[("hit".into(), hit), ("miss".into(), miss)]).to_string();
     assert_eq!(table.lines().count(), 4);
     assert!(table.lines().next().unwrap().starts_with("series  VUS-PR"));

@@ -1,16 +1,12 @@
 //! Calibration, gates, incidents: from reconstruction errors to verdicts.
 //!
-//! [`calibrate`] turns held-back errors into a threshold, so that a score of 1 means the same everywhere. A [`Judge`]
-//! per entity turns scores into verdicts, asking the gates of [`JudgeRules`]. A [`Tracker`] per entity turns verdicts into
-//! incidents. All three are pure: time comes with the rows, state is plain data that a checkpoint can hold.
+//! [`calibration::calibrate`] turns held-back errors into a threshold, so that a score of 1 means the same everywhere. A
+//! [`judge::Judge`] per entity turns scores into verdicts, asking the gates of [`gates::JudgeRules`]. An
+//! [`incident::Tracker`] per entity turns verdicts into incidents. All are pure: time comes with the rows, and state is
+//! plain data that a checkpoint can hold.
 
-mod calibration;
-mod gates;
-mod incident;
-mod judge;
+pub mod calibration;
+pub mod gates;
+pub mod incident;
+pub mod judge;
 mod tail;
-
-pub use calibration::{Budget, CalibrateError, calibrate, score};
-pub use gates::JudgeRules;
-pub use incident::{IncidentChange, Tracker};
-pub use judge::{Judge, Row, Scored};

@@ -300,25 +300,27 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
         .map(|lower| f64::midpoint(*lower, upper))
 }
 
+/// Measures of the tables, in the order of [`cells`].
+const TITLES: [&str; 11] = [
+    "VUS-PR",
+    "AUC-PR",
+    "events",
+    "recall",
+    "precision",
+    "false/day",
+    "FFR %",
+    "delay",
+    "NAB rows",
+    "NAB onset",
+    "scored %",
+];
+
 /// A readable table: one row per named series, and one for all of them when there are several. There, ranking measures and
 /// rates are means over the series; events and false alarms are counted together.
 #[must_use]
 pub fn judged_table(reports: &[(String, JudgedReport)]) -> Table {
-    let titles = [
-        "VUS-PR",
-        "AUC-PR",
-        "events",
-        "recall",
-        "precision",
-        "false/day",
-        "FFR %",
-        "delay",
-        "NAB rows",
-        "NAB onset",
-        "scored %",
-    ];
     let mut columns = vec![("series", Align::Left)];
-    columns.extend(titles.map(|title| (title, Align::Right)));
+    columns.extend(TITLES.map(|title| (title, Align::Right)));
     let mut table = Table::new(&columns);
     for (name, report) in reports {
         table.row(cells(name, report));
@@ -328,6 +330,19 @@ pub fn judged_table(reports: &[(String, JudgedReport)]) -> Table {
         table.row(cells("all", &together(&all)));
     }
     table
+}
+
+impl JudgedReport {
+    /// This report as a table of its own, a line per measure.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let mut table = Table::new(&[("measure", Align::Left), ("value", Align::Right)]);
+        let measures = TITLES.iter().zip(cells("", self).split_off(1));
+        for (title, value) in measures {
+            table.row([(*title).to_owned(), value]);
+        }
+        table
+    }
 }
 
 fn cells(name: &str, report: &JudgedReport) -> Vec<String> {

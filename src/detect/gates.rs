@@ -22,7 +22,7 @@ struct FeatureRule {
     least: MinDeviation,
 }
 
-/// The rules of `[detect]` and of the queries for one schema: what a [`super::Judge`] asks and a [`super::Tracker`] waits
+/// The rules of `[detect]` and of the queries for one schema: what a [`super::judge::Judge`] asks and a [`super::incident::Tracker`] waits
 /// for. Made anew when the configuration or the schema changes; the state of judge and tracker goes on.
 #[derive(Clone, Debug)]
 pub struct JudgeRules {

@@ -258,18 +258,13 @@ impl SeasonalModel {
 
     /// Half widths at `distances` from the last fitted row, in the unit of the data.
     fn widths(&self, level: f64, distances: std::ops::RangeInclusive<usize>) -> Vec<f64> {
-        match &self.band {
-            Some(band) => band
-                .widths(level, distances)
-                .into_iter()
-                .map(|width| width * self.scale)
-                .collect(),
-            // Too short to have been tried: the errors of single steps, growing as a random walk's do.
-            None => {
-                let one = band::quantile(&self.errors, level);
-                distances.map(|k| one * (k as f64).sqrt()).collect()
-            }
+        if let Some(band) = &self.band {
+            let widths = band.widths(level, distances);
+            return widths.iter().map(|width| width * self.scale).collect();
         }
+        // Too short to have been tried: the errors of single steps, growing as a random walk's do.
+        let one = band::quantile(&self.errors, level);
+        distances.map(|k| one * (k as f64).sqrt()).collect()
     }
 }
 

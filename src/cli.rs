@@ -4,12 +4,16 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::domain::Time;
+
+mod values;
+
+pub use values::{FrameSize, Inject, InjectKind};
+use values::{at_least_one, moment, positive};
 
 /// The parsed command line before the default command is filled in.
 #[derive(Clone, Debug, Parser)]
@@ -228,44 +232,6 @@ pub struct RunArgs {
     pub size: FrameSize,
 }
 
-/// Columns and rows of a frame, each 20 to 1000; in text `120x40`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameSize {
-    /// Columns.
-    pub width: u16,
-    /// Rows.
-    pub height: u16,
-}
-
-impl Default for FrameSize {
-    fn default() -> Self {
-        Self {
-            width: 120,
-            height: 40,
-        }
-    }
-}
-
-impl std::fmt::Display for FrameSize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
-
-impl FromStr for FrameSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.split_once(['x', 'X'])
-            .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)))
-            .filter(|(width, height)| (20..=1000).contains(width) && (10..=1000).contains(height))
-            .map(|(width, height)| Self { width, height })
-            .ok_or_else(|| {
-                "write columns x rows, such as 120x40 (columns 20 to 1000, rows 10 to 1000)".into()
-            })
-    }
-}
-
 /// `collect`.
 #[derive(Clone, Debug, Args)]
 pub struct CollectArgs {
@@ -376,59 +342,6 @@ pub struct BacktestArgs {
     /// Add N labelled synthetic anomalies first, of one kind (spike, shift, dropout, flat) or of all
     #[arg(long, value_name = "N[,KIND][,SEED]")]
     pub inject: Option<Inject>,
-}
-
-/// Synthetic anomalies to add: `5`, `5,spike`, `5,spike,7` or `5,7`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inject {
-    /// How many, at least one.
-    pub count: usize,
-    /// Which kind; `None`: all kinds in turn.
-    pub kind: Option<InjectKind>,
-    /// Seed of places and sizes; `None`: the run's seed.
-    pub seed: Option<u64>,
-}
-
-/// Kind of a synthetic anomaly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum InjectKind {
-    /// One row far off.
-    Spike,
-    /// A stretch moved up or down.
-    Shift,
-    /// A stretch of missing values.
-    Dropout,
-    /// A stretch stuck at one value.
-    Flat,
-}
-
-impl FromStr for Inject {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || "write N, N,KIND or N,KIND,SEED with KIND spike, shift, dropout or flat".to_owned();
-        let mut parts = text.split(',').map(str::trim).peekable();
-        let count = parts
-            .next()
-            .and_then(|part| part.parse().ok())
-            .filter(|count| *count > 0)
-            .ok_or_else(wrong)?;
-        let kind = parts
-            .peek()
-            .and_then(|part| InjectKind::from_str(part, true).ok());
-        if kind.is_some() {
-            parts.next();
-        }
-        let seed = match parts.next() {
-            None => None,
-            Some(part) => Some(part.parse().map_err(|_| wrong())?),
-        };
-        if parts.next().is_some() {
-            return Err(wrong());
-        }
-        Ok(Self { count, kind, seed })
-    }
 }
 
 /// `check`.
@@ -648,155 +561,5 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| "write a whole number from 1 up".into())
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite() && *number > 0.0)
-        .ok_or_else(|| "write a number above 0, such as 0.0025".into())
-}
-
-/// A moment: RFC 3339, a date or date and time taken as UTC, unix seconds, or (from 10^11 on) milliseconds.
-fn moment(text: &str) -> Result<Time, String> {
-    /// As seconds this is the year 5138: no log reaches it, while as milliseconds it is 1973.
-    const MILLIS_FROM: i64 = 100_000_000_000;
-    let text = text.trim();
-    if let Ok(number) = text.parse::<i64>() {
-        let millis = number.unsigned_abs() >= MILLIS_FROM.unsigned_abs();
-        return Ok(if millis {
-            Time::from_millis(number)
-        } else {
-            Time::from_secs(number)
-        });
-    }
-    if let Some(time) = text.parse::<f64>().ok().and_then(Time::from_secs_f64) {
-        return Ok(time);
-    }
-    let stamp = text.parse::<jiff::Timestamp>().or_else(|_| {
-        text.parse::<jiff::civil::DateTime>()
-            .and_then(|civil| civil.to_zoned(jiff::tz::TimeZone::UTC))
-            .map(|zoned| zoned.timestamp())
-    });
-    stamp
-        .map(|stamp| Time::from_millis(stamp.as_millisecond()))
-        .map_err(|_| {
-            "write a moment such as 2026-11-08T00:00:00Z, 2026-11-08 or unix seconds".into()
-        })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(line: &str) -> Result<(Global, Command), clap::Error> {
-        Cli::read(line.split_whitespace())
-    }
-
-    #[test]
-    fn definitions_are_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_line_of_the_contract_parses() {
-        for line in [
-            "pulsewatch",
-            "pulsewatch run",
-            "pulsewatch --no-tui",
-            "pulsewatch run --no-tui --config a.toml --data-dir d -v --log-format json --color never",
-            "pulsewatch -qq --config a.toml run --mode long-term",
-            "pulsewatch run --mode test",
-            "pulsewatch run --once --svg frame.svg --size 100x30",
-            "pulsewatch detect",
-            "pulsewatch collect --input a.csv --output b.parquet --json",
-            "pulsewatch preprocess --input a --output b",
-            "pulsewatch train --input a --epochs 3 --seed 7",
-            "pulsewatch train --on-filtered",
-            "pulsewatch filter --threshold 0.0025 --all-errors",
-            "pulsewatch backtest --input a.csv --train-until 2026-11-08T00:00:00Z --output scores.csv --labels l.csv --json report.json --seed 1 --config c.toml",
-            "pulsewatch backtest --input a.csv --input b.csv --train-until 1700000000 --output dir --jobs 2 --explain --inject 5,spike,7",
-            "pulsewatch check --offline --json",
-            "pulsewatch config init --preset node_exporter --output x.toml --force",
-            "pulsewatch config show",
-            "pulsewatch config path",
-            "pulsewatch incidents list --open --limit 5 --json",
-            "pulsewatch incidents show 3",
-            "pulsewatch incidents ack 3",
-            "pulsewatch incidents label 3 none",
-            "pulsewatch models list --json",
-            "pulsewatch models use 20261101T000000Z",
-            "pulsewatch models rollback",
-            "pulsewatch completions zsh",
-            "pulsewatch man",
-        ] {
-            if let Err(error) = read(line) {
-                panic!("{line}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_typed_is_run() {
-        let (global, command) = read("pulsewatch --once --config a.toml").unwrap();
-        assert_eq!(global.config, Some(PathBuf::from("a.toml")));
-        let Command::Run(run) = command else {
-            panic!("not run");
-        };
-        assert!(run.once);
-        assert_eq!((run.size.width, run.size.height), (120, 40));
-    }
-
-    #[test]
-    fn bad_usage_is_refused_with_code_2() {
-        for line in [
-            "pulsewatch --once collect",
-            "pulsewatch attach",
-            "pulsewatch run --svg a.svg",
-            "pulsewatch run --once --size 120",
-            "pulsewatch run --once --size 1x1",
-            "pulsewatch train --epochs 0",
-            "pulsewatch filter --threshold -1",
-            "pulsewatch backtest --input a --output b",
-            "pulsewatch backtest --input a --output b --train-until soon",
-            "pulsewatch backtest --input a --output b --train-until 0 --inject 0",
-            "pulsewatch backtest --input a --output b --train-until 0 --inject 2,quake",
-            "pulsewatch incidents label 3 maybe",
-            "pulsewatch -v -q",
-        ] {
-            match read(line) {
-                Ok(_) => panic!("{line} parsed"),
-                Err(error) => assert_eq!(error.exit_code(), 2, "{line}: {error}"),
-            }
-        }
-    }
-
-    #[test]
-    fn moments_and_injections_are_read() {
-        let expected = Time::from_secs(1_700_000_000);
-        for text in [
-            "1700000000",
-            "1700000000000",
-            "1700000000.0",
-            "2023-11-14T22:13:20Z",
-            "2023-11-14 22:13:20",
-            "2023-11-14T23:13:20+01:00",
-        ] {
-            assert_eq!(moment(text), Ok(expected), "{text}");
-        }
-        assert_eq!(moment("2023-11-14"), Ok(Time::from_secs(1_699_920_000)));
-        let inject = |count, kind, seed| Ok(Inject { count, kind, seed });
-        assert_eq!("5".parse(), inject(5, None, None));
-        assert_eq!("5,flat".parse(), inject(5, Some(InjectKind::Flat), None));
-        assert_eq!("5,9".parse(), inject(5, None, Some(9)));
-        assert_eq!(
-            "5,shift,9".parse(),
-            inject(5, Some(InjectKind::Shift), Some(9))
-        );
-    }
-}
+mod tests;

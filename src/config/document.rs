@@ -33,10 +33,11 @@ pub(super) enum Data {
     Table(BTreeMap<String, Node>),
 }
 
-/// A parsed document; bounded by its text.
-pub(super) struct Builder<'t> {
+/// A document being read.
+struct Builder {
     name: Arc<str>,
-    text: &'t str,
+    /// Offsets at which lines end, ascending.
+    line_ends: Vec<usize>,
     errors: Vec<ConfigError>,
 }
 
@@ -56,11 +57,7 @@ impl Node {
 
     /// Parses a file's text; all syntax errors at once.
     pub fn parse(text: &str, name: &Arc<str>) -> Result<Self, Vec<ConfigError>> {
-        let mut builder = Builder {
-            name: Arc::clone(name),
-            text,
-            errors: Vec::new(),
-        };
+        let mut builder = Builder::new(text, name);
         let (table, broken) = DeTable::parse_recoverable(text);
         for error in broken {
             let line = builder.line(error.span().map_or(0, |span| span.start));
@@ -82,11 +79,7 @@ impl Node {
     pub fn from_variable(variable: &Arc<str>, key: &str, text: &str) -> Self {
         let place = Place::Variable(Arc::clone(variable));
         let parsed = DeValue::parse(text).ok().and_then(|value| {
-            let mut builder = Builder {
-                name: Arc::clone(variable),
-                text,
-                errors: Vec::new(),
-            };
+            let mut builder = Builder::new(text, variable);
             let data = builder.data(&value, key);
             builder.errors.is_empty().then_some(data)
         });
@@ -158,15 +151,6 @@ impl Node {
         }
     }
 
-    /// Number of values in it, itself included.
-    pub fn size(&self) -> usize {
-        match &self.data {
-            Data::Scalar(_) => 1,
-            Data::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
-            Data::Table(entries) => 1 + entries.values().map(Self::size).sum::<usize>(),
-        }
-    }
-
     /// As plain TOML.
     pub fn to_value(&self) -> toml::Value {
         match &self.data {
@@ -182,11 +166,18 @@ impl Node {
     }
 }
 
-impl Builder<'_> {
+impl Builder {
+    fn new(text: &str, name: &Arc<str>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            line_ends: text.match_indices('\n').map(|(offset, _)| offset).collect(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Line of a byte of the text, from 1.
     fn line(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().get(..offset);
-        let before = before.unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < offset)
     }
 
     /// One error a line: after the first, the rest of a line makes no sense anyway.
@@ -238,15 +229,23 @@ impl Builder<'_> {
                     .collect(),
             ),
             DeValue::Datetime(moment) => Data::Scalar(toml::Value::String(moment.to_string())),
-            _ => match toml::Value::deserialize(ValueDeserializer::from(value.clone())) {
-                Ok(scalar) => Data::Scalar(scalar),
-                Err(error) => {
-                    let line = self.line(value.span().start);
-                    self.syntax(line, error.message());
-                    Data::Scalar(toml::Value::Boolean(false))
-                }
-            },
+            _ => Data::Scalar(self.scalar(value, key)),
         }
+    }
+
+    fn scalar(&mut self, value: &Spanned<DeValue<'_>>, key: &str) -> toml::Value {
+        let scalar = toml::Value::deserialize(ValueDeserializer::from(value.clone()));
+        scalar.unwrap_or_else(|_| {
+            // The syntax is right, so it can only be a number that no type holds.
+            self.errors.push(ConfigError {
+                place: Place::line_of(&self.name, self.line(value.span().start)),
+                key: key.to_owned(),
+                value: None,
+                problem: "this number is too large".into(),
+                remedy: format!("write one up to {}", i64::MAX),
+            });
+            toml::Value::Boolean(false)
+        })
     }
 }
 

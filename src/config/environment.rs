@@ -9,6 +9,8 @@ use super::errors::{ConfigError, Place};
 const PREFIX: &str = "PULSEWATCH__";
 /// Sets `source.url`, and with it `source.kind` unless that is set.
 const URL: &str = "PROMETHEUS_URL";
+/// Most parts of a variable's name; no key lies so deep.
+const DEEPEST: usize = 8;
 /// Names the configuration file.
 pub(super) const FILE: &str = "PULSEWATCH_CONFIG";
 
@@ -41,7 +43,7 @@ pub(super) fn overlay(
         };
         any = true;
         let steps: Vec<&str> = path.split("__").collect();
-        if steps.iter().any(|step| step.is_empty()) {
+        if steps.len() > DEEPEST || steps.iter().any(|step| step.is_empty()) {
             errors.push(ConfigError {
                 place: Place::Variable(name.as_str().into()),
                 key: String::new(),

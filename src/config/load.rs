@@ -220,3 +220,50 @@ fn read_text(path: &Path) -> Result<String, ConfigErrors> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(folder: &Path, name: &str, interval: u32) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("detect.interval = \"{interval}s\"")).unwrap();
+        path
+    }
+
+    #[test]
+    fn explicit_then_variable_then_users_then_embedded() {
+        let folder = tempfile::tempdir().unwrap();
+        let explicit = file(folder.path(), "explicit.toml", 11);
+        let named = file(folder.path(), "named.toml", 12);
+        let users = file(folder.path(), "users.toml", 13);
+        let absent = folder.path().join("absent.toml");
+        let none = BTreeMap::new();
+        let variable = BTreeMap::from([(FILE.to_owned(), named.display().to_string())]);
+        let empty = BTreeMap::from([(FILE.to_owned(), String::new())]);
+        for (explicit, env, users, path, seconds) in [
+            (Some(&explicit), &variable, &users, Some(&explicit), 11),
+            (None, &variable, &users, Some(&named), 12),
+            (None, &none, &users, Some(&users), 13),
+            (None, &empty, &users, Some(&users), 13),
+            (None, &none, &absent, None, 30),
+        ] {
+            let loaded = load_from(explicit.map(PathBuf::as_path), env, Some(users)).unwrap();
+            assert_eq!(loaded.path.as_ref(), path);
+            assert_eq!(loaded.embedded, path.is_none());
+            assert_eq!(loaded.config.detect.interval.0.as_secs(), seconds);
+        }
+    }
+
+    #[test]
+    fn any_setting_of_the_environment_is_a_configuration() {
+        for (name, value) in [
+            ("PROMETHEUS_URL", "http://h"),
+            ("PULSEWATCH__DETECT__INTERVAL", "9s"),
+        ] {
+            let env = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            assert!(!load_from(None, &env, None).unwrap().embedded, "{name}");
+        }
+        assert!(load_from(None, &BTreeMap::new(), None).unwrap().embedded);
+    }
+}

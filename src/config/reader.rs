@@ -6,14 +6,17 @@ use super::Config;
 use super::document::{Data, Node, join};
 use super::errors::ConfigError;
 use super::explain::{explain, hint};
+use super::suggest::nearest;
 
+/// Most errors that one reading looks for; nobody mends more at once, and each costs a round.
+const MOST_ERRORS: usize = 100;
 /// Longest value that an error shows, in characters.
 const SHOWN: usize = 80;
 
 /// Deserializes `root`. Every failure is added to `errors` and its key taken out of `root`, so that one reading finds all
-/// of them; what was taken out has its default. Ends after as many rounds as there are values.
+/// of them, up to a hundred; what was taken out has its default.
 pub(super) fn read(root: &mut Node, errors: &mut Vec<ConfigError>) -> Config {
-    for _ in 0..=root.size() {
+    while errors.len() < MOST_ERRORS {
         let (path, message) = match attempt(root) {
             Ok(config) => return config,
             Err(failure) => failure,
@@ -22,7 +25,11 @@ pub(super) fn read(root: &mut Node, errors: &mut Vec<ConfigError>) -> Config {
         if retry_as_text(root, &steps) {
             continue;
         }
-        errors.push(failure(root, &steps, &message));
+        let error = failure(root, &steps, &message);
+        // A key is missing also when it was wrong and taken out: that was said already.
+        if !errors.iter().any(|known| known.key == error.key) {
+            errors.push(error);
+        }
         if root.remove(&steps).is_none() {
             break;
         }
@@ -121,7 +128,7 @@ fn shown(node: &Node) -> Option<String> {
     Some(format!("{cut}…"))
 }
 
-/// Whether a key may hold a secret, also when it stands in the wrong place.
+/// Whether a key may hold a secret, also when it is misspelt or stands in the wrong place.
 fn is_secret(key: &str) -> bool {
     const WORDS: [&str; 9] = [
         "token",
@@ -135,7 +142,8 @@ fn is_secret(key: &str) -> bool {
         "params",
     ];
     let key = key.to_lowercase();
-    WORDS.iter().any(|word| key.contains(word))
+    let last = key.rsplit('.').next().unwrap_or_default();
+    WORDS.iter().any(|word| key.contains(word)) || nearest(last, WORDS).is_some()
 }
 
 /// `http://user:secret@host` with the user and secret masked; any other text unchanged.

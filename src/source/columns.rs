@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayRef2};
 
 use crate::domain::{Entity, Frame, Grid, Schema};
 
@@ -40,7 +40,7 @@ impl Columns {
         &self,
         entity: Entity,
         grid: Grid,
-        values: ArrayView2<'_, f64>,
+        values: &ArrayRef2<f64>,
         rows: Range<usize>,
     ) -> Option<Frame> {
         let mut picked = Array2::from_elem((rows.len(), self.from.len()), f64::NAN);

@@ -1,5 +1,6 @@
 //! This machine as a source: CPU, memory, swap, load, disks and network, with their history kept across restarts.
 
+mod day_files;
 mod kept;
 mod probe;
 mod rates;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
-use self::kept::{Kept, Writes};
+use self::day_files::Writes;
+use self::kept::Kept;
 use self::rates::Rates;
 use super::columns::Columns;
 use super::{Batch, Collect, SourceError};
@@ -154,7 +156,7 @@ impl<P: Probe> HostSource<P> {
 
     fn frame(&self, columns: &Columns, from: Time, to: Time) -> Option<Frame> {
         let (grid, values) = self.kept.grid(from, to);
-        columns.frame(Entity::sole(), grid, values.view(), 0..grid.len())
+        columns.frame(Entity::sole(), grid, &values, 0..grid.len())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{ArrayRef2, s};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -89,7 +89,7 @@ impl Injector {
     pub fn plan(
         &mut self,
         kind: InjectionKind,
-        values: ArrayView2<'_, f64>,
+        values: &ArrayRef2<f64>,
         rows: Range<usize>,
         deviations: &[f64],
     ) -> Option<Injection> {
@@ -129,7 +129,7 @@ impl Injector {
 /// Does to `values` `[rows, columns]` what `injection` says; `deviations` has one standard deviation per column. A column
 /// that never moved (deviation 0) moves by a tenth of its value, at least by 1. Missing values stay missing. Rows and
 /// columns that are not there are left out. Says whether a value was changed.
-pub fn apply(values: &mut Array2<f64>, injection: &Injection, deviations: &[f64]) -> bool {
+pub fn apply(values: &mut ArrayRef2<f64>, injection: &Injection, deviations: &[f64]) -> bool {
     let Some(deviation) = deviations.get(injection.column).filter(|d| d.is_finite()) else {
         return false;
     };
@@ -162,7 +162,7 @@ pub fn apply(values: &mut Array2<f64>, injection: &Injection, deviations: &[f64]
 /// The standard deviation of each column over `rows` of `values` `[rows, columns]`, of what was observed; NaN for columns
 /// with fewer than two observed values there.
 #[must_use]
-pub fn deviations(values: ArrayView2<'_, f64>, rows: Range<usize>) -> Vec<f64> {
+pub fn deviations(values: &ArrayRef2<f64>, rows: Range<usize>) -> Vec<f64> {
     let end = rows.end.min(values.nrows());
     let part = values.slice(s![rows.start.min(end)..end, ..]);
     part.columns()
@@ -202,7 +202,7 @@ impl InjectSpec {
     #[must_use]
     pub fn plan(
         &self,
-        values: ArrayView2<'_, f64>,
+        values: &ArrayRef2<f64>,
         rows: Range<usize>,
         deviations: &[f64],
     ) -> Vec<Injection> {
@@ -261,6 +261,8 @@ impl FromStr for InjectSpec {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
 
     fn data() -> Array2<f64> {
@@ -334,13 +336,13 @@ mod tests {
     #[test]
     fn plans_repeat_do_not_touch_and_skip_unknown_columns() {
         let values = data();
-        let deviations = deviations(values.view(), 0..200);
+        let deviations = deviations(&values, 0..200);
         assert!((deviations[0] - 8.25_f64.sqrt()).abs() < 1e-12);
         assert_eq!(deviations[1], 0.0);
         assert!(deviations[2].is_nan());
         let spec: InjectSpec = "9,mixed,3".parse().unwrap();
-        let plan = spec.plan(values.view(), 200..400, &deviations);
-        assert_eq!(plan, spec.plan(values.view(), 200..400, &deviations));
+        let plan = spec.plan(&values, 200..400, &deviations);
+        assert_eq!(plan, spec.plan(&values, 200..400, &deviations));
         assert_eq!(plan.len(), 9);
         for (a, b) in plan.iter().zip(&plan[1..]) {
             assert!(a.rows.end < b.rows.start);
@@ -350,12 +352,12 @@ mod tests {
                 .all(|i| i.column < 2 && i.rows.start >= 200 && i.rows.end <= 400)
         );
         let other = InjectSpec { seed: 4, ..spec };
-        assert_ne!(plan, other.plan(values.view(), 200..400, &deviations));
+        assert_ne!(plan, other.plan(&values, 200..400, &deviations));
         let many = InjectSpec {
             count: usize::MAX,
             ..spec
         };
-        assert_eq!(many.plan(values.view(), 0..8, &deviations).len(), 2);
-        assert!(spec.plan(values.view(), 500..600, &deviations).is_empty());
+        assert_eq!(many.plan(&values, 0..8, &deviations).len(), 2);
+        assert!(spec.plan(&values, 500..600, &deviations).is_empty());
     }
 }

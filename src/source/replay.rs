@@ -100,12 +100,12 @@ impl ReplaySource {
     ///
     /// # Errors
     /// As [`ReplaySource::new`]; the built-in data itself is tested.
-    pub fn sample(wall_start: Time, speed: f64, seed: u64) -> Result<Self, SourceError> {
+    pub fn sample(wall_start: Time, rows_per_second: f64, seed: u64) -> Result<Self, SourceError> {
         let recording = Recording::from_csv_bytes("the built-in sample", SAMPLE)?;
         let labels = labels_from_csv_bytes("the built-in labels", SAMPLE_LABELS)?;
         let name = "built-in sample".to_owned();
         let from = PlayFrom::Fraction(SAMPLE_HISTORY);
-        let mut source = Self::still(&recording, name, from, speed, wall_start)?
+        let mut source = Self::still(&recording, name, from, rows_per_second, wall_start)?
             .with_features(&synthetic::features())
             .with_labels(&labels);
         source.injector = Some(Injector::new(seed));
@@ -142,7 +142,7 @@ impl ReplaySource {
         let played = frame.values().slice(s![first.., ..]).to_owned();
         let known = if first > 1 { first } else { frame.grid().len() };
         Ok(Self {
-            deviations: deviations(frame.values(), 0..known),
+            deviations: deviations(&frame.values(), 0..known),
             name,
             frame,
             first,
@@ -247,7 +247,7 @@ impl ReplaySource {
     fn put_spike(&mut self, rows: Range<usize>) -> Option<Injected> {
         let injector = self.injector.get_or_insert_with(|| Injector::new(0));
         let kind = InjectionKind::Spike;
-        let plan = injector.plan(kind, self.played.view(), rows, &self.deviations)?;
+        let plan = injector.plan(kind, &self.played, rows, &self.deviations)?;
         self.put(&plan)
     }
 
@@ -317,7 +317,7 @@ impl ReplaySource {
     fn frame_of(&self, columns: &Columns, rows: &Range<usize>) -> Option<Frame> {
         let grid = self.frame.grid().slice(rows.start, rows.end);
         let entity = self.frame.entity().clone();
-        columns.frame(entity, grid, self.frame.values(), rows.clone())
+        columns.frame(entity, grid, &self.frame.values(), rows.clone())
     }
 }
 
@@ -396,7 +396,7 @@ impl Collect for ReplaySource {
         let entity = self.frame.entity().clone();
         Ok(Batch {
             frames: columns
-                .frame(entity, grid, values.view(), 0..rows.len())
+                .frame(entity, grid, &values, 0..rows.len())
                 .into_iter()
                 .collect(),
             unknown: columns.unknown,

@@ -1,14 +1,14 @@
-//! The host's own history in memory, and one Parquet file per day of it on disk.
+//! The host's own history: a bounded number of rows, in memory and in day files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ndarray::Array2;
 
+use super::day_files::{DAY_MS, Writes, day_files, file_name, put_aside, read_day};
 use super::{Row, WIDTH, features};
-use crate::disk::{DiskError, Table, set_aside, write_atomic};
+use crate::disk::Table;
 use crate::domain::{Grid, Time};
 
 /// Days' worth of rows that are kept.
@@ -19,11 +19,6 @@ const MOST_ROWS: usize = 100_000;
 
 /// Time between two writes: what a power cut may lose.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
-
-/// Largest day file that is read; one written here stays far below.
-const LARGEST_FILE: u64 = 32 << 20;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Sums for a mean that leaves missing values out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,34 +83,14 @@ impl Kept {
             flushed: None,
         };
         let mut warnings = Vec::new();
-        for path in kept.files(&mut warnings) {
+        let files = kept.dir.as_deref().map(|dir| day_files(dir, &mut warnings));
+        for path in files.unwrap_or_default() {
             match read_day(&path) {
                 Ok(table) => kept.take(&table, now),
                 Err(e) => warnings.push(put_aside(&path, &e)),
             }
         }
         (kept, warnings)
-    }
-
-    /// The day files, by date.
-    fn files(&self, warnings: &mut Vec<String>) -> Vec<PathBuf> {
-        let Some(dir) = &self.dir else {
-            return Vec::new();
-        };
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-            Err(e) => {
-                warnings.push(format!("host history not read: {}: {e}", dir.display()));
-                return Vec::new();
-            }
-        };
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| is_day_file(path))
-            .collect();
-        files.sort();
-        files
     }
 
     /// Takes a file's rows over; rows of a finer step become means.
@@ -235,10 +210,7 @@ impl Kept {
         let files = days
             .iter()
             .map(|day| (dir.join(file_name(*day)), self.table(*day)));
-        Writes {
-            files: files.collect(),
-            days,
-        }
+        Writes::new(files.collect(), days)
     }
 
     /// These days are still to be written.
@@ -265,83 +237,6 @@ impl Kept {
                 .collect(),
             metadata: BTreeMap::from([("step_ms".to_owned(), self.step_ms.to_string())]),
         })
-    }
-}
-
-/// Files to write (or, without a table, to remove). May block when run.
-#[derive(Debug, Default)]
-pub(super) struct Writes {
-    files: Vec<(PathBuf, Option<Table>)>,
-    days: BTreeSet<i64>,
-}
-
-impl Writes {
-    pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// The days these files hold.
-    pub(super) fn days(&self) -> BTreeSet<i64> {
-        self.days.clone()
-    }
-
-    /// Does it, and says what failed.
-    pub(super) fn run(self) -> Vec<String> {
-        let mut failed = Vec::new();
-        for (path, table) in self.files {
-            let result = match table {
-                Some(table) => table
-                    .to_parquet()
-                    .and_then(|bytes| write_atomic(&path, &bytes)),
-                None => remove(&path),
-            };
-            if let Err(e) = result {
-                failed.push(format!("host history not kept: {e}"));
-            }
-        }
-        failed
-    }
-}
-
-fn remove(path: &Path) -> Result<(), DiskError> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(DiskError::io(path, "remove the file", e))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// `2026-01-31.parquet`; other files in the folder are none of ours.
-fn is_day_file(path: &Path) -> bool {
-    let stem = path.file_stem().and_then(|s| s.to_str());
-    path.extension().is_some_and(|e| e == "parquet")
-        && stem.is_some_and(|s| s.parse::<jiff::civil::Date>().is_ok())
-}
-
-fn file_name(day: i64) -> String {
-    let start = Time::from_millis(day.saturating_mul(DAY_MS)).to_string();
-    format!("{}.parquet", start.get(..10).unwrap_or(&start))
-}
-
-fn read_day(path: &Path) -> Result<Table, DiskError> {
-    let length = fs::metadata(path)
-        .map_err(|e| DiskError::io(path, "read the file", e))?
-        .len();
-    if length > LARGEST_FILE {
-        let reason = format!("{length} bytes are too many for one day");
-        return Err(DiskError::unreadable(path, reason));
-    }
-    Table::load(path)
-}
-
-fn put_aside(path: &Path, reason: &DiskError) -> String {
-    match set_aside(path) {
-        Ok(aside) => format!(
-            "one day of host history can't be used ({reason}); moved to {} and gone on without it",
-            aside.display()
-        ),
-        Err(e) => format!("one day of host history can't be used ({reason}) nor moved away: {e}"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ndarray::{Array2, Array3, ArrayView2, s};
+use ndarray::{Array2, Array3, s};
 use proptest::prelude::*;
 use pulsewatch::config::{
     Activation, AutoencoderConfig, Output, PreprocessConfig, Ratio, ScalerKind,
@@ -42,7 +42,7 @@ fn config() -> AutoencoderConfig {
 /// Sines with a little noise of a fixed pattern, calendar columns included.
 fn sines(rows: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, FEATURES + 2), |(row, column)| {
-        let turn = row as f32 / (24.0 + 6.0 * column as f32);
+        let turn = row as f32 / 24.0 + column as f32 / 5.0;
         let noise = ((row * 7919 + column * 104_729) % 97) as f32 / 97.0 - 0.5;
         0.5 + 0.4 * (turn * std::f32::consts::TAU).sin() + 0.01 * noise
     })
@@ -80,10 +80,6 @@ fn judge(autoencoder: &Autoencoder, windows: &Array3<f32>) -> Vec<f64> {
     window_errors(windows.view(), output.view(), all(windows.dim().0).view()).mse
 }
 
-fn scaler(rows: ArrayView2<'_, f64>) -> Scaler {
-    Scaler::fit(ScalerKind::Minmax, rows)
-}
-
 fn schema(names: &[&str]) -> Schema {
     names.iter().map(|name| Feature::plain(name)).collect()
 }
@@ -96,9 +92,14 @@ fn bundle(networks: BTreeMap<Entity, Autoencoder>) -> Bundle {
         networks,
         scalers: [("host/a", 20), ("host/b", 30)]
             .into_iter()
-            .map(|(name, rows)| (Entity::named(name), scaler(raw.slice(s![..rows, ..]))))
+            .map(|(name, rows)| {
+                (
+                    Entity::named(name),
+                    Scaler::fit(ScalerKind::Minmax, raw.slice(s![..rows, ..])),
+                )
+            })
             .collect(),
-        pooled: scaler(raw.view()),
+        pooled: Scaler::fit(ScalerKind::Minmax, raw.view()),
         schema: schema(&["cpu", "memory", "disk{device=\"sda\"}"]),
         step: Duration::from_secs(60),
         preprocess: PreprocessConfig::default(),
@@ -138,7 +139,7 @@ fn shared_bundle() -> Bundle {
 fn learns_waves_and_a_spike_stands_out() {
     let windows = windows_of(sines(500), 12);
     let config = AutoencoderConfig {
-        epochs: 80,
+        epochs: 40,
         ..config()
     };
     let trained = trained(&config, &windows).unwrap();
@@ -303,6 +304,14 @@ fn cancelling_stops_at_the_next_batch() {
 }
 
 #[test]
+fn networks_and_bundles_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone + 'static>(_: &T) {}
+    let bundle = shared_bundle();
+    shared(&bundle);
+    shared(&untrained(1));
+}
+
+#[test]
 fn batches_of_any_size_reconstruct_alike() {
     let autoencoder = untrained(5);
     let windows = windows_of(sines(640), 12);
@@ -427,7 +436,8 @@ fn another_format_wrong_shapes_and_bad_numbers_are_refused() {
 
 #[test]
 fn a_bundle_that_contradicts_itself_is_not_written() {
-    let changes: [(fn(&mut Bundle), &str); 5] = [
+    type Change = fn(&mut Bundle);
+    let changes: [(Change, &str); 5] = [
         (|b| b.networks.clear(), "no network"),
         (|b| b.schema = schema(&["cpu", "memory"]), "a network"),
         (|b| b.schema = schema(&["cpu", "cpu", "x"]), "one name"),

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use ndarray::{Array3, ArrayView3, Axis};
 
 use super::lstm;
-use super::shape::Shape;
+use super::shape::{Parameter, Shape};
 use super::{ModelError, initial};
 use crate::config::Output;
 
@@ -66,16 +66,13 @@ impl Autoencoder {
         self.weights.iter().map(Tensor::elem_count).sum()
     }
 
-    /// Name, dimensions and values of each tensor, in the network's order.
-    pub(super) fn named_weights(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, ModelError> {
+    /// Each tensor's name, dimensions and values, in the network's order.
+    pub(super) fn named_weights(&self) -> Result<Vec<(Parameter, Vec<f32>)>, ModelError> {
         self.shape
             .parameters()
             .into_iter()
             .zip(self.weights.iter())
-            .map(|(parameter, tensor)| {
-                let values = tensor.flatten_all()?.to_vec1()?;
-                Ok((parameter.name, parameter.dims, values))
-            })
+            .map(|(parameter, tensor)| Ok((parameter, tensor.flatten_all()?.to_vec1()?)))
             .collect()
     }
 

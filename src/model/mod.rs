@@ -1,4 +1,4 @@
-//! The LSTM autoencoder, its training, and the bundle as bytes.
+//! The LSTM autoencoder, its training, the seasonal forecaster, and the bundle as bytes.
 //!
 //! How the parts meet:
 //!
@@ -13,7 +13,7 @@
 //!
 //! - [`Shape`] says which tensors there are; everything else follows their order.
 //! - [`lstm`] is the only place that knows how a layer is computed; [`Autoencoder`] chains layers; [`train`](train::train)
-//!   moves the weights; [`split`] decides what is held back.
+//!   moves the weights with Adam; [`split`] decides what is held back.
 //! - [`Bundle`] is all that scoring needs in one safetensors file: networks, scalers, feature order, calibration. It is bytes
 //!   here; files are another room's.
 //!
@@ -28,6 +28,7 @@ pub mod bundle;
 pub mod forecast;
 mod errors;
 mod initial;
+mod learner;
 pub mod lstm;
 mod shape;
 pub mod split;

@@ -200,8 +200,9 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_named() {
+        type Change = fn(&mut Shape);
         let good = Shape::new(&AutoencoderConfig::default(), 3);
-        let broken: [(fn(&mut Shape), &str); 6] = [
+        let broken: [(Change, &str); 6] = [
             (|s| s.window = 0, "window is 0"),
             (|s| s.window = usize::MAX, "window is"),
             (|s| s.columns = 2, "no feature"),

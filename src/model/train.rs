@@ -1,19 +1,18 @@
 //! Training an autoencoder on normal windows.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use candle_core::{Device, Tensor, Var};
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::adam::{self, Adam};
-use super::autoencoder::{Autoencoder, forward, time_first};
+use super::ModelError;
+use super::autoencoder::Autoencoder;
 use super::errors::window_errors;
+use super::learner::Learner;
 use super::shape::Shape;
 use super::split::split;
-use super::{ModelError, initial};
 use crate::config::AutoencoderConfig;
 use crate::prep::window::{WindowSet, evenly};
 
@@ -22,9 +21,6 @@ pub const MIN_WINDOWS: usize = 10;
 
 /// Most held-back windows whose errors are returned (evenly chosen): 20,000, 160 kB a feature.
 pub const MAX_HELD_BACK: usize = 20_000;
-
-/// Parts that a batch is cut into. Fixed, so that the order of additions does not depend on the machine.
-const SHARDS: usize = 2;
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,10 +185,10 @@ pub fn train(
         })?;
         let val_loss = learner.loss(&validation)?;
         if !val_loss.is_finite() {
-            return Err(learner.diverged(epoch, order.len().div_ceil(learner.batch)));
+            return Err(learner.diverged(epoch, order.len().div_ceil(options.batch.max(1))));
         }
         losses.push((train_loss, val_loss));
-        best.offer(epoch - 1, val_loss, &learner.weights);
+        best.offer(epoch - 1, val_loss, learner.weights());
         progress(Progress {
             epoch,
             epochs,
@@ -275,188 +271,6 @@ impl Best {
     }
 }
 
-/// A loss and where it falls, one vector per tensor of weights.
-struct Downhill {
-    loss: f64,
-    gradients: Vec<Vec<f32>>,
-}
-
-impl Downhill {
-    fn plus(mut self, other: Self) -> Self {
-        self.loss += other.loss;
-        let tensors = self.gradients.iter_mut().zip(other.gradients);
-        for (sum, part) in tensors.flat_map(|(sums, parts)| sums.iter_mut().zip(parts)) {
-            *sum += part;
-        }
-        self
-    }
-}
-
-fn broken_thread() -> candle_core::Error {
-    candle_core::Error::Msg("a training thread ended early".into())
-}
-
-/// A network under training.
-struct Learner<'a> {
-    shape: &'a Shape,
-    windows: &'a WindowSet,
-    options: &'a TrainOptions,
-    batch: usize,
-    /// `[columns]`: 1 for a column that counts, else 0, so scaled that the mean is over those that count.
-    emphasis: Option<Tensor>,
-    variables: Vec<Var>,
-    /// What the variables hold.
-    weights: Vec<Vec<f32>>,
-    adam: Adam,
-}
-
-impl<'a> Learner<'a> {
-    fn new(
-        shape: &'a Shape,
-        options: &'a TrainOptions,
-        windows: &'a WindowSet,
-        mask: &[bool],
-    ) -> Result<Self, TrainError> {
-        let weights = initial::weights(shape, options.seed);
-        let variables = shape
-            .parameters()
-            .into_iter()
-            .zip(&weights)
-            .map(|(parameter, values)| {
-                Var::from_tensor(&Tensor::from_slice(values, parameter.dims, &Device::Cpu)?)
-            })
-            .collect::<candle_core::Result<_>>()?;
-        Ok(Self {
-            shape,
-            windows,
-            options,
-            batch: options.batch.max(1),
-            emphasis: emphasis(shape, mask)?,
-            variables,
-            adam: Adam::new(options.learning_rate, weights.iter().map(Vec::len)),
-            weights,
-        })
-    }
-
-    /// One pass over the windows at `order`; gives the mean loss. `told` hears the part done and the loss so far.
-    fn pass(
-        &mut self,
-        order: &[usize],
-        cancel: &AtomicBool,
-        epoch: usize,
-        told: &mut dyn FnMut(f64, f64),
-    ) -> Result<f64, TrainError> {
-        let (mut sum, mut seen) = (0.0, 0_usize);
-        for (number, batch) in order.chunks(self.batch).enumerate() {
-            if cancel.load(Ordering::Relaxed) {
-                return Err(TrainError::Cancelled);
-            }
-            let loss = self
-                .step(batch)?
-                .ok_or_else(|| self.diverged(epoch, number + 1))?;
-            sum += loss * batch.len() as f64;
-            seen += batch.len();
-            told(seen as f64 / order.len() as f64, sum / seen as f64);
-        }
-        Ok(sum / seen.max(1) as f64)
-    }
-
-    /// One batch forth, back and downhill; `None` when the loss or the gradient is not finite. The batch is cut in
-    /// [`SHARDS`], each on a thread of its own, and their gradients are added in order: the same bits on any machine.
-    fn step(&mut self, batch: &[usize]) -> candle_core::Result<Option<f64>> {
-        let this = &*self;
-        let shards: Vec<Downhill> = std::thread::scope(|scope| {
-            let running: Vec<_> = batch
-                .chunks(batch.len().div_ceil(SHARDS).max(1))
-                .map(|shard| scope.spawn(move || this.downhill(shard, batch.len())))
-                .collect();
-            running
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(broken_thread())))
-                .collect::<candle_core::Result<_>>()
-        })?;
-        let Some(mut total) = shards.into_iter().reduce(Downhill::plus) else {
-            return Ok(None);
-        };
-        let norm = adam::clip(&mut total.gradients, self.options.clip_norm);
-        if !(total.loss.is_finite() && norm.is_finite()) {
-            return Ok(None);
-        }
-        self.adam.step(&mut self.weights, &total.gradients);
-        for (variable, values) in self.variables.iter().zip(&self.weights) {
-            variable.set(&Tensor::from_slice(values, variable.dims(), &Device::Cpu)?)?;
-        }
-        Ok(Some(total.loss))
-    }
-
-    /// Loss and gradients of a shard, as its share of a batch of `whole` windows.
-    fn downhill(&self, shard: &[usize], whole: usize) -> candle_core::Result<Downhill> {
-        let tensors: Vec<Tensor> = self
-            .variables
-            .iter()
-            .map(|v| v.as_tensor().clone())
-            .collect();
-        let share = shard.len() as f64 / whole as f64;
-        let loss = (self.error(&tensors, shard)? * share)?;
-        let found = loss.backward()?;
-        let gradients = self
-            .variables
-            .iter()
-            .map(|variable| match found.get(variable) {
-                Some(gradient) => gradient.flatten_all()?.to_vec1::<f32>(),
-                None => Ok(vec![0.0; variable.elem_count()]),
-            })
-            .collect::<candle_core::Result<_>>()?;
-        Ok(Downhill {
-            loss: f64::from(loss.to_scalar::<f32>()?),
-            gradients,
-        })
-    }
-
-    /// Mean squared error on some windows.
-    fn error(&self, weights: &[Tensor], batch: &[usize]) -> candle_core::Result<Tensor> {
-        let input = time_first(self.windows.gather(batch).view())?;
-        let residual = (forward(self.shape, weights, &input)? - input)?.sqr()?;
-        match &self.emphasis {
-            Some(emphasis) => residual.broadcast_mul(emphasis)?.mean_all(),
-            None => residual.mean_all(),
-        }
-    }
-
-    /// Mean loss on the windows at `places`, without gradients.
-    fn loss(&self, places: &[usize]) -> candle_core::Result<f64> {
-        let weights: Vec<Tensor> = self.variables.iter().map(Var::as_detached_tensor).collect();
-        let mut sum = 0.0;
-        for batch in places.chunks(256) {
-            let loss = self.error(&weights, batch)?.to_scalar::<f32>()?;
-            sum += f64::from(loss) * batch.len() as f64;
-        }
-        Ok(sum / places.len().max(1) as f64)
-    }
-
-    fn diverged(&self, epoch: usize, batch: usize) -> TrainError {
-        TrainError::Diverged {
-            epoch,
-            batch,
-            learning_rate: self.options.learning_rate,
-        }
-    }
-}
-
-/// Weights of the columns in the loss; `None` when all count.
-fn emphasis(shape: &Shape, mask: &[bool]) -> candle_core::Result<Option<Tensor>> {
-    if !mask.contains(&false) {
-        return Ok(None);
-    }
-    let counts = |column: usize| mask.get(column).copied().unwrap_or(true);
-    let counting = (0..shape.columns).filter(|c| counts(*c)).count();
-    let share = shape.columns as f32 / counting as f32;
-    let values: Vec<f32> = (0..shape.columns)
-        .map(|column| if counts(column) { share } else { 0.0 })
-        .collect();
-    Tensor::from_vec(values, shape.columns, &Device::Cpu).map(Some)
-}
-
 /// The network's errors on the windows at `places`.
 fn held_back(
     autoencoder: &Autoencoder,
@@ -470,10 +284,10 @@ fn held_back(
     for chunk in places.chunks(1024) {
         let input = windows.gather(chunk);
         let output = autoencoder.reconstruct(input.view())?;
-        let mask = ArrayView1::from(mask);
-        let mask = mask.broadcast((chunk.len(), mask.len()));
-        let Some(mask) = mask else { continue };
-        let found = window_errors(input.view(), output.view(), mask);
+        let flags = Array2::from_shape_fn((chunk.len(), mask.len()), |(_, feature)| {
+            mask.get(feature).copied().unwrap_or(true)
+        });
+        let found = window_errors(input.view(), output.view(), flags.view());
         errors
             .append(Axis(0), found.features.view())
             .map_err(|e| ModelError::Shape(e.to_string()))?;

@@ -108,13 +108,12 @@ fn fill_run(
     let span = (to - from + 1) as f64;
     for row in from..to {
         column[row] = match (policy, before, after) {
-            (Fill::Mean | Fill::Median, _, _) => fallback,
+            (Fill::Mean | Fill::Median, _, _) | (_, None, None) => fallback,
             (Fill::Linear, Some(left), Some(right)) => {
                 let part = (row - from + 1) as f64 / span;
                 left * (1.0 - part) + right * part
             }
             (_, Some(value), _) | (_, None, Some(value)) => value,
-            (_, None, None) => fallback,
         };
     }
 }

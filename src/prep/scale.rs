@@ -32,7 +32,7 @@ struct Column {
 }
 
 /// Numbers that describe one column in [`Scaler::table`].
-const TABLE_WIDTH: usize = 5;
+pub const TABLE_WIDTH: usize = 5;
 
 /// Learned scaling of all columns: `scaled = (raw − offset) / scale`, cut to ±[`LIMIT`].
 ///

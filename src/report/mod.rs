@@ -1,1 +1,9 @@
 //! What people take away: pictures, .npy, judged tables, the screen as SVG.
+//!
+//! Everything here is made as bytes, the same for the same input; where they go is the caller's business.
+
+mod axis;
+pub mod npy;
+mod plots;
+
+pub use plots::{PlotError, histogram_png, loss_png};

@@ -3,7 +3,8 @@
 //! Everything here is made as bytes, the same for the same input; where they go is the caller's business.
 
 mod axis;
+pub mod columns;
 pub mod npy;
-mod plots;
+pub mod plots;
 
 pub use plots::{PlotError, histogram_png, loss_png};

@@ -59,7 +59,7 @@ pub fn loss_png(history: &[(f64, f64)], best: usize) -> Result<Vec<u8>, PlotErro
     let marked = history
         .get(best)
         .map(|h| (best as f64 + 1.0, h.1))
-        .filter(|point| drawable(point));
+        .filter(drawable);
     let title = match marked {
         Some((_, loss)) => format!(
             "Training loss: best validation {} after epoch {}",

@@ -3,12 +3,13 @@
 //! Nothing here knows what a file is for. A file is either the whole old one or the whole new one, never half of either;
 //! a file that can't be read is reported or set aside, never trusted, and never a panic.
 
-mod atomic;
+pub mod atomic;
 mod error;
-mod lock;
+pub mod lock;
 pub mod sqlite;
-mod table;
+pub mod table;
 mod table_read;
+mod table_times;
 
 pub use atomic::{free_space, set_aside, write_atomic};
 pub use error::DiskError;

@@ -172,12 +172,11 @@ impl Registry {
             return Ok(current);
         }
         let next = self.newest_first()?.into_iter().next();
-        match &next {
-            Some(meta) => self.point_at(&meta.version)?,
-            None => {
-                let path = self.dir.join(CURRENT);
-                fs::remove_file(&path).map_err(|e| DiskError::io(&path, "remove the file", e))?;
-            }
+        if let Some(meta) = &next {
+            self.point_at(&meta.version)?;
+        } else {
+            let path = self.dir.join(CURRENT);
+            fs::remove_file(&path).map_err(|e| DiskError::io(&path, "remove the file", e))?;
         }
         Ok(next.map(|meta| meta.version))
     }

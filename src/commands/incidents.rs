@@ -1,0 +1,442 @@
+//! `pulsewatch incidents`: the journal from the shell. Works while an engine runs: SQLite lets both in.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::config::Span;
+use crate::domain::{Contribution, Incident, IncidentState, Label, Time, Unit};
+use crate::report::columns::{Side, columns};
+use crate::store::{IncidentFilter, Journal};
+
+/// Name of the journal within a data directory.
+const JOURNAL: &str = "journal.sqlite";
+
+/// Features named in a line of the list.
+const NAMED: usize = 3;
+
+/// Lists incidents, open ones first, then the newest first.
+///
+/// # Errors
+/// When the journal can't be read or `out` not written.
+pub fn list(
+    data_dir: &Path,
+    open: bool,
+    limit: usize,
+    json: bool,
+    now: Time,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let filter = IncidentFilter {
+        open_only: open,
+        limit,
+        ..IncidentFilter::default()
+    };
+    let incidents = match journal(data_dir)? {
+        Some(journal) => journal.list(&filter)?,
+        None => Vec::new(),
+    };
+    if json {
+        return print_json(&incidents, out);
+    }
+    if incidents.is_empty() {
+        let words = if open {
+            "no open incidents"
+        } else {
+            "no incidents yet"
+        };
+        return Ok(writeln!(out, "{words}")?);
+    }
+    Ok(out.write_all(table(&incidents, now).as_bytes())?)
+}
+
+/// Shows all that is known of one incident.
+///
+/// # Errors
+/// When there is no such incident, the journal can't be read, or `out` not written.
+pub fn show(
+    data_dir: &Path,
+    id: u64,
+    json: bool,
+    now: Time,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let incident = find(&existing(data_dir, id)?, id)?;
+    if json {
+        return print_json(&incident, out);
+    }
+    Ok(out.write_all(page(&incident, now).as_bytes())?)
+}
+
+/// Marks an incident as seen.
+///
+/// # Errors
+/// When there is no such incident, the journal can't be written, or `out` not written.
+pub fn acknowledge(
+    data_dir: &Path,
+    id: u64,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut journal = existing(data_dir, id)?;
+    journal.acknowledge(id)?;
+    if json {
+        return print_json(&find(&journal, id)?, out);
+    }
+    Ok(writeln!(out, "incident {id} is marked as seen")?)
+}
+
+/// Calls an incident real or false; `None` takes that back.
+///
+/// # Errors
+/// When there is no such incident, the journal can't be written, or `out` not written.
+pub fn label(
+    data_dir: &Path,
+    id: u64,
+    label: Option<Label>,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut journal = existing(data_dir, id)?;
+    journal.label(id, label)?;
+    if json {
+        return print_json(&find(&journal, id)?, out);
+    }
+    let words = match label {
+        Some(Label::Real) => "is labelled a real problem",
+        Some(Label::False) => "is labelled a false alarm",
+        None => "has no label any more",
+    };
+    Ok(writeln!(out, "incident {id} {words}")?)
+}
+
+/// The journal, if there is one: asking a question must not make one.
+fn journal(data_dir: &Path) -> anyhow::Result<Option<Journal>> {
+    let path = data_dir.join(JOURNAL);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (journal, notice) = Journal::open(&path)?;
+    if let Some(notice) = notice {
+        tracing::warn!("{notice}");
+    }
+    Ok(Some(journal))
+}
+
+fn existing(data_dir: &Path, id: u64) -> anyhow::Result<Journal> {
+    journal(data_dir)?.with_context(|| {
+        format!(
+            "there is no incident {id}: {} holds no journal yet",
+            data_dir.display()
+        )
+    })
+}
+
+fn find(journal: &Journal, id: u64) -> anyhow::Result<Incident> {
+    journal.get(id)?.with_context(|| {
+        format!("there is no incident {id}; `pulsewatch incidents list` shows those there are")
+    })
+}
+
+fn table(incidents: &[Incident], now: Time) -> String {
+    let rows: Vec<Vec<String>> = incidents
+        .iter()
+        .map(|i| {
+            vec![
+                i.id.to_string(),
+                state(i.state).into(),
+                i.entity.to_string(),
+                i.start.to_string(),
+                ago(now, i.start),
+                span(i.duration()),
+                score(i.peak_score),
+                if i.acknowledged { "yes" } else { "no" }.into(),
+                label_word(i.label).into(),
+                named(&i.features),
+            ]
+        })
+        .collect();
+    let head = [
+        ("ID", Side::Right),
+        ("STATE", Side::Left),
+        ("ENTITY", Side::Left),
+        ("START", Side::Left),
+        ("AGE", Side::Right),
+        ("DURATION", Side::Right),
+        ("PEAK", Side::Right),
+        ("SEEN", Side::Left),
+        ("LABEL", Side::Left),
+        ("FEATURES", Side::Left),
+    ];
+    columns(&head, &rows)
+}
+
+fn page(incident: &Incident, now: Time) -> String {
+    let (from, age) = (incident.start, ago(now, incident.start));
+    let so_far = if incident.is_open() {
+        " (last anomalous row so far)"
+    } else {
+        ""
+    };
+    let facts = [
+        ("state", state(incident.state).to_owned()),
+        ("entity", incident.entity.to_string()),
+        ("start", format!("{from}, {age} ago")),
+        ("end", format!("{}{so_far}", incident.end)),
+        ("duration", span(incident.duration())),
+        (
+            "peak",
+            format!(
+                "{} times the threshold at {}",
+                score(incident.peak_score),
+                incident.peak
+            ),
+        ),
+        (
+            "seen",
+            if incident.acknowledged { "yes" } else { "no" }.to_owned(),
+        ),
+        ("label", label_word(incident.label).to_owned()),
+    ];
+    let facts = facts.map(|(name, fact)| format!("  {name:<9} {fact}\n"));
+    let rows: Vec<Vec<String>> = incident
+        .features
+        .iter()
+        .map(|f| {
+            vec![
+                String::new(),
+                f.feature.to_string(),
+                share(f.share),
+                Unit::None.show(f.value),
+                Unit::None.show(f.expected),
+            ]
+        })
+        .collect();
+    let head = [
+        ("", Side::Left),
+        ("FEATURE", Side::Left),
+        ("SHARE", Side::Right),
+        ("VALUE AT PEAK", Side::Right),
+        ("EXPECTED", Side::Right),
+    ];
+    format!(
+        "incident {}\n{}\n{}",
+        incident.id,
+        facts.concat(),
+        columns(&head, &rows)
+    )
+}
+
+/// `cpu 75 %, memory 20 %, 3 more`
+fn named(features: &[Contribution]) -> String {
+    let mut words: Vec<String> = features
+        .iter()
+        .take(NAMED)
+        .map(|f| format!("{} {}", f.feature, share(f.share)))
+        .collect();
+    if features.len() > NAMED {
+        words.push(format!("{} more", features.len() - NAMED));
+    }
+    words.join(", ")
+}
+
+fn share(part: f64) -> String {
+    if part.is_finite() {
+        format!("{:.0} %", part * 100.0)
+    } else {
+        "–".into()
+    }
+}
+
+fn score(score: f64) -> String {
+    if score.is_finite() {
+        format!("{score:.1}")
+    } else {
+        "–".into()
+    }
+}
+
+const fn state(state: IncidentState) -> &'static str {
+    match state {
+        IncidentState::Open => "open",
+        IncidentState::Closed => "closed",
+        IncidentState::Vanished => "vanished",
+    }
+}
+
+const fn label_word(label: Option<Label>) -> &'static str {
+    match label {
+        Some(Label::Real) => "real",
+        Some(Label::False) => "false",
+        None => "–",
+    }
+}
+
+/// Whole minutes, or seconds below ten minutes: what a person tells another.
+pub(super) fn span(length: Duration) -> String {
+    let secs = length.as_secs();
+    let unit = match secs {
+        0..600 => 1,
+        600..86_400 => 60,
+        _ => 3600,
+    };
+    Span::secs(secs / unit * unit).to_string()
+}
+
+/// How long `then` is past; `–` when it lies ahead (a recording, a clock that stepped back).
+pub(super) fn ago(now: Time, then: Time) -> String {
+    if now < then {
+        return "–".into();
+    }
+    span(now.since(then))
+}
+
+/// One JSON value, readable, with a line end.
+pub(super) fn print_json(value: &impl serde::Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::Entity;
+
+    const START: i64 = 1_700_000_000;
+
+    fn now() -> Time {
+        Time::from_secs(START + 3 * 3600)
+    }
+
+    fn incident(state: IncidentState) -> Incident {
+        let feature = |name: &str, share, value| Contribution {
+            feature: Arc::from(name),
+            share,
+            value,
+            expected: 40.0,
+        };
+        Incident {
+            id: 0,
+            entity: Entity::named("web-1"),
+            start: Time::from_secs(START),
+            end: Time::from_secs(START + 750),
+            peak: Time::from_secs(START + 60),
+            peak_score: 3.456,
+            state,
+            features: vec![
+                feature("cpu", 0.7, 97.5),
+                feature("memory", 0.2, f64::NAN),
+                feature("disk", 0.06, 1.0),
+                feature("load", 0.04, 2.0),
+            ],
+            acknowledged: false,
+            label: None,
+        }
+    }
+
+    /// A data directory with two incidents, and the engine that has the journal open.
+    fn data_dir() -> (tempfile::TempDir, Journal) {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(&dir.path().join(JOURNAL)).unwrap();
+        for state in [IncidentState::Closed, IncidentState::Open] {
+            journal.insert(&incident(state)).unwrap();
+        }
+        (dir, journal)
+    }
+
+    fn said(work: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> String {
+        let mut out = Vec::new();
+        work(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_list_is_a_table_with_open_ones_first() {
+        let (dir, _engine) = data_dir();
+        let text = said(|out| list(dir.path(), false, 50, false, now(), out));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("ID  STATE   ENTITY  START"), "{text}");
+        assert_eq!(
+            lines[1],
+            " 2  open    web-1   2023-11-14T22:13:20Z   3h       12m   3.5  no    –      cpu 70 %, memory 20 %, disk 6 %, 1 more"
+        );
+        assert!(lines[2].contains("closed"), "{text}");
+        let open = said(|out| list(dir.path(), true, 50, false, now(), out));
+        assert_eq!(open.lines().count(), 2);
+        assert_eq!(
+            said(|out| list(dir.path(), false, 1, false, now(), out))
+                .lines()
+                .count(),
+            2
+        );
+    }
+
+    #[test]
+    fn nothing_yet_is_said_and_makes_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let text = said(|out| list(&data, false, 50, false, now(), out));
+        assert_eq!(text, "no incidents yet\n");
+        let text = said(|out| list(&data, true, 50, false, now(), out));
+        assert_eq!(text, "no open incidents\n");
+        assert_eq!(said(|out| list(&data, false, 50, true, now(), out)), "[]\n");
+        let error = acknowledge(&data, 3, false, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("no journal yet"), "{error}");
+        assert!(!data.exists());
+    }
+
+    #[test]
+    fn one_incident_is_shown_in_full() {
+        let (dir, _engine) = data_dir();
+        let text = said(|out| show(dir.path(), 2, false, now(), out));
+        for words in [
+            "incident 2\n",
+            "start     2023-11-14T22:13:20Z, 3h ago\n",
+            "(last anomalous row so far)",
+            "peak      3.5 times the threshold at 2023-11-14T22:14:20Z",
+            "FEATURE  SHARE  VALUE AT PEAK  EXPECTED\n",
+            "memory    20 %              –        40\n",
+        ] {
+            assert!(text.contains(words), "{words:?} in\n{text}");
+        }
+        let closed = said(|out| show(dir.path(), 1, false, now(), out));
+        assert!(
+            closed.contains("end       2023-11-14T22:25:50Z\n"),
+            "{closed}"
+        );
+        let error = show(dir.path(), 9, false, now(), &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("no incident 9"), "{error}");
+    }
+
+    #[test]
+    fn operators_words_are_kept_while_an_engine_runs() {
+        let (dir, engine) = data_dir();
+        let text = said(|out| acknowledge(dir.path(), 2, false, out));
+        assert_eq!(text, "incident 2 is marked as seen\n");
+        let text = said(|out| label(dir.path(), 2, Some(Label::False), true, out));
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&json["label"], &json["acknowledged"]),
+            (&"false".into(), &true.into())
+        );
+        assert!(json["features"][1]["value"].is_null());
+        let read = engine.get(2).unwrap().unwrap();
+        assert!(read.acknowledged && read.label == Some(Label::False));
+        let text = said(|out| label(dir.path(), 2, None, false, out));
+        assert_eq!(text, "incident 2 has no label any more\n");
+        assert!(label(dir.path(), 9, None, false, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn lengths_are_told_as_people_tell_them() {
+        for (secs, text) in [(0, "0s"), (90, "1m30s"), (750, "12m"), (90_061, "1d1h")] {
+            assert_eq!(span(Duration::from_secs(secs)), text);
+        }
+        assert_eq!(ago(Time::from_secs(1), Time::from_secs(2)), "–");
+    }
+}

@@ -1,0 +1,286 @@
+//! The dashboard's loop: terminal events, snapshots, answers, signals and the clock in; frames and commands out.
+
+use std::io::{self, BufWriter, Stdout};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::EventStream;
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use crossterm::{execute, queue};
+use futures::StreamExt;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use crate::domain::{Control, ControlError, HistoryQuery, Level, Snapshot};
+
+use super::action::{Action, Effect};
+use super::guard::Guard;
+use super::keymap::Keymap;
+use super::signals::{Signal, Signals};
+use super::state::UiState;
+use super::theme::Theme;
+use super::update::update;
+use super::{Options, TuiError, buffer_text, input, render, text, view};
+
+/// Shortest time between two frames.
+const FRAME: Duration = Duration::from_millis(100);
+/// How long an answer to a history question is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Shows the dashboard and owns the terminal until the user quits, a signal asks to end (SIGTERM, SIGINT, SIGHUP), the
+/// snapshots end or say that the engine stops. The terminal is as before when this returns, panics included.
+///
+/// # Errors
+/// [`TuiError::Keys`] before the terminal is touched; [`TuiError::Terminal`] when it can't be used.
+pub async fn run(
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    control: Arc<dyn Control>,
+    options: Options,
+) -> Result<(), TuiError> {
+    let keymap = Arc::new(Keymap::new(&options.config.keys)?);
+    let mut signals = Signals::listen()?;
+    let guard = Guard::enter()?;
+    let mut events = EventStream::new();
+    let (sender, mut answers) = mpsc::channel(8);
+    let shown = Arc::clone(&snapshots.borrow_and_update());
+    let mut runner = Runner::new(guard, keymap, control, options, shown, sender)?;
+    runner.apply(Action::Arrived);
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut open = true;
+    while !runner.ended {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(event)) => {
+                    if let Some(action) = input::action(&event, &runner.state.keymap) {
+                        runner.apply(action);
+                    }
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None => break,
+            },
+            changed = snapshots.changed(), if open => {
+                open = changed.is_ok();
+                runner.fresh = true;
+                runner.ended |= !open || snapshots.borrow().stopping;
+            }
+            () = sleep_until(runner.taken + runner.refresh), if runner.may_take() => {
+                let newest = Arc::clone(&snapshots.borrow_and_update());
+                runner.take(newest);
+            }
+            Some(action) = answers.recv() => runner.apply(action),
+            _ = second.tick() => runner.tick(),
+            signal = signals.next() => match signal {
+                Signal::End => break,
+                Signal::Stop => runner.suspend()?,
+            },
+            () = sleep_until(runner.drawn + FRAME), if runner.dirty => runner.draw()?,
+        }
+    }
+    Ok(())
+}
+
+struct Runner {
+    guard: Guard,
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    control: Arc<dyn Control>,
+    options: Options,
+    state: UiState,
+    /// The snapshot on the screen.
+    shown: Arc<Snapshot>,
+    /// When it was taken.
+    taken: Instant,
+    /// There is a newer one.
+    fresh: bool,
+    /// Shortest time between two snapshots on the screen.
+    refresh: Duration,
+    /// The next frame would differ.
+    dirty: bool,
+    drawn: Instant,
+    answers: mpsc::Sender<Action>,
+    /// The history question under way.
+    asking: Option<JoinHandle<()>>,
+    panics: usize,
+    ended: bool,
+}
+
+impl Runner {
+    fn new(
+        guard: Guard,
+        keymap: Arc<Keymap>,
+        control: Arc<dyn Control>,
+        options: Options,
+        shown: Arc<Snapshot>,
+        answers: mpsc::Sender<Action>,
+    ) -> io::Result<Self> {
+        let out = BufWriter::with_capacity(1 << 16, io::stdout());
+        let terminal = Terminal::new(CrosstermBackend::new(out))?;
+        let size = terminal.size()?;
+        let state = UiState::new(
+            options.mode,
+            &options.config,
+            keymap,
+            (size.width, size.height),
+            shown.now,
+        );
+        let now = Instant::now();
+        Ok(Self {
+            guard,
+            terminal,
+            control,
+            refresh: options.config.refresh.0,
+            options,
+            state,
+            shown,
+            taken: now,
+            fresh: false,
+            dirty: true,
+            drawn: now.checked_sub(FRAME).unwrap_or(now),
+            answers,
+            asking: None,
+            panics: 0,
+            ended: false,
+        })
+    }
+
+    /// A newer snapshot is there and wanted: freezing is not taking it.
+    const fn may_take(&self) -> bool {
+        self.fresh && self.state.frozen.is_none()
+    }
+
+    fn take(&mut self, newest: Arc<Snapshot>) {
+        self.shown = newest;
+        self.taken = Instant::now();
+        self.fresh = false;
+        self.apply(Action::Arrived);
+    }
+
+    /// Carries the engine's clock on, and tells of panics elsewhere in the process.
+    fn tick(&mut self) {
+        let now = self.shown.now + self.taken.elapsed();
+        self.apply(Action::Tick(now));
+        let (panics, last) = Guard::panics();
+        if panics > self.panics {
+            self.panics = panics;
+            let why = last.unwrap_or_default();
+            let line = format!("a part of the program failed: {}", one_line(&why));
+            self.apply(Action::Say(Level::Error, line));
+        }
+    }
+
+    fn apply(&mut self, action: Action) {
+        self.dirty = true;
+        for effect in update(&mut self.state, action, &self.shown) {
+            match effect {
+                Effect::Quit => self.ended = true,
+                Effect::Screenshot => self.screenshot(),
+                Effect::Query { ticket, query } => self.query(ticket, query),
+                Effect::Suspend => {
+                    if let Err(error) = self.suspend() {
+                        self.apply(Action::Say(Level::Error, error.to_string()));
+                    }
+                }
+                Effect::Send(command) => {
+                    if let Err(error) = self.control.send(command) {
+                        self.apply(Action::Say(Level::Error, error.to_string()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks in the background; a question still under way is dropped for the new one.
+    fn query(&mut self, ticket: u64, query: HistoryQuery) {
+        let control = Arc::clone(&self.control);
+        let answers = self.answers.clone();
+        let asking = tokio::spawn(async move {
+            let result = timeout(PATIENCE, control.history(query))
+                .await
+                .unwrap_or(Err(ControlError::Busy));
+            // The dashboard may have ended meanwhile.
+            let _ = answers.send(Action::History { ticket, result }).await;
+        });
+        if let Some(old) = self.asking.replace(asking) {
+            old.abort();
+        }
+    }
+
+    fn theme(&self) -> Theme {
+        Theme::new(self.state.theme, self.options.color, self.options.unicode)
+    }
+
+    fn screenshot(&self) {
+        let buffer = render(&self.state, &self.shown, &self.theme());
+        let name = format!("pulsewatch-{}", text::stamp(self.state.now));
+        let picture = self.options.picture;
+        let folder = self.options.shots.clone();
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let saved = save(&folder, &name, &buffer, picture).await;
+            let action = match saved {
+                Ok(path) => Action::Say(
+                    Level::Info,
+                    format!("saved {} and the same as .txt", path.display()),
+                ),
+                Err(error) => Action::Say(
+                    Level::Error,
+                    format!("no screenshot in {}: {error}", folder.display()),
+                ),
+            };
+            let _ = answers.send(action).await;
+        });
+    }
+
+    /// Stops the process as the shell's Ctrl-Z does, with the terminal given back meanwhile.
+    fn suspend(&mut self) -> io::Result<()> {
+        self.guard.pause();
+        let stopped = super::signals::stop();
+        self.guard.resume()?;
+        self.terminal.clear()?;
+        self.dirty = true;
+        stopped
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let theme = self.theme();
+        let (state, shown) = (&self.state, &self.shown);
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal
+            .draw(|frame| view::view(state, shown, &theme, frame.buffer_mut()))?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        self.drawn = Instant::now();
+        self.dirty = false;
+        Ok(())
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if let Some(asking) = &self.asking {
+            asking.abort();
+        }
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Writes `<name>.svg` and `<name>.txt`; gives the picture's path.
+async fn save(
+    folder: &Path,
+    name: &str,
+    buffer: &Buffer,
+    picture: fn(&Buffer) -> String,
+) -> io::Result<PathBuf> {
+    tokio::fs::create_dir_all(folder).await?;
+    let path = folder.join(format!("{name}.svg"));
+    tokio::fs::write(&path, picture(buffer)).await?;
+    tokio::fs::write(folder.join(format!("{name}.txt")), buffer_text(buffer)).await?;
+    Ok(path)
+}

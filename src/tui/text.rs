@@ -1,0 +1,175 @@
+//! Words for times and lengths, and cutting text to a width in terminal columns.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use crate::domain::Time;
+
+/// Columns that `text` takes on a terminal; control characters take none.
+pub fn width(text: &str) -> u16 {
+    u16::try_from(Span::raw(text).width()).unwrap_or(u16::MAX)
+}
+
+/// `text` in at most `room` columns, with `…` for what was cut; a wide character is never split.
+pub fn cut(text: &str, room: u16) -> Cow<'_, str> {
+    if width(text) <= room {
+        return Cow::Borrowed(text);
+    }
+    let Some(mut left) = room.checked_sub(1) else {
+        return Cow::Borrowed("");
+    };
+    let span = Span::raw(text);
+    let mut kept = String::new();
+    for grapheme in span.styled_graphemes(Style::default()) {
+        let Some(rest) = left.checked_sub(width(grapheme.symbol)) else {
+            break;
+        };
+        left = rest;
+        kept.push_str(grapheme.symbol);
+    }
+    kept.push('…');
+    Cow::Owned(kept)
+}
+
+/// `text` broken at spaces into lines of at most `room` columns; a word longer than a line is cut.
+pub fn wrap(text: &str, room: u16) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line).saturating_add(1).saturating_add(width(word)) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(cut(word, room).into_owned()),
+        }
+    }
+    lines
+}
+
+/// A length of time in one unit: `45 s`, `12 min`, `3 h`, `5 d`.
+pub fn span(length: Duration) -> String {
+    let secs = length.as_secs();
+    match secs {
+        0..=119 => format!("{secs} s"),
+        120..=7199 => format!("{} min", secs / 60),
+        7200..=172_799 => format!("{} h", secs / 3600),
+        _ => format!("{} d", secs / 86400),
+    }
+}
+
+fn utc(time: Time, format: &str) -> String {
+    match jiff::Timestamp::from_millisecond(time.millis()) {
+        Ok(stamp) => stamp
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .strftime(format)
+            .to_string(),
+        Err(_) => "–".into(),
+    }
+}
+
+/// `14:02:11`, UTC.
+pub fn clock(time: Time) -> String {
+    utc(time, "%H:%M:%S")
+}
+
+/// `20231114-221320`, UTC: the part of a file's name that tells when.
+pub fn stamp(time: Time) -> String {
+    utc(time, "%Y%m%d-%H%M%S")
+}
+
+/// `14:02` when `time` is within a day of `now`, else `14 Nov`; UTC.
+pub fn when(time: Time, now: Time) -> String {
+    let apart = now.since(time).max(time.since(now));
+    if apart < Duration::from_secs(20 * 3600) {
+        utc(time, "%H:%M")
+    } else {
+        utc(time, "%d %b")
+    }
+}
+
+/// A label on a time axis that spans `length`: `14:02` up to a day and a half, `Tue 14:00` up to four days, else `14 Nov`.
+pub fn tick(time: Time, length: Duration) -> String {
+    match length.as_secs() {
+        0..=129_600 => utc(time, "%H:%M"),
+        129_601..=345_600 => utc(time, "%a %H:%M"),
+        _ => utc(time, "%d %b"),
+    }
+}
+
+/// A small number as a person reads it: three significant digits, powers of ten when it is far from 1.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        _ if !value.is_finite() => "–".into(),
+        0.0 => "0".into(),
+        v if !(0.0005..1e6).contains(&v) => format!("{value:.1e}"),
+        v if v < 0.0995 => format!("{value:.4}"),
+        v if v < 9.995 => format!("{value:.2}"),
+        v if v < 99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// A part of a whole: `43 %`.
+pub fn percent(part: f64) -> String {
+    if part.is_finite() {
+        format!("{:.0} %", part * 100.0)
+    } else {
+        "–".into()
+    }
+}
+
+/// A non-negative number of cells or dots; NaN and negatives are 0.
+pub fn whole(value: f64) -> usize {
+    // Bounded well inside both types before the cast.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    if value > 0.0 {
+        value.min(1e9).round() as usize
+    } else {
+        0
+    }
+}
+
+/// `value` as a terminal coordinate.
+pub fn short(value: usize) -> u16 {
+    u16::try_from(value).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_and_long_names_cut_cleanly() {
+        assert_eq!(cut("latency", 7), "latency");
+        assert_eq!(cut("latency", 4), "lat…");
+        assert_eq!(cut("温度計", 4), "温…");
+        assert_eq!(cut("温度計", 5), "温度…");
+        assert_eq!(cut("anything", 0), "");
+        for room in 0..12 {
+            assert!(width(&cut("a温b度c計", room)) <= room);
+        }
+    }
+
+    #[test]
+    fn lines_break_at_spaces() {
+        assert_eq!(
+            wrap("no data yet from here", 9),
+            ["no data", "yet from", "here"]
+        );
+        assert!(wrap("unbreakable", 4).iter().all(|line| width(line) <= 4));
+    }
+
+    #[test]
+    fn times_read_naturally() {
+        let t = Time::from_secs(1_700_000_000);
+        assert_eq!(clock(t), "22:13:20");
+        assert_eq!(when(t, t + Duration::from_secs(60)), "22:13");
+        assert_eq!(when(t, t + Duration::from_secs(90_000)), "14 Nov");
+        assert_eq!(span(Duration::from_secs(7200)), "2 h");
+        assert_eq!(number(0.002_53), "0.0025");
+        assert_eq!(number(f64::NAN), "–");
+    }
+}

@@ -1,0 +1,156 @@
+//! From what happened to the next state: no I/O, no clock, no terminal.
+
+mod history;
+mod moves;
+mod orders;
+
+use std::time::Duration;
+
+use crate::config::ThemeName;
+use crate::domain::{Command, Level, Snapshot, Time};
+
+use super::action::{Action, Effect, Intent};
+use super::state::{Mode, Toast, UiState};
+
+/// Most toasts kept at once.
+pub const TOASTS: usize = 3;
+/// A notice older than this makes no toast.
+const NEWS: Duration = Duration::from_secs(60);
+
+/// Changes the state by one action and says what is to be done outside.
+pub fn update(state: &mut UiState, action: Action, snapshot: &Snapshot) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match action {
+        Action::Press(intent) => press(state, intent, snapshot, &mut effects),
+        Action::Resize(columns, rows) => state.size = (columns, rows),
+        Action::Arrived => arrived(state, snapshot),
+        Action::Tick(now) => tick(state, now),
+        Action::History { ticket, result } => history::answered(state, ticket, result),
+        Action::Say(level, text) => toast(state, level, text),
+    }
+    orders::wake_test(state, snapshot, &mut effects);
+    history::ask(state, snapshot, &mut effects);
+    effects
+}
+
+fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    match intent {
+        Intent::Quit => effects.push(Effect::Quit),
+        Intent::Help => state.help = if state.help.is_some() { None } else { Some(0) },
+        Intent::Back => back(state),
+        Intent::Theme => state.theme = next_theme(state.theme),
+        Intent::Freeze => {
+            state.frozen = match state.frozen {
+                Some(_) => None,
+                None => Some(state.now),
+            }
+        }
+        Intent::Screenshot => effects.push(Effect::Screenshot),
+        Intent::Suspend => effects.push(Effect::Suspend),
+        Intent::Live => enter(state, Mode::Live),
+        Intent::LongTerm => enter(state, Mode::LongTerm),
+        Intent::Test => enter(state, Mode::Test),
+        Intent::NextMode => enter(
+            state,
+            match state.mode {
+                Mode::Live => Mode::LongTerm,
+                Mode::LongTerm => Mode::Test,
+                Mode::Test => Mode::Live,
+            },
+        ),
+        Intent::Left
+        | Intent::Right
+        | Intent::Up
+        | Intent::Down
+        | Intent::PageUp
+        | Intent::PageDown
+        | Intent::Expand
+        | Intent::PreviousEntity
+        | Intent::NextEntity
+        | Intent::Sort
+        | Intent::ZoomIn
+        | Intent::ZoomOut => moves::press(state, intent, snapshot),
+        Intent::Slower
+        | Intent::Faster
+        | Intent::Retrain
+        | Intent::Cancel
+        | Intent::Inject
+        | Intent::Acknowledge
+        | Intent::MarkFalse
+        | Intent::MarkReal => orders::press(state, intent, snapshot, effects),
+    }
+}
+
+fn back(state: &mut UiState) {
+    if state.help.is_some() {
+        state.help = None;
+    } else if state.expanded {
+        state.expanded = false;
+    } else {
+        state.focus = super::state::Focus::Panes;
+    }
+}
+
+fn enter(state: &mut UiState, mode: Mode) {
+    if state.mode.pipeline() != mode.pipeline() {
+        state.entity = None;
+        state.incident = None;
+        state.focus = super::state::Focus::Panes;
+    }
+    state.mode = mode;
+    state.help = None;
+}
+
+const fn next_theme(theme: ThemeName) -> ThemeName {
+    match theme {
+        ThemeName::Dark => ThemeName::Light,
+        ThemeName::Light => ThemeName::Mono,
+        ThemeName::Mono => ThemeName::Dark,
+    }
+}
+
+fn arrived(state: &mut UiState, snapshot: &Snapshot) {
+    tick(state, snapshot.now);
+    for notice in snapshot.notices.iter() {
+        let fresh = snapshot.now.since(notice.time) <= NEWS;
+        if fresh && state.seen_notice.is_none_or(|seen| notice.id > seen) {
+            toast(state, notice.level, notice.text.clone());
+        }
+    }
+    let newest = snapshot.notices.last().map(|notice| notice.id);
+    state.seen_notice = state.seen_notice.max(newest);
+}
+
+fn tick(state: &mut UiState, now: Time) {
+    state.now = now;
+    state.toasts.retain(|toast| toast.until > now);
+}
+
+/// Shows a line for some seconds, the longer the worse it is; the same line twice is one.
+fn toast(state: &mut UiState, level: Level, text: String) {
+    let seconds = match level {
+        Level::Info => 4,
+        Level::Warning => 8,
+        Level::Error => 15,
+    };
+    state.toasts.retain(|toast| toast.text != text);
+    if state.toasts.len() >= TOASTS {
+        state.toasts.remove(0);
+    }
+    state.toasts.push(Toast {
+        level,
+        text,
+        until: state.now + Duration::from_secs(seconds),
+    });
+}
+
+/// Queues a command that changes the engine, unless the screen is read-only; says whether it was queued.
+fn order(state: &mut UiState, command: Command, effects: &mut Vec<Effect>) -> bool {
+    if state.read_only {
+        let why = "this screen only looks: [ui] read_only is true";
+        toast(state, Level::Warning, why.into());
+        return false;
+    }
+    effects.push(Effect::Send(command));
+    true
+}

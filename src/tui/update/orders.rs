@@ -1,0 +1,157 @@
+//! Keys that change the engine, and why one of them does nothing.
+
+use std::time::Duration;
+
+use crate::domain::{Command, Incident, Label, Level, Snapshot};
+
+use super::super::action::{Effect, Intent};
+use super::super::state::{Mode, UiState};
+use super::super::text;
+use super::{order, toast};
+
+/// Intervals that the keys step through, in seconds.
+const INTERVALS: [u64; 11] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
+
+pub(super) fn press(
+    state: &mut UiState,
+    intent: Intent,
+    snapshot: &Snapshot,
+    effects: &mut Vec<Effect>,
+) {
+    match intent {
+        Intent::Slower => interval(state, snapshot, false, effects),
+        Intent::Faster => interval(state, snapshot, true, effects),
+        Intent::Retrain => retrain(state, effects),
+        Intent::Cancel => cancel(state, snapshot, effects),
+        Intent::Inject => inject(state, snapshot, effects),
+        Intent::Acknowledge => acknowledge(state, snapshot, effects),
+        Intent::MarkFalse => label(state, snapshot, Label::False, effects),
+        Intent::MarkReal => label(state, snapshot, Label::Real, effects),
+        _ => {}
+    }
+}
+
+fn interval(state: &mut UiState, snapshot: &Snapshot, faster: bool, effects: &mut Vec<Effect>) {
+    let now = snapshot.interval;
+    let mut steps = INTERVALS.map(Duration::from_secs).into_iter();
+    let next = if faster {
+        steps.rfind(|step| *step < now)
+    } else {
+        steps.find(|step| *step > now)
+    };
+    let Some(next) = next else {
+        let end = if faster { "shortest" } else { "longest" };
+        return toast(
+            state,
+            Level::Info,
+            format!("{} is the {end} interval", text::span(now)),
+        );
+    };
+    if order(state, Command::SetInterval(next), effects) {
+        toast(
+            state,
+            Level::Info,
+            format!("looking every {}", text::span(next)),
+        );
+    }
+}
+
+fn retrain(state: &mut UiState, effects: &mut Vec<Effect>) {
+    if !state.retrain_enabled {
+        let why = "training from the screen is off: [ui] retrain_enabled is false";
+        return toast(state, Level::Warning, why.into());
+    }
+    if order(state, Command::Retrain(state.mode.pipeline()), effects) {
+        toast(state, Level::Info, "a new model will be trained".into());
+    }
+}
+
+fn cancel(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    let running = state
+        .pipeline(snapshot)
+        .is_some_and(|p| p.training.is_some());
+    if !running {
+        return toast(state, Level::Info, "no training is running".into());
+    }
+    if order(
+        state,
+        Command::CancelTraining(state.mode.pipeline()),
+        effects,
+    ) {
+        toast(state, Level::Info, "cancelling the training".into());
+    }
+}
+
+fn inject(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    if state.mode != Mode::Test || snapshot.test.is_none() {
+        let key = state.keymap.key(Intent::Test);
+        let why = format!("spikes go into test data only: {key} shows it");
+        return toast(state, Level::Info, why);
+    }
+    if order(state, Command::InjectSpike, effects) {
+        toast(
+            state,
+            Level::Info,
+            "a spike comes with the next rows".into(),
+        );
+    }
+}
+
+/// The selected incident, if an operator's word on it can be kept.
+fn target<'a>(state: &mut UiState, snapshot: &'a Snapshot) -> Option<&'a Incident> {
+    let pipeline = snapshot.pipeline(state.mode.pipeline());
+    let incident = pipeline.and_then(|p| p.incidents.get(state.incident_index(p)));
+    let why = match incident {
+        None => "there is no anomaly to speak of",
+        Some(_) if state.mode == Mode::Test => "anomalies of test mode are not kept",
+        Some(incident) if incident.id == 0 => {
+            "this anomaly is not in the journal yet; try again in a moment"
+        }
+        Some(incident) => return Some(incident),
+    };
+    toast(state, Level::Info, why.into());
+    None
+}
+
+fn acknowledge(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    let Some(incident) = target(state, snapshot) else {
+        return;
+    };
+    if incident.acknowledged {
+        return toast(state, Level::Info, "already acknowledged".into());
+    }
+    if order(state, Command::Acknowledge(incident.id), effects) {
+        toast(
+            state,
+            Level::Info,
+            format!("anomaly {} acknowledged", incident.id),
+        );
+    }
+}
+
+fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut Vec<Effect>) {
+    let Some(incident) = target(state, snapshot) else {
+        return;
+    };
+    let id = incident.id;
+    let (label, said) = match (incident.label == Some(label), label) {
+        (true, _) => (None, format!("anomaly {id}: label taken back")),
+        (false, Label::Real) => (Some(label), format!("anomaly {id} marked as real")),
+        (false, Label::False) => (Some(label), format!("anomaly {id} marked as a false alarm")),
+    };
+    if order(state, Command::Label(id, label), effects) {
+        toast(state, Level::Info, said);
+    }
+}
+
+/// Test mode is shown and its pipeline does not run: start it, once.
+pub(super) fn wake_test(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    if snapshot.test.is_some() {
+        state.test_asked = false;
+    } else if state.mode == Mode::Test && !state.test_asked {
+        state.test_asked = true;
+        order(state, Command::StartTest, effects);
+    } else if state.mode != Mode::Test {
+        state.test_asked = false;
+    }
+}

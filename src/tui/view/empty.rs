@@ -1,0 +1,79 @@
+//! What stands in the body while there is nothing to draw: what it waits for, and what can be done.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::domain::{PipelineView, SourceState};
+use crate::tui::action::Intent;
+use crate::tui::state::{Mode, UiState};
+use crate::tui::text::span;
+use crate::tui::theme::Theme;
+
+use super::pen::centered;
+
+/// Draws the explanation.
+pub fn draw(
+    state: &UiState,
+    pipeline: Option<&PipelineView>,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    area: Rect,
+) {
+    centered(buffer, area, &lines(state, pipeline, theme));
+}
+
+fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec<(String, Style)> {
+    let test = format!(
+        "{} shows test mode on recorded data meanwhile",
+        state.keymap.key(Intent::Test)
+    );
+    let quit = format!("{} ends", state.keymap.key(Intent::Quit));
+    let blank = (String::new(), theme.text);
+    let Some(pipeline) = pipeline else {
+        let why = if state.read_only {
+            "Test mode does not run, and this screen may not start it"
+        } else {
+            "Starting test mode"
+        };
+        let back = format!("{} goes back to live data", state.keymap.key(Intent::Live));
+        return vec![(why.into(), theme.strong), blank, (back, theme.dim)];
+    };
+    let source = &pipeline.source;
+    let mut lines = match &source.state {
+        SourceState::Connecting => vec![
+            (
+                format!("Waiting for the first samples from {}", source.name),
+                theme.strong,
+            ),
+            (pipeline.readiness.text.clone(), theme.dim),
+        ],
+        SourceState::Stale {
+            error, retry_at, ..
+        } => {
+            let wait = retry_at.since(state.now);
+            vec![
+                (format!("{} gives no data", source.name), theme.bad),
+                (error.clone(), theme.text),
+                (format!("trying again in {}", span(wait)), theme.dim),
+            ]
+        }
+        SourceState::Up => vec![
+            (
+                format!("{} answers, but no series match the queries", source.name),
+                theme.strong,
+            ),
+            (
+                "`pulsewatch check` says for each query what it finds".into(),
+                theme.text,
+            ),
+        ],
+        SourceState::Finished => vec![("The recording holds no rows".into(), theme.strong)],
+    };
+    lines.push(blank);
+    if state.mode != Mode::Test {
+        lines.push((test, theme.dim));
+    }
+    lines.push((quit, theme.dim));
+    lines
+}

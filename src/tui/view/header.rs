@@ -1,0 +1,262 @@
+//! The two lines at the top: where the data comes from and what scores it; the score and the counts.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use crate::domain::{EntityView, PipelineView, RowState, Snapshot, SourceState};
+use crate::tui::action::Intent;
+use crate::tui::state::{Mode, UiState};
+use crate::tui::text::{self, number, span};
+use crate::tui::theme::Theme;
+
+use super::pen::{Segment, bar, row};
+
+/// Columns of the score bar.
+const BAR: u16 = 20;
+
+/// Draws the header; with one line, the score goes before the source.
+///
+/// ```text
+/// pulsewatch  1 Live  2 Long-term  3 Test   ● prometheus http://…   every 30 s   model 3 h old   14:02:11 UTC
+/// ● anomaly 1.84 ━━━━━━━━━━┃━━━━━━━━──      web-1 2 of 14   1 open · 3 this session · 17 in all
+/// ```
+pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let pipeline = state.pipeline(snapshot);
+    let entity = state.shown(snapshot);
+    let padded = Rect {
+        x: area.x + u16::from(area.width > 2),
+        width: area.width.saturating_sub(2),
+        ..area
+    };
+    let wide = area.width >= 80;
+    let clock = Segment::new(
+        if wide { 2 } else { 4 },
+        vec![Span::styled(
+            format!("{} UTC", text::clock(state.now)),
+            theme.dim,
+        )],
+    );
+    if area.height < 2 {
+        let mut left = vec![tab(state, theme)];
+        left.extend(judgement(pipeline, entity, theme, false));
+        return row(buffer, padded, 0, 2, left, vec![clock]);
+    }
+    let mut first = if wide {
+        tabs(state, theme)
+    } else {
+        vec![tab(state, theme)]
+    };
+    let mut right = Vec::new();
+    first.extend(source(snapshot, pipeline, theme));
+    right.extend(model(state, pipeline, theme));
+    right.push(clock);
+    row(buffer, padded, 0, 2, first, right);
+    let left = judgement(pipeline, entity, theme, wide);
+    let right = counts(state, pipeline, entity, theme);
+    row(buffer, padded, 1, 3, left, right);
+}
+
+fn tabs(state: &UiState, theme: &Theme) -> Vec<Segment> {
+    let keys = [Intent::Live, Intent::LongTerm, Intent::Test];
+    let mut spans = Vec::new();
+    for (mode, intent) in Mode::ALL.into_iter().zip(keys) {
+        let words = format!(" {} {} ", state.keymap.key(intent), mode.title());
+        let style = if mode == state.mode {
+            theme.tab
+        } else {
+            theme.dim
+        };
+        spans.push(Span::styled(words, style));
+    }
+    vec![
+        Segment::new(5, vec![Span::styled("pulsewatch", theme.strong)]),
+        Segment::new(0, spans),
+    ]
+}
+
+fn tab(state: &UiState, theme: &Theme) -> Segment {
+    let words = format!(" {} ", state.mode.title());
+    Segment::new(0, vec![Span::styled(words, theme.tab)])
+}
+
+/// The source's name with a dot for its state.
+fn source(snapshot: &Snapshot, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec<Segment> {
+    let Some(pipeline) = pipeline else {
+        return Vec::new();
+    };
+    let source = &pipeline.source;
+    let (dot, word, style) = match &source.state {
+        SourceState::Up => ("●", "", theme.good),
+        SourceState::Connecting => ("◌", " connecting", theme.warn),
+        SourceState::Stale { .. } => ("✗", " stale", theme.bad),
+        SourceState::Finished => ("○", " recording has ended", theme.dim),
+    };
+    let every = format!("every {}", span(snapshot.interval));
+    vec![
+        Segment::new(
+            1,
+            vec![
+                Span::styled(format!("{dot} "), style),
+                Span::styled(text::cut(&source.name, 48).into_owned(), theme.text),
+                Span::styled(word, style),
+            ],
+        ),
+        Segment::new(6, vec![Span::styled(every, theme.dim)]),
+    ]
+}
+
+fn model(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec<Segment> {
+    let Some(model) = pipeline.and_then(|p| p.model.as_ref()) else {
+        return vec![Segment::new(
+            3,
+            vec![Span::styled("no model yet", theme.dim)],
+        )];
+    };
+    let age = span(state.now.since(model.trained_at));
+    let version = text::cut(&model.version, 24).into_owned();
+    vec![
+        Segment::new(7, vec![Span::styled(version, theme.dim)]),
+        Segment::new(3, vec![Span::styled(format!("model {age} old"), theme.dim)]),
+    ]
+}
+
+/// What the newest verdict says, or how far from one.
+fn judgement(
+    pipeline: Option<&PipelineView>,
+    entity: Option<&EntityView>,
+    theme: &Theme,
+    wide: bool,
+) -> Vec<Segment> {
+    let Some(pipeline) = pipeline else {
+        return vec![Segment::new(0, vec![Span::styled("starting", theme.warn)])];
+    };
+    let verdict = entity.and_then(|e| e.latest.as_deref());
+    let scored = verdict.and_then(|v| Some((v.score?, v.is_anomaly)));
+    if let Some((score, anomaly)) = scored {
+        return score_segments(score, anomaly, theme, wide);
+    }
+    if pipeline.model.is_none() {
+        return readiness(pipeline, theme, wide);
+    }
+    let words = match verdict.map(|v| v.state) {
+        Some(RowState::Stale) => "◌ too few samples to judge",
+        _ => "◌ the first window fills",
+    };
+    vec![Segment::new(0, vec![Span::styled(words, theme.warn)])]
+}
+
+fn score_segments(score: f64, anomaly: bool, theme: &Theme, wide: bool) -> Vec<Segment> {
+    let (word, style) = match (anomaly, score > 1.0) {
+        (true, _) => ("● anomaly", theme.bad),
+        (false, true) => ("● over the threshold", theme.warn),
+        (false, false) => ("● normal", theme.good),
+    };
+    let mut segments = vec![
+        Segment::new(0, vec![Span::styled(word, style)]),
+        Segment::new(
+            1,
+            vec![
+                Span::styled("score ", theme.dim),
+                Span::styled(
+                    number(score),
+                    if score > 1.0 { theme.bad } else { theme.strong },
+                ),
+            ],
+        ),
+    ];
+    let room = if wide { BAR } else { BAR / 2 };
+    let style = if score > 1.0 { theme.hot } else { theme.line };
+    segments.push(Segment::new(
+        if wide { 2 } else { 5 },
+        threshold_bar(score, room, style, theme),
+    ));
+    segments
+}
+
+/// A bar from 0 to twice the threshold with the threshold in its middle.
+fn threshold_bar(score: f64, room: u16, style: Style, theme: &Theme) -> Vec<Span<'static>> {
+    let half = room / 2;
+    let mut spans = bar(score.min(1.0), half, style, theme);
+    spans.push(Span::styled("┃", theme.strong));
+    if score > 1.0 {
+        spans.extend(bar((score - 1.0).min(1.0), half, style, theme));
+    } else {
+        spans.extend(bar(0.0, half, style, theme));
+    }
+    spans
+}
+
+fn readiness(pipeline: &PipelineView, theme: &Theme, wide: bool) -> Vec<Segment> {
+    let ready = &pipeline.readiness;
+    let words = match (&pipeline.training, ready.text.is_empty()) {
+        (Some(_), _) => "learning what is normal".to_owned(),
+        (None, false) => ready.text.clone(),
+        (None, true) => "ready to train".to_owned(),
+    };
+    let mut segments = vec![Segment::new(
+        0,
+        vec![
+            Span::styled("◌ ", theme.warn),
+            Span::styled(words, theme.text),
+        ],
+    )];
+    if wide && pipeline.training.is_none() {
+        let gauge = bar(ready.ratio(), BAR, theme.warn, theme);
+        segments.push(Segment::new(2, gauge));
+        let part = text::percent(ready.ratio());
+        segments.push(Segment::new(3, vec![Span::styled(part, theme.dim)]));
+    }
+    segments
+}
+
+/// Which entity, and how many incidents.
+fn counts(
+    state: &UiState,
+    pipeline: Option<&PipelineView>,
+    entity: Option<&EntityView>,
+    theme: &Theme,
+) -> Vec<Segment> {
+    let Some(pipeline) = pipeline else {
+        return Vec::new();
+    };
+    let mut segments = Vec::new();
+    if let Some(entity) = entity.filter(|e| !e.entity.is_sole()) {
+        let name = text::cut(entity.entity.name(), 32).into_owned();
+        let place = format!(
+            "  {} of {}",
+            state.entity_index(pipeline) + 1,
+            pipeline.entities.len()
+        );
+        segments.push(Segment::new(
+            1,
+            vec![
+                Span::styled(name, theme.strong),
+                Span::styled(place, theme.dim),
+            ],
+        ));
+    }
+    let open = pipeline.incidents.iter().filter(|i| i.is_open()).count();
+    let style = if open > 0 { theme.bad } else { theme.dim };
+    let counters = &pipeline.counters;
+    segments.push(Segment::new(
+        2,
+        vec![Span::styled(format!("{open} open"), style)],
+    ));
+    segments.push(Segment::new(
+        4,
+        vec![Span::styled(
+            format!("{} this session", counters.incidents_session),
+            theme.dim,
+        )],
+    ));
+    segments.push(Segment::new(
+        5,
+        vec![Span::styled(
+            format!("{} in all", counters.incidents_total),
+            theme.dim,
+        )],
+    ));
+    segments
+}

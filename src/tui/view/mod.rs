@@ -1,0 +1,122 @@
+//! From state and snapshot to one frame: no I/O, no clock. One file for each pane.
+
+mod alerts;
+mod chart;
+mod compact;
+mod detail;
+mod empty;
+mod errors;
+mod footer;
+mod header;
+mod help;
+pub mod layout;
+mod log;
+mod pane;
+mod pen;
+mod plot;
+mod score;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::domain::{Snapshot, SourceState};
+
+use self::layout::{Kind, Layout, SMALLEST};
+use super::state::{Mode, UiState};
+use super::theme::{Theme, spell_in_ascii};
+
+/// Where everything is on this screen.
+#[must_use]
+pub fn arrange(state: &UiState, snapshot: &Snapshot) -> Layout {
+    let area = Rect::new(0, 0, state.size.0, state.size.1);
+    arranged(state, snapshot, area).0
+}
+
+fn arranged<'a>(
+    state: &UiState,
+    snapshot: &'a Snapshot,
+    area: Rect,
+) -> (Layout, Vec<alerts::Alert<'a>>) {
+    let compact = layout::layout(area, 0, state.hints).kind != Kind::Full;
+    let alerts = alerts::alerts(state, snapshot, compact);
+    let layout = layout::layout(area, alerts.len(), state.hints);
+    (layout, alerts)
+}
+
+/// Draws one frame over the whole buffer.
+pub fn view(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer) {
+    let area = buffer.area;
+    buffer.set_style(area, theme.ground);
+    let (layout, alerts) = arranged(state, snapshot, area);
+    if layout.kind == Kind::TooSmall {
+        too_small(theme, buffer, area);
+    } else {
+        header::draw(state, snapshot, theme, buffer, layout.header);
+        alerts::draw(&alerts, state, theme, buffer, layout.alerts);
+        body(state, snapshot, theme, buffer, &layout);
+        footer::draw(state, snapshot, theme, buffer, &layout);
+        footer::toasts(state, theme, buffer, layout.body);
+        if let Some(first) = state.help {
+            help::draw(state, first, theme, buffer, layout.body);
+        }
+    }
+    if !theme.unicode {
+        spell_in_ascii(buffer);
+    }
+}
+
+fn body(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer, layout: &Layout) {
+    let pipeline = state.pipeline(snapshot);
+    let shown = state.shown(snapshot).filter(|e| !e.features.is_empty());
+    let (Some(pipeline), Some(entity)) = (pipeline, shown) else {
+        return empty::draw(state, pipeline, theme, buffer, layout.body);
+    };
+    let stale = matches!(pipeline.source.state, SourceState::Stale { .. });
+    let waiting = state.mode == Mode::LongTerm
+        && state.history.pending
+        && state.history.of.as_ref() != Some(&entity.entity);
+    let faded = (stale || waiting).then(|| theme.faded());
+    let theme = faded.as_ref().unwrap_or(theme);
+    if state.expanded {
+        return detail::draw(state, entity, theme, buffer, layout.body);
+    }
+    if layout.kind == Kind::Compact {
+        return compact::draw(state, entity, theme, buffer, layout.grid);
+    }
+    pane::grid(state, entity, theme, buffer, layout.grid);
+    if !layout.score.is_empty() {
+        score::draw(state, entity, theme, buffer, layout.score);
+    }
+    if !layout.log.is_empty() {
+        log::draw(state, pipeline, theme, buffer, layout.log);
+    }
+    if !layout.errors.is_empty() {
+        errors::draw(entity, theme, buffer, layout.errors);
+    }
+}
+
+/// Says what size is needed, in as much room as there is.
+fn too_small(theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let (columns, rows) = SMALLEST;
+    let long = format!("needs {columns}×{rows}");
+    let words = if area.width >= 11 {
+        long
+    } else {
+        format!("{columns}×{rows}")
+    };
+    let row = area.height.saturating_sub(1) / 2;
+    let left = area.width.saturating_sub(super::text::width(&words)) / 2;
+    pen::Pen::on(buffer, area, row)
+        .skip(left)
+        .say(&words, theme.warn);
+}
+
+/// Empties a rectangle, for what lies over others.
+fn clear(buffer: &mut Buffer, area: Rect, theme: &Theme) {
+    for position in area.intersection(buffer.area).positions() {
+        if let Some(cell) = buffer.cell_mut(position) {
+            cell.reset();
+            cell.set_style(theme.ground);
+        }
+    }
+}

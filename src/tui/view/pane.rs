@@ -1,0 +1,182 @@
+//! The grid of feature panes, and one pane of it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use crate::domain::{EntityView, FeatureView};
+use crate::tui::state::{Focus, UiState};
+use crate::tui::text;
+use crate::tui::theme::Theme;
+
+use super::chart::{Chart, Ink};
+use super::layout::{Kind, Panes};
+use super::pen::{Pen, Segment, boxed, centered};
+use super::plot::{Plot, Window, latest};
+
+/// Draws the page of panes that holds the selected one.
+pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let order = state.order(entity);
+    let panes = Panes::arrange(area, order.len(), Kind::Full);
+    let selected = state.selected_index(entity, &order);
+    let first = selected / panes.per_page() * panes.per_page();
+    let window = Window::of(state, entity);
+    for (place, column) in order.iter().skip(first).take(panes.per_page()).enumerate() {
+        let Some((feature, plot)) = entity
+            .features
+            .get(*column)
+            .zip(window.plot(entity, *column))
+        else {
+            continue;
+        };
+        let pane = Pane {
+            feature,
+            plot: &plot,
+            window: &window,
+            selected: first + place == selected && state.focus == Focus::Panes,
+        };
+        pane.draw(theme, buffer, panes.place(area, place));
+    }
+}
+
+struct Pane<'a> {
+    feature: &'a FeatureView,
+    plot: &'a Plot,
+    window: &'a Window<'a>,
+    selected: bool,
+}
+
+impl Pane<'_> {
+    /// ```text
+    /// ╭ cpu ──────────── ↓ 12 % ↑ 89 % ─ 37.2 % ╮
+    /// │ ⣀⡠⠔⠊⠑⠢⣀          ⢀⡠⠔⠊⠑⠢⣀               │
+    /// ╰ 05:40 ─────────────▲▲────────── 14:00 ╯
+    /// ```
+    fn draw(&self, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+        let border = if self.selected {
+            theme.accent
+        } else {
+            theme.faint
+        };
+        let now = latest(self.feature).map(|(value, _)| value);
+        let alarmed = self.is_alarmed();
+        let title = [Span::styled(
+            self.feature.feature.name.to_string(),
+            match (alarmed, self.selected) {
+                (true, _) => theme.bad,
+                (false, true) => theme.strong,
+                (false, false) => theme.text,
+            },
+        )];
+        let inner = boxed(
+            buffer,
+            area,
+            border,
+            &title,
+            figures(self.feature, self.plot, now, alarmed, theme),
+        );
+        let limit = self.feature.feature.limit;
+        let Some(scale) = self.plot.scale(limit) else {
+            let words = ("no data".to_owned(), theme.dim);
+            return centered(buffer, inner, &[words]);
+        };
+        let mut chart = Chart::new(inner, self.window.axis, scale, theme.unicode);
+        fill(&mut chart, self.plot, self.window, limit, theme);
+        chart.paint(buffer, theme);
+        times(self.window, &chart, theme, buffer, area);
+    }
+
+    fn is_alarmed(&self) -> bool {
+        self.feature.anomalous.last().is_some_and(|v| v > 0.5)
+    }
+}
+
+/// Puts limit, band, forecast, heat and line on a chart, in the order in which they cover each other.
+pub fn fill(
+    chart: &mut Chart,
+    plot: &Plot,
+    window: &Window<'_>,
+    limit: Option<f64>,
+    theme: &Theme,
+) {
+    if let Some(limit) = limit {
+        chart.guide(limit);
+    }
+    chart.heat(&window.grid, &plot.hot);
+    if let Some(forecast) = &plot.forecast {
+        chart.band(&forecast.grid, &forecast.lower, &forecast.upper, theme);
+        chart.line(&forecast.grid, &forecast.yhat, Ink::Forecast);
+    }
+    if let (true, Some(last)) = (window.looks_ahead(), window.grid.last()) {
+        chart.divide(last);
+    }
+    chart.line(&window.grid, &plot.values, Ink::Line);
+}
+
+/// Value, extremes, and what the forecast says of the limit.
+pub fn figures(
+    feature: &FeatureView,
+    plot: &Plot,
+    now: Option<f64>,
+    alarmed: bool,
+    theme: &Theme,
+) -> Vec<Segment> {
+    let unit = &feature.feature.unit;
+    let mut figures = Vec::new();
+    if let (Some(wait), Some(limit), Some(_)) =
+        (feature.breach_in, feature.feature.limit, &plot.forecast)
+    {
+        let words = format!("reaches {} in {}", unit.show(limit), text::span(wait));
+        figures.push(Segment::new(1, vec![Span::styled(words, theme.warn)]));
+    }
+    if let Some((low, high)) = plot.extremes() {
+        let words = format!("↓ {}  ↑ {}", unit.show(low), unit.show(high));
+        figures.push(Segment::new(2, vec![Span::styled(words, theme.dim)]));
+    }
+    let value = unit.show(now.unwrap_or(f64::NAN));
+    let style = match (now, alarmed) {
+        (None, _) => theme.dim,
+        (_, true) => theme.bad,
+        _ => theme.strong,
+    };
+    figures.push(Segment::new(0, vec![Span::styled(value, style)]));
+    figures
+}
+
+/// Markers under anomalous columns, and the times of both ends where no marker is in their way.
+pub fn times(window: &Window<'_>, chart: &Chart, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let line = Rect {
+        x: area.x + 1,
+        y: area.bottom().saturating_sub(1),
+        width: area.width.saturating_sub(2),
+        height: 1,
+    };
+    let marks: Vec<u16> = chart.hot_columns().collect();
+    let free = |from: u16, wide: u16| !marks.iter().any(|m| (from..from + wide).contains(m));
+    let length = window.length();
+    let start = format!(" {} ", text::tick(window.axis.from, length));
+    let end = format!(" {} ", text::tick(window.axis.to, length));
+    let (left, right) = (text::width(&start), text::width(&end));
+    if line.width > left + right + 8 {
+        if free(0, left) {
+            Pen::on(buffer, line, 0).say(&start, theme.dim);
+        }
+        if free(line.width - right, right) {
+            Pen::on(buffer, line, 0)
+                .to(line, line.width - right)
+                .say(&end, theme.dim);
+        }
+        let now = window.grid.last().filter(|_| window.looks_ahead());
+        if let Some(column) = now.and_then(|now| chart.cell_column(now)) {
+            let from = column.saturating_sub(2);
+            if from > left && from + 5 < line.width - right && free(from, 5) {
+                Pen::on(buffer, line, 0)
+                    .to(line, from)
+                    .say(" now ", theme.text);
+            }
+        }
+    }
+    for mark in marks {
+        Pen::on(buffer, line, 0).to(line, mark).say("▲", theme.hot);
+    }
+}

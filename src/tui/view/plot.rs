@@ -1,0 +1,187 @@
+//! What a chart of one feature shows: the points of the mode, cut to the time range.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{
+    EntityView, FeatureView, Forecast, Grid, HistoryAnswer, HistorySeries, Series,
+};
+use crate::tui::state::{Mode, UiState};
+use crate::tui::text::whole;
+
+use super::chart::{Axis, Scale};
+
+/// The rows of an entity that a mode shows; all its panes share them, and so the time axis.
+pub struct Window<'a> {
+    /// Times of the rows.
+    pub grid: Grid,
+    /// Left and right edge, the forecast included.
+    pub axis: Axis,
+    /// Long-term mode's answer, when it is about this entity.
+    answer: Option<&'a HistoryAnswer>,
+    skip: usize,
+    forecasts: bool,
+}
+
+impl<'a> Window<'a> {
+    /// The rows of `entity` that the mode shows.
+    pub fn of(state: &'a UiState, entity: &EntityView) -> Self {
+        if state.mode != Mode::LongTerm {
+            return Self::recent(entity, state.live_range);
+        }
+        let history = &state.history;
+        let answer = history
+            .answer
+            .as_deref()
+            .filter(|a| history.of.as_ref() == Some(&entity.entity) && !a.grid.is_empty());
+        let all = answer.map_or(entity.grid, |answer| answer.grid);
+        let mut window = Self::cut(all, state.long_range);
+        window.answer = answer;
+        window.forecasts = state.show_forecast;
+        if window.forecasts {
+            for column in 0..entity.features.len() {
+                let ahead = forecast(entity, answer, column).and_then(|f| f.grid.last());
+                window.axis.to = ahead.map_or(window.axis.to, |ahead| ahead.max(window.axis.to));
+            }
+        }
+        window
+    }
+
+    /// The newest rows that the snapshot carries.
+    pub fn recent(entity: &EntityView, range: Option<Duration>) -> Self {
+        Self::cut(entity.grid, range)
+    }
+
+    fn cut(all: Grid, range: Option<Duration>) -> Self {
+        let rows = range.map_or(all.len(), |range| {
+            whole(range.as_secs_f64() / all.step().as_secs_f64()).saturating_add(1)
+        });
+        let skip = all.len().saturating_sub(rows);
+        let grid = all.slice(skip, all.len());
+        Self {
+            grid,
+            axis: Axis {
+                from: grid.start(),
+                to: grid.last().unwrap_or(grid.start()),
+            },
+            answer: None,
+            skip,
+            forecasts: false,
+        }
+    }
+
+    /// Length of the axis.
+    pub fn length(&self) -> Duration {
+        self.axis.to.since(self.axis.from)
+    }
+
+    /// Some of the axis lies in the future.
+    pub fn looks_ahead(&self) -> bool {
+        self.grid.last().is_some_and(|last| last < self.axis.to)
+    }
+
+    /// The points of one feature, by its column.
+    pub fn plot(&self, entity: &EntityView, column: usize) -> Option<Plot> {
+        let feature = entity.features.get(column)?;
+        let (values, hot) = match series(self.answer, feature, column) {
+            Some((answer, series)) => (
+                series.values.get(self.skip..).unwrap_or_default().to_vec(),
+                answer
+                    .anomalous
+                    .get(self.skip..)
+                    .unwrap_or_default()
+                    .to_vec(),
+            ),
+            None if self.answer.is_some() => (Vec::new(), Vec::new()),
+            None => (
+                feature.values.tail(self.grid.len()),
+                flags(&feature.anomalous, self.grid.len()),
+            ),
+        };
+        let forecast = if self.forecasts {
+            forecast(entity, self.answer, column)
+        } else {
+            None
+        };
+        Some(Plot {
+            values,
+            hot,
+            forecast,
+        })
+    }
+}
+
+/// The newest `count` flags of a 0/1 series.
+pub fn flags(series: &Series, count: usize) -> Vec<bool> {
+    series.tail(count).into_iter().map(|v| v > 0.5).collect()
+}
+
+fn series<'a>(
+    answer: Option<&'a HistoryAnswer>,
+    feature: &FeatureView,
+    column: usize,
+) -> Option<(&'a HistoryAnswer, &'a HistorySeries)> {
+    let answer = answer?;
+    let same = |series: &&HistorySeries| series.name == feature.feature.name;
+    let found = answer.series.get(column).filter(same);
+    let found = found.or_else(|| answer.series.iter().find(same))?;
+    Some((answer, found))
+}
+
+fn forecast(
+    entity: &EntityView,
+    answer: Option<&HistoryAnswer>,
+    column: usize,
+) -> Option<Arc<Forecast>> {
+    let feature = entity.features.get(column)?;
+    series(answer, feature, column)
+        .and_then(|(_, series)| series.forecast.clone())
+        .or_else(|| feature.forecast.clone())
+}
+
+/// The points of one feature on its window's grid.
+pub struct Plot {
+    /// Values, NaN where missing; may be shorter than the grid when nothing is known.
+    pub values: Vec<f64>,
+    /// Anomalous rows.
+    pub hot: Vec<bool>,
+    /// What comes, in long-term mode.
+    pub forecast: Option<Arc<Forecast>>,
+}
+
+impl Plot {
+    /// Smallest and largest value.
+    pub fn extremes(&self) -> Option<(f64, f64)> {
+        self.values
+            .iter()
+            .copied()
+            .filter(|v| v.is_finite())
+            .fold(None, |found, v| {
+                let (low, high) = found.unwrap_or((v, v));
+                Some((v.min(low), v.max(high)))
+            })
+    }
+
+    /// A scale for values, forecast and band, and for the limit once the values come near it.
+    pub fn scale(&self, limit: Option<f64>) -> Option<Scale> {
+        let ahead = self.forecast.iter().flat_map(|f| {
+            let bounds = f.lower.iter().chain(&f.upper).chain(&f.yhat);
+            bounds.copied()
+        });
+        let all = || self.values.iter().copied().chain(ahead.clone());
+        let high = all().filter(|v| v.is_finite()).fold(f64::MIN, f64::max);
+        let near = limit.filter(|limit| *limit > 0.0 && high >= 0.8 * limit);
+        Scale::over(all().chain(near))
+    }
+}
+
+/// The newest known value among the last few rows, and whether it is the very newest row's.
+pub fn latest(feature: &FeatureView) -> Option<(f64, bool)> {
+    const LOOK_BACK: usize = 3;
+    let tail = feature.values.tail(LOOK_BACK);
+    let newest = tail.iter().rev().enumerate();
+    newest
+        .filter(|(_, v)| v.is_finite())
+        .map(|(age, v)| (*v, age == 0))
+        .next()
+}

@@ -1,0 +1,211 @@
+//! The scenes that golden screens are drawn of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulsewatch::config::{ThemeName, UiConfig};
+use pulsewatch::domain::{
+    Level, PipelineId, Readiness, Snapshot, SourceState, SourceView, TrainingOutcome,
+};
+use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::update::update;
+use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState};
+use ratatui::buffer::Buffer;
+
+use crate::fixture;
+
+/// What is shown, and the keys that were pressed before.
+pub struct Scene {
+    pub name: &'static str,
+    pub mode: Mode,
+    pub snapshot: Snapshot,
+    pub keys: Vec<Intent>,
+    pub unicode: bool,
+}
+
+impl Scene {
+    fn of(name: &'static str, snapshot: Snapshot) -> Self {
+        Self {
+            name,
+            mode: Mode::Live,
+            snapshot,
+            keys: Vec::new(),
+            unicode: true,
+        }
+    }
+
+    /// The screen's state at this size, after the keys; history is answered at once.
+    pub fn state(&self, width: u16, height: u16) -> UiState {
+        let keymap = Arc::new(Keymap::new(&BTreeMap::new()).unwrap());
+        let size = (width, height);
+        let config = UiConfig::default();
+        let mut state = UiState::new(self.mode, &config, keymap, size, self.snapshot.now);
+        let presses = self.keys.iter().copied().map(Action::Press);
+        for action in std::iter::once(Action::Arrived).chain(presses) {
+            for effect in update(&mut state, action, &self.snapshot) {
+                if let Effect::Query { ticket, .. } = effect {
+                    let result = Ok(fixture::history());
+                    update(&mut state, Action::History { ticket, result }, &self.snapshot);
+                }
+            }
+        }
+        state
+    }
+
+    pub fn draw(&self, width: u16, height: u16, theme: ThemeName, depth: ColorDepth) -> Buffer {
+        let theme = Theme::new(theme, depth, self.unicode);
+        pulsewatch::tui::render(&self.state(width, height), &self.snapshot, &theme)
+    }
+}
+
+pub fn starting() -> Scene {
+    Scene::of("starting", fixture::snapshot(fixture::pipeline(PipelineId::Live)))
+}
+
+pub fn warming_up() -> Scene {
+    let mut pipeline = fixture::pipeline(PipelineId::Live);
+    pipeline.source = SourceView {
+        name: "this host".into(),
+        state: SourceState::Up,
+        last_success: Some(fixture::now()),
+        warnings: Vec::new(),
+    };
+    pipeline.readiness = Readiness {
+        have: 41,
+        need: 120,
+        eta: Some(Duration::from_secs(180)),
+        text: "ready in about 3 min: 41 of 120 windows".into(),
+    };
+    pipeline.entities = vec![Arc::new(fixture::entity("", false, false, 60))];
+    let mut snapshot = fixture::snapshot(pipeline);
+    snapshot.banner = Some(
+        "this host's own metrics: no configuration was found; `pulsewatch config init` writes one to start from"
+            .into(),
+    );
+    Scene::of("warming_up", snapshot)
+}
+
+pub fn live() -> Scene {
+    Scene::of("live", fixture::snapshot(fixture::scoring(PipelineId::Live, false)))
+}
+
+pub fn incident() -> Scene {
+    Scene::of("incident", fixture::snapshot(fixture::scoring(PipelineId::Live, true)))
+}
+
+pub fn stale() -> Scene {
+    let mut pipeline = fixture::scoring(PipelineId::Live, false);
+    pipeline.source.state = SourceState::Stale {
+        since: Some(fixture::now() - Duration::from_secs(204)),
+        error: "http://127.0.0.1:9090: connection refused; is the server running, and is [source] url right?".into(),
+        retry_at: fixture::now() + Duration::from_secs(12),
+    };
+    let mut snapshot = fixture::snapshot(pipeline);
+    snapshot.notices = Arc::from([fixture::notice(3, Level::Warning, "the source does not answer")]);
+    Scene::of("stale", snapshot)
+}
+
+pub fn training() -> Scene {
+    let mut pipeline = fixture::scoring(PipelineId::Live, false);
+    pipeline.training = Some(fixture::training());
+    Scene::of("training", fixture::snapshot(pipeline))
+}
+
+pub fn failed() -> Scene {
+    let mut pipeline = fixture::scoring(PipelineId::Live, false);
+    pipeline.last_training = Some(TrainingOutcome {
+        ended: fixture::now() - Duration::from_secs(300),
+        took: Duration::from_secs(4),
+        result: Err("the loss is not finite after epoch 3; lower [autoencoder] learning_rate".into()),
+    });
+    Scene::of("failed", fixture::snapshot(pipeline))
+}
+
+pub fn long_term() -> Scene {
+    Scene {
+        mode: Mode::LongTerm,
+        ..Scene::of("long_term", live().snapshot)
+    }
+}
+
+pub fn test_mode() -> Scene {
+    let mut pipeline = fixture::scoring(PipelineId::Test, true);
+    pipeline.source.name = "sample data".into();
+    pipeline.grouped = true;
+    pipeline.entities = ["web-1", "web-2", "数据库-主"]
+        .map(|name| Arc::new(fixture::entity(name, name == "web-1", true, fixture::ROWS)))
+        .to_vec();
+    let mut incidents = fixture::incidents(true);
+    for (incident, entity) in incidents.iter_mut().zip(pipeline.entities.iter().cycle()) {
+        incident.entity = entity.entity.clone();
+    }
+    pipeline.incidents = Arc::from(incidents);
+    let mut snapshot = starting().snapshot;
+    snapshot.test = Some(Arc::new(pipeline));
+    snapshot.banner = Some(
+        "the built-in sample: this host's own metrics warm up behind it, 1 shows them".into(),
+    );
+    Scene {
+        mode: Mode::Test,
+        ..Scene::of("test_mode", snapshot)
+    }
+}
+
+pub fn help() -> Scene {
+    Scene {
+        keys: vec![Intent::Help],
+        ..Scene::of("help", live().snapshot)
+    }
+}
+
+pub fn expanded() -> Scene {
+    Scene {
+        keys: vec![Intent::Right, Intent::Right, Intent::Expand],
+        ..Scene::of("expanded", incident().snapshot)
+    }
+}
+
+pub fn expanded_forecast() -> Scene {
+    Scene {
+        mode: Mode::LongTerm,
+        keys: vec![Intent::Down, Intent::Up, Intent::Right, Intent::Expand],
+        ..Scene::of("expanded_forecast", live().snapshot)
+    }
+}
+
+pub fn empty() -> Scene {
+    let mut pipeline = fixture::pipeline(PipelineId::Live);
+    pipeline.source.state = SourceState::Stale {
+        since: None,
+        error: "http://127.0.0.1:9090: connection refused; is the server running, and is [source] url right?".into(),
+        retry_at: fixture::now() + Duration::from_secs(12),
+    };
+    Scene::of("empty", fixture::snapshot(pipeline))
+}
+
+pub fn ascii() -> Scene {
+    Scene {
+        unicode: false,
+        ..Scene::of("ascii", incident().snapshot)
+    }
+}
+
+pub fn all() -> Vec<Scene> {
+    vec![
+        starting(),
+        warming_up(),
+        live(),
+        incident(),
+        stale(),
+        training(),
+        failed(),
+        long_term(),
+        test_mode(),
+        help(),
+        expanded(),
+        expanded_forecast(),
+        empty(),
+        ascii(),
+    ]
+}

@@ -21,7 +21,7 @@
 )]
 
 pub mod cli;
-//pub mod commands;
+pub mod commands;
 pub mod config;
 pub mod detect;
 pub mod disk;
@@ -34,4 +34,4 @@ pub mod report;
 pub mod serve;
 pub mod source;
 pub mod store;
-//pub mod tui;
+pub mod tui;

@@ -1,5 +1,6 @@
 //! `backtest`: recordings through the live pipeline, scored and, with labels, judged.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -13,8 +14,8 @@ use crate::cli::{BacktestArgs, Inject, InjectKind};
 use crate::config::Config;
 use crate::disk::write_atomic;
 use crate::domain::{Time, Verdict};
-use crate::engine::backtest::{Backtest, Row, backtest};
-use crate::report::judge::{self, JudgedReport};
+use crate::engine::backtest::{Backtest, Row, backtest, inject_into};
+use crate::report::judge::{JudgeOptions, Judged, JudgedReport, judge};
 use crate::source::inject::{InjectSpec, InjectionKind};
 use crate::source::recording::{Recording, read_labels};
 
@@ -91,8 +92,8 @@ fn one(work: &Work, args: &BacktestArgs, config: &Config) -> anyhow::Result<Valu
     let mut recording = Recording::read(&work.input)?;
     let mut labels = work.labels.as_deref().map(read_labels).transpose()?;
     if let Some(inject) = &args.inject {
-        let injected = spec(inject, config.autoencoder.seed).add_to(&mut recording, work.train_until);
-        labels = Some(injected.merge_into(&recording.times, labels));
+        let spec = spec(inject, config.autoencoder.seed);
+        labels = Some(inject_into(&mut recording, work.train_until, spec, labels.as_deref().unwrap_or_default()));
     }
     let result = backtest(&recording, work.train_until, config)?;
     write_atomic(&work.output, scores_csv(&result, args.explain)?.as_bytes())?;
@@ -107,7 +108,7 @@ fn one(work: &Work, args: &BacktestArgs, config: &Config) -> anyhow::Result<Valu
         "seed": config.autoencoder.seed,
     });
     if let (Some(labels), Some(map)) = (labels, report.as_object_mut()) {
-        map.insert("judged".into(), serde_json::to_value(judged(&result, &labels))?);
+        map.insert("judged".into(), serde_json::to_value(judged(&result, &labels, work.train_until)?)?);
     }
     Ok(report)
 }
@@ -115,7 +116,7 @@ fn one(work: &Work, args: &BacktestArgs, config: &Config) -> anyhow::Result<Valu
 fn spec(inject: &Inject, seed: u64) -> InjectSpec {
     let kind = inject.kind.map(|kind| match kind {
         InjectKind::Spike => InjectionKind::Spike,
-        InjectKind::Shift => InjectionKind::LevelShift,
+        InjectKind::Shift => InjectionKind::Shift,
         InjectKind::Dropout => InjectionKind::Dropout,
         InjectKind::Flat => InjectionKind::Flatline,
     });
@@ -130,14 +131,16 @@ fn is_anomaly(row: &Row) -> bool {
     row.verdict.as_ref().is_some_and(|verdict| verdict.is_anomaly)
 }
 
-/// The measures over the rows whose label is known.
-fn judged(result: &Backtest, labels: &[(Time, bool)]) -> JudgedReport {
-    let known: std::collections::HashMap<Time, bool> = labels.iter().copied().collect();
-    let times: Vec<Time> = result.rows.iter().map(|row| row.time).collect();
-    let truth: Vec<bool> = times.iter().map(|time| known.get(time).copied().unwrap_or(false)).collect();
-    let scores: Vec<f64> = result.rows.iter().map(|row| score(row).unwrap_or(f64::NAN)).collect();
-    let flags: Vec<bool> = result.rows.iter().map(is_anomaly).collect();
-    judge::judge(&times, &truth, &scores, &flags, &judge::Rules { step: result.step, ..judge::Rules::default() })
+/// The measures over every labelled row; only rows from `train_until` on are judged.
+fn judged(result: &Backtest, labels: &[(Time, bool)], train_until: Time) -> anyhow::Result<JudgedReport> {
+    let rows: HashMap<Time, &Row> = result.rows.iter().map(|row| (row.time, row)).collect();
+    let of = |time: &Time| rows.get(time).copied();
+    let times: Vec<Time> = labels.iter().map(|(time, _)| *time).collect();
+    let truth: Vec<bool> = labels.iter().map(|(_, label)| *label).collect();
+    let scores: Vec<f64> = times.iter().map(|time| of(time).and_then(score).unwrap_or(f64::NAN)).collect();
+    let flags: Vec<bool> = times.iter().map(|time| of(time).is_some_and(is_anomaly)).collect();
+    let options = JudgeOptions { step: Some(result.step), from: Some(train_until), ..JudgeOptions::default() };
+    Ok(judge(&Judged { times: &times, labels: &truth, scores: &scores, flags: &flags }, &options)?)
 }
 
 /// `scores.csv`: unix seconds, score over threshold, flag, each feature's share; with `explain` what was expected too.

@@ -103,7 +103,7 @@ fn estimate(config: &Config, series: usize) -> Estimate {
     };
     let rows = period / config.source.step.0.as_secs_f64();
     let shape = Shape::new(&config.autoencoder, series.min(config.entities.max_features));
-    let weights: f64 = shape.parameters().iter().map(|p| p.dims.iter().product::<usize>() as f64).sum();
+    let weights = shape.weights().unwrap_or(usize::MAX) as f64;
     let windows = rows.min(config.autoencoder.max_windows as f64);
     // Forward and backward are about six multiply-adds per weight and row of a window.
     let work = 6.0 * weights * windows * config.autoencoder.window as f64 * config.autoencoder.epochs as f64;

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::{Command, Global, IncidentsAction, ModelsAction, RunArgs};
+use crate::cli::{Command, Global, IncidentsAction, LabelWord, ModelsAction, RunArgs};
 use crate::config::{Config, ConfigErrors};
-use crate::domain::Time;
+use crate::domain::{Label, Time};
 use crate::engine::clock::{Clock, WallClock};
 use crate::logging;
 
@@ -43,10 +43,7 @@ impl Context {
     /// # Errors
     /// [`ConfigErrors`], all at once.
     pub fn load(global: Global) -> Result<Self, ConfigErrors> {
-        let env = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let loaded = crate::config::load(global.config.as_deref(), &env)?;
+        let loaded = crate::config::load(global.config.as_deref(), &crate::config::environment())?;
         let data_dir = global.data_dir.clone().unwrap_or_else(crate::config::data_dir);
         Ok(Self {
             config: Arc::new(loaded.config),
@@ -84,9 +81,12 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
     let out = &mut io::stdout().lock();
     match command {
-        Command::Completions(args) => return completions::completions(&args, out),
+        Command::Completions(args) => return completions::run(&args, out),
         Command::Man => return completions::man(out),
-        Command::Config(args) => return config::run(&args, &global, out),
+        Command::Config(args) => {
+            let env = crate::config::environment();
+            return config::run(&args, &global, &env, out, &mut io::stderr());
+        }
         _ => {}
     }
     let context = Context::load(global)?;
@@ -94,7 +94,7 @@ fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Run(args) => run::run(&context, &args),
         Command::Detect => run::run(&context, &RunArgs { no_tui: true, ..RunArgs::default() }),
         command => {
-            let _log = logging::to_stderr(&context.global);
+            let _log = logging::start(&context.global, None)?;
             for note in &context.notes {
                 tracing::info!("{note}");
             }
@@ -117,7 +117,7 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
             IncidentsAction::List(list) => incidents::list(dir, list.open, list.limit, list.json, now, out),
             IncidentsAction::Show(show) => incidents::show(dir, show.id, show.json, now, out),
             IncidentsAction::Ack(ack) => incidents::acknowledge(dir, ack.id, ack.json, out),
-            IncidentsAction::Label(label) => incidents::label(dir, label.id, label.label.into(), label.json, out),
+            IncidentsAction::Label(label) => incidents::label(dir, label.id, word(label.label), label.json, out),
         },
         Command::Models(args) => match args.action {
             ModelsAction::List(list) => models::list(dir, list.json, now, out),
@@ -125,5 +125,13 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
             ModelsAction::Rollback(rollback) => models::rollback(dir, rollback.json, out),
         },
         Command::Run(_) | Command::Detect | Command::Config(_) | Command::Completions(_) | Command::Man => Ok(()),
+    }
+}
+
+fn word(label: LabelWord) -> Option<Label> {
+    match label {
+        LabelWord::Real => Some(Label::Real),
+        LabelWord::False => Some(Label::False),
+        LabelWord::None => None,
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Context;
 use crate::cli::{self, RunArgs};
-use crate::config::{Config, Span};
+use crate::config::{Config, Span, ThemeName};
 use crate::disk::DirLock;
 use crate::domain::{Command, Control, PipelineId, Snapshot, SourceState};
 use crate::engine::clock::WallClock;
@@ -42,7 +42,7 @@ const BANNER: &str = "No configuration: showing the built-in sample while this h
 /// When the data directory is owned by another process, the source can't be set up, or the listener can't be had.
 pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
     let screen = !args.no_tui && !args.once && std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    let _log = if screen { logging::to_file(&context.global, &context.data_dir)? } else { logging::to_stderr(&context.global) };
+    let _log = logging::start(&context.global, screen.then_some(context.data_dir.as_path()))?;
     let _lock = DirLock::take(&context.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(watch_over(context, args, screen));
@@ -89,7 +89,7 @@ async fn session(
     let now = context.now();
     let opened = open::open(&config, &context.data_dir, now)?;
     notices.extend(opened.notices);
-    let bound = if args.once { None } else { listen(&config, &mut notices).await? };
+    let bound = if args.once { None } else { listen(&config, &mut notices)? };
     let mode = args.mode.unwrap_or(if context.embedded { cli::Mode::Test } else { cli::Mode::Live });
     let seed = config.autoencoder.seed;
     // A frame that is printed once shows all that the sample has.
@@ -114,7 +114,7 @@ async fn session(
         tokio::spawn(bound.serve(running.snapshots.clone(), running.control.clone(), shutdown))
     });
     let end = if args.once {
-        once(&running, mode, args).await.map(|()| End::Quit)
+        once(&running, mode, config.ui.theme, args).await.map(|()| End::Quit)
     } else if screen {
         with_screen(context, &config, &running, mode).await
     } else {
@@ -129,13 +129,16 @@ async fn session(
 }
 
 /// Binds the listener: a port that was set must be had, the default one may be taken.
-async fn listen(config: &Config, notices: &mut Vec<String>) -> anyhow::Result<Option<crate::serve::Bound>> {
+fn listen(config: &Config, notices: &mut Vec<String>) -> anyhow::Result<Option<crate::serve::Bound>> {
     if !config.exporter.enabled {
         return Ok(None);
     }
     let explicit = config.exporter.listen != crate::config::ExporterConfig::default().listen;
-    let (bound, warning) = Server::bind(&config.exporter, &config.api, explicit).await?;
-    notices.extend(warning);
+    let bound = Server::bind(&config.exporter, &config.api, explicit)?;
+    match &bound {
+        Some(bound) => notices.extend(bound.warning()),
+        None => notices.push(Server::port_taken(&config.exporter)),
+    }
     Ok(bound)
 }
 
@@ -152,12 +155,25 @@ async fn with_screen(context: &Context, config: &Arc<Config>, running: &Running,
         mode: screen_mode(mode),
         config: config.ui.clone(),
         shots: context.data_dir.join("plots"),
-        ..tui::Options::from_env(&|name| std::env::var(name).ok(), context.global.color == cli::Color::Never)
+        picture: svg::svg,
+        color: color_depth(context),
+        unicode: tui::utf8_locale(variable),
     };
     let control: Arc<Handle> = Arc::clone(&running.control);
     tokio::select! {
         ended = tui::run(running.snapshots.clone(), control, options) => Ok(ended.map(|()| End::Quit)?),
         changed = changed_file(context, config) => Ok(changed),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn color_depth(context: &Context) -> tui::ColorDepth {
+    match context.global.color {
+        cli::Color::Never => tui::ColorDepth::None,
+        cli::Color::Auto | cli::Color::Always => tui::ColorDepth::detect(variable),
     }
 }
 
@@ -264,13 +280,14 @@ impl Hangup {
 }
 
 /// One frame as text (and as a picture), once there is something to show.
-async fn once(running: &Running, mode: cli::Mode, args: &RunArgs) -> anyhow::Result<()> {
+async fn once(running: &Running, mode: cli::Mode, theme: ThemeName, args: &RunArgs) -> anyhow::Result<()> {
     let id = if mode == cli::Mode::Test { PipelineId::Test } else { PipelineId::Live };
     let mut snapshots = running.snapshots.clone();
     // When time runs out, what is there is shown: it says itself what is missing.
     let _ = tokio::time::timeout(ONCE, snapshots.wait_for(|snapshot| has_something(snapshot, id))).await;
     let snapshot = Arc::clone(&snapshots.borrow());
-    let buffer = tui::overview(&snapshot, screen_mode(mode), args.size.width, args.size.height);
+    let theme = tui::Theme::new(theme, tui::ColorDepth::True, true);
+    let buffer = tui::overview(&snapshot, screen_mode(mode), &theme, args.size.width, args.size.height);
     std::io::stdout().write_all(tui::buffer_text(&buffer).as_bytes())?;
     if let Some(path) = &args.svg {
         crate::disk::write_atomic(path, svg::svg(&buffer).as_bytes())?;

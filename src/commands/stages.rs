@@ -24,7 +24,8 @@ use crate::model::Progress as Epochs;
 use crate::prep::calendar;
 use crate::report::{npy, plots};
 use crate::source::recording::Recording;
-use crate::source::{Collect, synthetic};
+use crate::source::replay::ReplaySource;
+use crate::source::{Collect, SourceError};
 use crate::store::datasets::{self, Calendar};
 use crate::store::Registry;
 
@@ -37,8 +38,8 @@ const NORMAL: &str = "normal_sequences.npy";
 pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let output = args.output.clone().unwrap_or_else(|| context.data_dir.join("raw.parquet"));
     let (frames, warnings) = match &args.input {
-        Some(file) => (recorded(&Recording::read(file)?), Vec::new()),
-        None if context.embedded => (vec![synthetic::sample_frame()?], vec!["no configuration: this is the built-in sample".into()]),
+        Some(file) => (vec![recorded(&Recording::read(file)?)?], Vec::new()),
+        None if context.embedded => (vec![ReplaySource::sample(context.now(), 0.0, 0)?.recorded().clone()], vec!["no configuration: this is the built-in sample".into()]),
         None => ask_source(context)?,
     };
     for warning in &warnings {
@@ -61,8 +62,8 @@ pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> an
     say(out, args.json, &summary, &format!("{rows} rows of {} features, {missing} values missing → {}", features.len(), output.display()))
 }
 
-fn recorded(recording: &Recording) -> Vec<Frame> {
-    vec![recording.frame(recording.step(), Entity::sole()).frame]
+fn recorded(recording: &Recording) -> Result<Frame, SourceError> {
+    Ok(recording.frame(recording.step(), Entity::sole())?.frame)
 }
 
 fn ask_source(context: &Context) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
@@ -118,7 +119,7 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     let prepared = load_processed(&input)?;
     let config = with_options(&context.config, args, &prepared);
     let groups = if args.on_filtered {
-        let windows = npy::read_f32_3d(&context.data_dir.join(NORMAL)).context("run `pulsewatch filter` first")?;
+        let windows = read_sequences(&context.data_dir.join(NORMAL))?;
         vec![(Entity::sole(), sequences::as_set(&windows, prepared.schema.len())?)]
     } else {
         learn::groups(&prepared, &config)?
@@ -140,6 +141,13 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         meta.version, meta.windows, meta.epochs, meta.val_loss, meta.threshold_mse, meta.threshold_rule, plots.display()
     );
     say(out, args.json, &summary, &text)
+}
+
+/// What `filter` left, `[n, window, columns]`.
+fn read_sequences(path: &Path) -> anyhow::Result<ndarray::Array3<f32>> {
+    let bytes = std::fs::read(path).with_context(|| format!("run `pulsewatch filter` first ({})", path.display()))?;
+    let array = npy::from_npy(&bytes).with_context(|| path.display().to_string())?;
+    array.into_dimensionality().with_context(|| format!("{} does not hold sequences [n, window, features]", path.display()))
 }
 
 fn with_options(config: &Arc<Config>, args: &TrainArgs, prepared: &Prepared) -> Config {
@@ -172,10 +180,10 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
     bundle.fits(&prepared.schema)?;
     let threshold = args.threshold.unwrap_or(bundle.calibration.threshold_mse);
     let sorted = sequences::sort(&prepared, &bundle, threshold, &context.config)?;
-    npy::write(&dir.join(NORMAL), sorted.normal.view().into_dyn())?;
-    npy::write(&dir.join("anomalous_sequences.npy"), sorted.anomalous.view().into_dyn())?;
+    write_atomic(&dir.join(NORMAL), &npy::to_npy(&sorted.normal)?)?;
+    write_atomic(&dir.join("anomalous_sequences.npy"), &npy::to_npy(&sorted.anomalous)?)?;
     if args.all_errors {
-        npy::write(&dir.join("all_sequence_errors.npy"), sorted.errors.view().into_dyn())?;
+        write_atomic(&dir.join("all_sequence_errors.npy"), &npy::to_npy(&sorted.errors)?)?;
     }
     let (normal, anomalous) = (sorted.normal.dim().0, sorted.anomalous.dim().0);
     let summary = json!({ "model": version, "threshold_mse": threshold, "normal": normal, "anomalous": anomalous });

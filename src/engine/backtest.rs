@@ -12,6 +12,7 @@ use super::scorer::Scorer;
 use super::EngineError;
 use crate::config::Config;
 use crate::domain::{Entity, Frame, Time, Verdict};
+use crate::source::inject::{InjectSpec, apply, deviations};
 use crate::source::recording::Recording;
 
 /// Rows taken in at once: bounds memory, changes nothing else.
@@ -91,4 +92,27 @@ fn replay(pipeline: &mut Pipeline, frame: &Frame, split: usize) -> Result<HashMa
         verdicts.extend(pipeline.judge()?.into_iter().map(|verdict| (verdict.time, Arc::new(verdict))));
     }
     Ok(verdicts)
+}
+
+/// Puts labelled synthetic anomalies into the rows after the training part; returns the labels of all rows, `known` ones
+/// among them.
+pub fn inject_into(
+    recording: &mut Recording,
+    train_until: Time,
+    spec: InjectSpec,
+    known: &[(Time, bool)],
+) -> Vec<(Time, bool)> {
+    let first = recording.times.iter().position(|time| *time >= train_until).unwrap_or(recording.times.len());
+    let deviations = deviations(&recording.values, 0..first);
+    let known: HashMap<Time, bool> = known.iter().copied().collect();
+    let mut labels: Vec<(Time, bool)> =
+        recording.times.iter().map(|time| (*time, known.get(time).copied().unwrap_or(false))).collect();
+    for injection in spec.plan(&recording.values, first..recording.times.len(), &deviations) {
+        if apply(&mut recording.values, &injection, &deviations) {
+            for (_, label) in labels.iter_mut().skip(injection.rows.start).take(injection.rows.len()) {
+                *label = true;
+            }
+        }
+    }
+    labels
 }

@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde_json::json;
 
 use crate::config::{Config, Weights};
-use crate::detect::{Budget, CalibrateError, calibrate};
+use crate::detect::calibration::{Budget, CalibrateError, calibrate};
 use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
 use crate::model::{Autoencoder, Bundle, Progress, Shape, TrainError, TrainOptions, Trained, train};
 use crate::prep::gaps::{self, Look};

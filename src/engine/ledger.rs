@@ -9,6 +9,9 @@ use crate::store::{IncidentFilter, Journal, JournalError};
 /// Incidents that a snapshot carries.
 const SHOWN: usize = 200;
 
+/// Incidents without a journal are numbered from here on, so that no number names a test incident and a kept one.
+const TEST_IDS: u64 = 1_000_001;
+
 /// Changes that are held while the journal can't be written (a full disk); the oldest updates are dropped first, and a
 /// dropped update of an incident that is still open comes again with its next row.
 const HELD: usize = 10_000;
@@ -34,7 +37,7 @@ impl Ledger {
             Some(journal) => (journal.list(&IncidentFilter { limit: SHOWN, ..IncidentFilter::default() })?, journal.counts()?),
             None => (Vec::new(), BTreeMap::new()),
         };
-        Ok(Self { journal, unwritten: Vec::new(), shown, counts, session: 0, next_id: 1 })
+        Ok(Self { journal, unwritten: Vec::new(), shown, counts, session: 0, next_id: TEST_IDS })
     }
 
     /// The journal, if there is one.

@@ -11,10 +11,10 @@ use super::ledger::Ledger;
 use super::scorer::{RowScore, Rows, Scorer};
 use super::watched::Watched;
 use crate::config::Config;
-use crate::detect::{IncidentChange, Tracker};
-use crate::detect::{Judge, Row, Scored};
-use crate::detect::JudgeRules;
-use crate::domain::{Entity, Frame, Grid, RowState, Schema, Time, Verdict};
+use crate::detect::gates::JudgeRules;
+use crate::detect::incident::{IncidentChange, Tracker};
+use crate::detect::judge::{Judge, Row, Scored};
+use crate::domain::{Entity, Frame, Label, Grid, RowState, Schema, Time, Verdict};
 use crate::model::ModelError;
 use crate::store::JournalError;
 
@@ -101,9 +101,26 @@ impl Pipeline {
         &self.ledger
     }
 
-    /// Incidents, to acknowledge or label.
-    pub fn ledger_mut(&mut self) -> &mut Ledger {
-        &mut self.ledger
+    /// Marks an incident as seen; whether there is one of that id.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be written.
+    pub fn acknowledge(&mut self, id: u64) -> Result<bool, JournalError> {
+        for watched in self.entities.values_mut() {
+            watched.tracker.acknowledge(id);
+        }
+        self.ledger.acknowledge(id)
+    }
+
+    /// Labels an incident; whether there is one of that id.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be written.
+    pub fn label(&mut self, id: u64, label: Option<Label>) -> Result<bool, JournalError> {
+        for watched in self.entities.values_mut() {
+            watched.tracker.label(id, label);
+        }
+        self.ledger.label(id, label)
     }
 
     /// Newest row taken in.
@@ -269,13 +286,14 @@ impl Pipeline {
         }
         let scores = self.scores(&todo)?;
         let mut verdicts = Vec::new();
-        let mut changes = Vec::new();
         if let Some(rules) = &self.rules {
             for (watched, scores) in self.entities.values_mut().zip(scores) {
                 let skipped = todo.len() - scores.len().min(todo.len());
                 for (time, score) in todo.times().skip(skipped).zip(scores) {
                     let verdict = verdict(watched, rules, time, &score);
-                    changes.extend(watched.tracker.track(rules, &verdict));
+                    for change in watched.tracker.track(rules, &verdict) {
+                        record(&mut self.ledger, &mut watched.tracker, change);
+                    }
                     self.last_scored = verdict.score.map(|_| time).max(self.last_scored);
                     watched.take(verdict.clone(), score.observed);
                     verdicts.push(verdict);
@@ -284,9 +302,6 @@ impl Pipeline {
         }
         verdicts.sort_by_key(|verdict| verdict.time);
         self.judged = Some(filled);
-        for change in changes {
-            self.record(change);
-        }
         Ok(verdicts)
     }
 
@@ -306,18 +321,6 @@ impl Pipeline {
         scorer.score(&items)
     }
 
-    fn record(&mut self, change: IncidentChange) {
-        match change {
-            IncidentChange::Opened(mut incident) => {
-                let id = self.ledger.open(&mut incident);
-                if let Some(watched) = self.entities.get_mut(&incident.entity) {
-                    watched.tracker.assign(id);
-                }
-            }
-            IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => self.ledger.update(&incident),
-        }
-    }
-
     /// Lets entities go that were silent for an hour.
     fn let_go(&mut self) {
         let Some(filled) = self.filled else { return };
@@ -328,8 +331,9 @@ impl Pipeline {
             .map(|(entity, _)| entity.clone())
             .collect();
         for entity in gone {
-            if let Some(change) = self.entities.remove(&entity).and_then(|mut watched| watched.tracker.vanish(filled)) {
-                self.record(change);
+            let Some(mut watched) = self.entities.remove(&entity) else { continue };
+            if let Some(change) = watched.tracker.vanish(filled) {
+                record(&mut self.ledger, &mut watched.tracker, change);
             }
         }
     }
@@ -343,6 +347,17 @@ impl Pipeline {
         let checkpoint = Checkpoint { judged: self.judged, entities };
         let bytes = serde_json::to_vec(&checkpoint).unwrap_or_default();
         self.ledger.commit(&[(CHECKPOINT, &bytes)])
+    }
+}
+
+/// Takes a change into the ledger; a new incident gets its id at once, so that its next change names it.
+fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
+    match change {
+        IncidentChange::Opened(mut incident) => {
+            let id = ledger.open(&mut incident);
+            tracker.assign(id);
+        }
+        IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => ledger.update(&incident),
     }
 }
 

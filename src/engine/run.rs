@@ -24,7 +24,7 @@ use crate::domain::{
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
-use crate::store::{Journal, Registry};
+use crate::store::{Journal, JournalError, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -255,8 +255,8 @@ impl Core {
                     self.note(Level::Warning, "no spike was put in: test mode does not run or is busy".into());
                 }
             }
-            Command::Acknowledge(id) => self.change_incident(id, |ledger| ledger.acknowledge(id)),
-            Command::Label(id, label) => self.change_incident(id, |ledger| ledger.label(id, label)),
+            Command::Acknowledge(id) => self.change_incident(id, |pipeline| pipeline.acknowledge(id)),
+            Command::Label(id, label) => self.change_incident(id, |pipeline| pipeline.label(id, label)),
             Command::SetInterval(interval) => {
                 let now = self.clock.now();
                 self.live.interval = interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
@@ -266,11 +266,11 @@ impl Core {
         }
     }
 
-    fn change_incident<E: std::fmt::Display>(&mut self, id: u64, change: impl Fn(&mut Ledger) -> Result<bool, E>) {
+    fn change_incident(&mut self, id: u64, change: impl Fn(&mut Pipeline) -> Result<bool, JournalError>) {
         let mut outcome = Ok(false);
         for lane in self.lanes() {
             lane.dirty = true;
-            outcome = change(lane.pipeline.ledger_mut());
+            outcome = change(&mut lane.pipeline);
             if !matches!(outcome, Ok(false)) {
                 break;
             }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::scorer::RowScore;
 use super::tail::Tail;
-use crate::detect::Tracker;
-use crate::detect::Judge;
+use crate::detect::incident::Tracker;
+use crate::detect::judge::Judge;
 use crate::domain::{Entity, EntityView, Feature, FeatureView, Forecast, Grid, RowState, Schema, Series, Time, Verdict};
 
 /// One feature's recent past and its part in the newest verdict.

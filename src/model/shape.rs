@@ -99,7 +99,7 @@ impl Shape {
         if self.latent == 0 || units.any(|units| *units == 0) {
             return wrong("[autoencoder] a layer has 0 units; give every layer at least 1".into());
         }
-        match self.checked_parameters() {
+        match self.weights() {
             Some(count) if count <= MAX_PARAMETERS => Ok(()),
             _ => wrong(format!(
                 "[autoencoder] the network would have more than {MAX_PARAMETERS} weights; make its layers smaller"
@@ -107,7 +107,9 @@ impl Shape {
         }
     }
 
-    fn checked_parameters(&self) -> Option<usize> {
+    /// Weights of a network of this shape; `None` when there are more than can be counted.
+    #[must_use]
+    pub fn weights(&self) -> Option<usize> {
         let mut inputs = self.columns;
         let mut count = 0_usize;
         let code = std::iter::once(&self.latent);

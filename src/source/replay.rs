@@ -213,6 +213,12 @@ impl ReplaySource {
         self.frame.grid().time(self.first)
     }
 
+    /// Everything recorded, with nothing put in.
+    #[must_use]
+    pub const fn recorded(&self) -> &Frame {
+        &self.frame
+    }
+
     /// Distance of the rows.
     #[must_use]
     pub fn step(&self) -> std::time::Duration {

@@ -39,6 +39,12 @@ fn none<T>() -> Option<T> {
 }
 
 impl<T> Answer<T> {
+    /// Whether something is missing that will be there another time. Warnings of the expression itself will not go away.
+    pub fn is_partial(&self) -> bool {
+        let mut warnings = self.warnings.iter().flatten();
+        self.partial || warnings.any(|warning| !warning.starts_with("PromQL warning"))
+    }
+
     /// Everything the server wants known.
     pub fn notes(&mut self) -> Vec<String> {
         let mut notes = self.warnings.take().unwrap_or_default();
@@ -202,6 +208,7 @@ mod tests {
             "histograms":[[1700000000,{"count":"1"}]]}]},"warnings":["w"],"infos":["i"],"isPartial":true,"new":{}}"#,
         )
         .unwrap();
+        assert!(answer.is_partial());
         assert_eq!(answer.notes().len(), 3);
         let data = answer.data.unwrap();
         assert_eq!(data.kind, "matrix");
@@ -232,7 +239,7 @@ mod tests {
 
     #[test]
     fn says_what_is_not_a_sample() {
-        for bad in [r#"[1,"x"]"#, r#"[1]"#, r#"["1","2"]"#, "[1e300,\"1\"]", "7"] {
+        for bad in [r#"[1,"x"]"#, "[1]", r#"["1","2"]"#, "[1e300,\"1\"]", "7"] {
             let text = format!(
                 r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[{bad}]}}]}}}}"#
             );

@@ -5,23 +5,30 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use super::features::{Columns, found};
 use super::gather::{Gathered, Query};
-use super::labels::named;
 use crate::config::EntitiesConfig;
-use crate::domain::{Entity, Feature, Frame, Grid, Labels, Schema};
+use crate::domain::{Entity, Frame, Grid, Labels, Schema};
 use crate::source::Batch;
 
 /// Names of unknown series that are told.
 const MAX_UNKNOWN: usize = 1000;
 
+/// Values that all frames of a collection may hold: 4 GiB.
+const MAX_CELLS: usize = 1 << 29;
+
 /// One label set of one query, on its way to a column.
-struct Series<'q> {
-    query: &'q Query,
-    labels: Labels,
+pub(super) struct Series<'q> {
+    /// Whose.
+    pub query: &'q Query,
+    /// Labels that can tell one feature from another.
+    pub labels: Labels,
+    /// Values by period.
     periods: Vec<Option<Vec<f64>>>,
 }
 
-/// What all queries gave, as frames of one schema: the given one, or all that was found.
+/// What all queries gave, as frames of one schema: the given one, or all that was found. Holds 8 bytes per entity, feature
+/// and row, 4 GiB at most.
 pub(super) fn assemble(
     parts: Vec<(&Query, Gathered)>,
     rules: &EntitiesConfig,
@@ -29,9 +36,53 @@ pub(super) fn assemble(
     given: Option<&Schema>,
 ) -> Batch {
     let mut batch = Batch::default();
+    let mut entities = by_entity(parts, rules, &mut batch);
+    let limit = format!("[entities] max = {} are watched", rules.max);
+    limit_entities(&mut entities, rules.max, &limit, &mut batch);
+    let schema = match given {
+        Some(schema) => Arc::clone(schema),
+        None => found(&entities, rules, &mut batch),
+    };
+    let cells = grids.iter().map(Grid::len).sum::<usize>() * schema.len();
+    let fit = (MAX_CELLS / cells.max(1)).max(1);
+    let limit = format!("{fit} fit into memory");
+    limit_entities(&mut entities, fit, &limit, &mut batch);
+    let sole = rules.group_by.is_empty() && !schema.is_empty();
+    if sole {
+        // The only entity there is stays visible when nothing is known of it.
+        entities.entry(Entity::sole()).or_default();
+    }
+    let columns = Columns::of(&schema);
+    let mut unknown = BTreeSet::new();
+    let mut clashes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (entity, series) in entities {
+        let (placed, rest) = spread(series, &columns, schema.len());
+        unknown.extend(rest);
+        for (period, grid) in grids.iter().enumerate() {
+            let observed = |one: &Series| one.periods.get(period).is_some_and(Option::is_some);
+            if sole || placed.iter().flatten().any(observed) {
+                let values = fill(&placed, period, grid, &mut clashes);
+                let frame = Frame::new(entity.clone(), Arc::clone(&schema), *grid, values);
+                batch.frames.extend(frame);
+            }
+        }
+    }
+    if given.is_some() {
+        // Without a given schema, what has no column was left out by a cap: counted and told there.
+        batch.unknown = unknown.into_iter().take(MAX_UNKNOWN).collect();
+    }
+    tell_clashes(&clashes, &mut batch);
+    batch
+}
+
+fn by_entity<'q>(
+    parts: Vec<(&'q Query, Gathered)>,
+    rules: &EntitiesConfig,
+    batch: &mut Batch,
+) -> BTreeMap<Entity, Vec<Series<'q>>> {
     let mut entities: BTreeMap<Entity, Vec<Series>> = BTreeMap::new();
     for (query, gathered) in parts {
-        crowded(query, &gathered, &mut batch);
+        crowded(query, &gathered, batch);
         for (labels, periods) in gathered.series {
             let entity = Entity::of(&labels, &rules.group_by);
             let labels = own_labels(labels, rules);
@@ -42,52 +93,33 @@ pub(super) fn assemble(
             });
         }
     }
-    limit_entities(&mut entities, rules, &mut batch);
-    let schema = match given {
-        Some(schema) => Arc::clone(schema),
-        None => found(&entities, rules, &mut batch),
-    };
-    let sole = rules.group_by.is_empty() && !schema.is_empty();
-    if sole {
-        // The only entity there is stays visible when nothing is known of it.
-        entities.entry(Entity::sole()).or_default();
-    }
-    let columns = Columns::of(&schema);
-    let mut unknown = BTreeSet::new();
-    let mut clashes: BTreeMap<&str, usize> = BTreeMap::new();
-    for (entity, series) in entities {
-        let mut placed: Vec<Vec<Series>> = schema.iter().map(|_| Vec::new()).collect();
-        for one in series {
-            match columns
-                .place(&one)
-                .and_then(|column| placed.get_mut(column))
-            {
-                Some(column) => column.push(one),
-                None if given.is_some() => {
-                    unknown.insert(named(&one.query.alias, &one.labels));
-                }
-                // Left out by a cap, counted and told there.
-                None => {}
-            }
-        }
-        for (period, grid) in grids.iter().enumerate() {
-            let observed = |one: &Series| one.periods.get(period).is_some_and(Option::is_some);
-            if sole || placed.iter().flatten().any(observed) {
-                let values = fill(&placed, period, grid, &mut clashes);
-                let schema = Arc::clone(&schema);
-                batch
-                    .frames
-                    .extend(Frame::new(entity.clone(), schema, *grid, values));
-            }
+    entities
+}
+
+/// The series of each column, and the names of those without one.
+fn spread<'q>(
+    series: Vec<Series<'q>>,
+    columns: &Columns,
+    count: usize,
+) -> (Vec<Vec<Series<'q>>>, Vec<String>) {
+    let mut placed: Vec<Vec<Series>> = (0..count).map(|_| Vec::new()).collect();
+    let mut rest = Vec::new();
+    for one in series {
+        let column = columns.place(&one);
+        match column.and_then(|column| placed.get_mut(column)) {
+            Some(column) => column.push(one),
+            None => rest.push(columns.name(&one)),
         }
     }
-    batch.unknown = unknown.into_iter().take(MAX_UNKNOWN).collect();
+    (placed, rest)
+}
+
+fn tell_clashes(clashes: &BTreeMap<&str, usize>, batch: &mut Batch) {
     for (alias, count) in clashes {
         batch.warnings.push(format!(
             "query `{alias}`: {count} series share a feature with another series at the same times; the first in the order of their labels is taken. Aggregate in the expression (as in `sum by (…)`), or take the label that tells them apart out of [entities] ignore_labels"
         ));
     }
-    batch
 }
 
 fn crowded(query: &Query, gathered: &Gathered, batch: &mut Batch) {
@@ -114,11 +146,12 @@ fn own_labels(mut labels: Labels, rules: &EntitiesConfig) -> Labels {
 
 fn limit_entities(
     entities: &mut BTreeMap<Entity, Vec<Series>>,
-    rules: &EntitiesConfig,
+    most: usize,
+    limit: &str,
     batch: &mut Batch,
 ) {
     let (all, mut dropped) = (entities.len(), 0);
-    while entities.len() > rules.max {
+    while entities.len() > most {
         let Some((_, series)) = entities.pop_last() else {
             break;
         };
@@ -127,121 +160,9 @@ fn limit_entities(
     if dropped > 0 {
         batch.dropped += dropped as u64;
         batch.warnings.push(format!(
-            "{all} entities were found and [entities] max = {} are watched, the first by name; {} entities ({dropped} series) are left out: raise max, or narrow the expressions",
-            rules.max,
+            "{all} entities were found and {limit}, the first by name; {} entities ({dropped} series) are left out: raise max where memory allows, or narrow the expressions",
             all - entities.len()
         ));
-    }
-}
-
-/// The features of all series, by name. A query's label sets are told apart by the labels that differ among them, over all
-/// entities; a label that a set lacks counts as empty, as in PromQL.
-fn found(
-    entities: &BTreeMap<Entity, Vec<Series>>,
-    rules: &EntitiesConfig,
-    batch: &mut Batch,
-) -> Schema {
-    let mut queries: BTreeMap<&str, (&Query, BTreeSet<&Labels>)> = BTreeMap::new();
-    for one in entities.values().flatten() {
-        let (_, sets) = queries
-            .entry(&one.query.alias)
-            .or_insert_with(|| (one.query, BTreeSet::new()));
-        sets.insert(&one.labels);
-    }
-    let mut features = BTreeMap::new();
-    for (query, sets) in queries.values() {
-        let differing = differing(sets);
-        for labels in sets {
-            let value = |name: &&str| labels.get(*name).cloned().unwrap_or_default();
-            let own: Labels = differing
-                .iter()
-                .map(|name| ((*name).to_owned(), value(name)))
-                .collect();
-            let feature = feature(query, own);
-            features.insert(Arc::clone(&feature.name), feature);
-        }
-    }
-    let schema: Schema = features.into_values().collect();
-    let Some((kept, cut)) = schema
-        .split_at_checked(rules.max_features)
-        .filter(|(_, cut)| !cut.is_empty())
-    else {
-        return schema;
-    };
-    let columns = Columns::of(kept);
-    let dropped = entities
-        .values()
-        .flatten()
-        .filter(|one| columns.place(one).is_none())
-        .count();
-    batch.dropped += dropped as u64;
-    let first = cut.first().map_or("", |feature| &feature.name);
-    batch.warnings.push(format!(
-        "{} features were found and [entities] max_features = {} are watched, the first by name; {} ({dropped} series) are left out, from `{first}` on: raise max_features, aggregate in the expressions, or name labels in [entities] group_by or ignore_labels",
-        schema.len(),
-        rules.max_features,
-        cut.len()
-    ));
-    kept.into()
-}
-
-/// Names of the labels whose values are not the same in all sets.
-fn differing<'l>(sets: &BTreeSet<&'l Labels>) -> BTreeSet<&'l str> {
-    let names = sets.iter().flat_map(|labels| labels.keys());
-    let names: BTreeSet<&str> = names.map(String::as_str).collect();
-    let differs = |name: &&str| {
-        let mut values = sets
-            .iter()
-            .map(|labels| labels.get(*name).map_or("", String::as_str));
-        let first = values.next();
-        values.any(|value| Some(value) != first)
-    };
-    names.into_iter().filter(differs).collect()
-}
-
-fn feature(query: &Query, labels: Labels) -> Feature {
-    let mut shown = labels.clone();
-    shown.retain(|_, value| !value.is_empty());
-    Feature {
-        name: named(&query.alias, &shown).into(),
-        query: Arc::clone(&query.alias),
-        labels,
-        unit: query.unit.clone(),
-        direction: query.direction,
-        limit: query.limit,
-    }
-}
-
-/// Where the features of each query are, the ones with most labels first.
-struct Columns<'s>(BTreeMap<&'s str, Vec<(usize, &'s Labels)>>);
-
-impl<'s> Columns<'s> {
-    fn of(schema: &'s [Feature]) -> Self {
-        let mut queries: BTreeMap<&str, Vec<(usize, &Labels)>> = BTreeMap::new();
-        for (column, feature) in schema.iter().enumerate() {
-            queries
-                .entry(&feature.query)
-                .or_default()
-                .push((column, &feature.labels));
-        }
-        for features in queries.values_mut() {
-            features.sort_by_key(|(column, labels)| (usize::MAX - labels.len(), *column));
-        }
-        Self(queries)
-    }
-
-    /// The most specific feature of the same query whose labels the series all carries.
-    fn place(&self, series: &Series) -> Option<usize> {
-        let carries = |labels: &Labels| {
-            labels
-                .iter()
-                .all(|(name, value)| series.labels.get(name).map_or("", String::as_str) == value)
-        };
-        let features = self.0.get(&*series.query.alias)?;
-        features
-            .iter()
-            .find(|(_, labels)| carries(labels))
-            .map(|(column, _)| *column)
     }
 }
 
@@ -281,6 +202,7 @@ mod tests {
 
     use super::super::block::Block;
     use super::super::cache::Key;
+    use super::super::features::feature;
     use super::*;
     use crate::config::SourceConfig;
     use crate::domain::{Direction, Time, Unit};

@@ -4,6 +4,7 @@
 //! A file that is damaged or not what its name says is set aside and fetched again.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -184,10 +185,12 @@ fn digest(parts: &[String]) -> String {
     let suite = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
     let hash = suite.tls13().map(|s| s.common.hash_provider.hash(&bytes));
     let hash = hash.as_ref().map_or(&[][..], AsRef::as_ref);
-    hash.iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let half = hash.iter().take(16);
+    half.fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn table(block: &Block, key: &Key) -> Table {

@@ -1,8 +1,9 @@
 //! Asks the server, understands what went wrong, asks again where that may help.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -11,31 +12,32 @@ use url::form_urlencoded::Serializer;
 use super::address::Address;
 use super::answer::{Answer, BuildInfo, Data};
 use super::block::Block;
-use super::failure::{Refusal, ServerError, retry_after};
+use super::failure::{ServerError, http_date, retry_after};
 use super::retry::{Backoff, Cure, Health, Retry, Trouble};
 use super::setup::Connection;
-use crate::config::{SourceConfig, Span};
-use crate::domain::Grid;
+use crate::config::SourceConfig;
+use crate::domain::{Grid, Time};
 use crate::source::SourceError;
 
 /// Longest answer that is read, decompressed; also what one request may take of memory, about twice.
 const MAX_BODY: usize = 256 << 20;
 
 /// As much of an error page as is looked at.
-const MAX_ERROR_BODY: usize = 64 << 10;
+pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// One server.
 pub(super) struct Client {
-    connection: Connection,
+    connection: RwLock<Arc<Connection>>,
+    source: SourceConfig,
     address: Address,
     /// Go along in the address, not in the form: some proxies look only there.
     params: Vec<(String, String)>,
-    connect_timeout: Span,
-    timeout: Span,
     gate: Semaphore,
     get_only: AtomicBool,
+    /// Latest `Date` of an answer, in milliseconds; the least there is while none was seen.
+    clock: AtomicI64,
     retry: Retry,
 }
 
@@ -53,6 +55,8 @@ pub(super) struct Told<T> {
     pub data: T,
     /// Warnings and hints.
     pub notes: Vec<String>,
+    /// Something may be missing that will be there another time.
+    pub partial: bool,
 }
 
 impl Client {
@@ -63,13 +67,13 @@ impl Client {
         let given = source.params.iter().map(|(k, v)| (k.clone(), v.clone()));
         let params = address.params.iter().cloned().chain(given).collect();
         Ok(Self {
-            connection,
+            connection: RwLock::new(Arc::new(connection)),
+            source: source.clone(),
             address,
             params,
-            connect_timeout: source.connect_timeout,
-            timeout: source.timeout,
             gate: Semaphore::new(source.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             get_only: AtomicBool::new(false),
+            clock: AtomicI64::new(i64::MIN),
             retry: Retry::new(source.retries, u64::from(std::process::id())),
         })
     }
@@ -89,9 +93,46 @@ impl Client {
         &self.params
     }
 
+    /// The section it was made from.
+    pub fn section(&self) -> &SourceConfig {
+        &self.source
+    }
+
     /// `text` as it may be shown.
     pub fn clean(&self, text: &str) -> String {
-        self.connection.redactor.clean(text, 300)
+        self.clean_head(text, 300)
+    }
+
+    /// The first `most` characters of `text` as they may be shown.
+    pub fn clean_head(&self, text: &str, most: usize) -> String {
+        self.connection().redactor.clean(text, most)
+    }
+
+    /// The server's own clock when it last answered; `None` for a server that does not tell.
+    pub fn clock(&self) -> Option<Time> {
+        let millis = self.clock.load(Ordering::Relaxed);
+        (millis != i64::MIN).then_some(Time::from_millis(millis))
+    }
+
+    fn connection(&self) -> Arc<Connection> {
+        Arc::clone(
+            &self
+                .connection
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Takes new credentials, if there are any; says whether there were.
+    fn renew(&self) -> bool {
+        let Some(new) = self.connection().renewed(&self.source, &self.address) else {
+            return false;
+        };
+        *self
+            .connection
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        true
     }
 
     /// `expr` at every time of `grid`, in one request.
@@ -130,7 +171,11 @@ impl Client {
                 "{histograms} series carry native histograms, which have no single value and are left out; use histogram_quantile(…), histogram_count(…) or histogram_sum(…)"
             ));
         }
-        Ok(Told { data: block, notes })
+        Ok(Told {
+            data: block,
+            notes,
+            partial: told.partial,
+        })
     }
 
     /// `expr` at the server's own now.
@@ -160,6 +205,7 @@ impl Client {
         health: &Health,
     ) -> Result<Told<T>, Trouble> {
         let mut attempt = 0;
+        let mut renewed = false;
         loop {
             let outcome = {
                 // The gate is never closed; if it were, there would be nothing to wait for.
@@ -181,6 +227,10 @@ impl Client {
                 SourceError::Connect(_) | SourceError::Timeout(_)
             ) {
                 health.answered();
+            }
+            if trouble.cure == Cure::Renew && !renewed && self.renew() {
+                renewed = true;
+                continue;
             }
             let Some(wait) = self.retry.next(attempt, &trouble) else {
                 health.gave_up(&trouble.error);
@@ -211,9 +261,14 @@ impl Client {
                 ))));
             }
         };
+        let partial = answer.is_partial();
         let notes = answer.notes().iter().map(|note| self.clean(note)).collect();
         match answer.data.take() {
-            Some(data) if answer.status == "success" => Ok(Told { data, notes }),
+            Some(data) if answer.status == "success" => Ok(Told {
+                data,
+                notes,
+                partial,
+            }),
             _ => {
                 let error = ServerError {
                     kind: answer.error_type,
@@ -233,6 +288,10 @@ impl Client {
             && !self.get_only.swap(true, Ordering::Relaxed)
         {
             response = self.send(call).await?;
+        }
+        let date = response.headers().get(DATE).and_then(http_date);
+        if let Some(date) = date {
+            self.clock.store(date.as_millisecond(), Ordering::Relaxed);
         }
         let status = response.status();
         if status.is_success() {
@@ -270,14 +329,15 @@ impl Client {
         if !params.is_empty() {
             url.query_pairs_mut().extend_pairs(params);
         }
-        let http = &self.connection.http;
+        let connection = self.connection();
+        let http = &connection.http;
         let mut request = if get {
             http.get(url)
         } else {
             let body = Serializer::new(String::new()).extend_pairs(form).finish();
             http.post(url).header(CONTENT_TYPE, FORM).body(body)
         };
-        if let Some(value) = &self.connection.authorization {
+        if let Some(value) = &connection.authorization {
             request = request.header(AUTHORIZATION, value.clone());
         }
         request.send().await.map_err(|error| self.transport(error))
@@ -302,81 +362,6 @@ impl Client {
                 Err(error) => return Err(self.transport(error)),
             }
         }
-    }
-
-    fn refusal<'a>(&'a self, status: u16, error: &ServerError) -> Refusal<'a> {
-        Refusal {
-            server: self.shown(),
-            status,
-            kind: error.kind.as_deref().map(|kind| self.clean(kind)),
-            text: error.text.as_deref().map(|text| self.clean(text)),
-        }
-    }
-
-    /// What went wrong before there was a whole answer.
-    fn transport(&self, error: reqwest::Error) -> Trouble {
-        let error = error.without_url();
-        let cause = self.clean(&super::setup::innermost(&error));
-        let server = self.shown();
-        if error.is_connect() && error.is_timeout() {
-            return Trouble::passing(SourceError::Connect(format!(
-                "no connection to {server} within {}; is the address right, and does a firewall let it through?",
-                self.connect_timeout
-            )));
-        }
-        if error.is_timeout() {
-            return Trouble::passing(SourceError::Timeout(format!(
-                "{server} gave no whole answer within {}; raise [source] timeout, or ask for less",
-                self.timeout
-            )));
-        }
-        if cause.contains("certificate") || cause.contains("fatal alert") {
-            return Trouble::last(SourceError::Connect(format!(
-                "no trusted connection to {server}: {cause}; check [source.tls] ca (whom to trust), cert and key (who asks)"
-            )));
-        }
-        if error.is_body() || error.is_decode() {
-            return Trouble::passing(SourceError::Decode(format!(
-                "the answer of {server} broke off: {cause}"
-            )));
-        }
-        let hint = "is it running, and is [source] url right?";
-        Trouble::passing(SourceError::Connect(format!(
-            "can't talk to {server}: {cause}; {hint}"
-        )))
-    }
-
-    fn not_json(&self, error: &serde_json::Error, body: &[u8]) -> Trouble {
-        let head = body.get(..MAX_ERROR_BODY).unwrap_or(body);
-        let head = self
-            .connection
-            .redactor
-            .clean(&String::from_utf8_lossy(head), 60);
-        let error = self.clean(&error.to_string());
-        Trouble::passing(SourceError::Decode(format!(
-            "the answer of {} is not what a Prometheus-compatible server writes ({error}): it begins with `{head}`; is [source] url right?",
-            self.shown()
-        )))
-    }
-
-    fn redirected(&self, to: Option<&str>) -> Trouble {
-        // Only where to: the rest may repeat what was asked.
-        let to = to
-            .and_then(|to| to.split(['?', '#']).next())
-            .unwrap_or("elsewhere");
-        let to = match Url::parse(to) {
-            Ok(mut url) => {
-                let _ = url.set_username("");
-                let _ = url.set_password(None);
-                url.to_string()
-            }
-            Err(_) => to.to_owned(),
-        };
-        Trouble::last(SourceError::Setup(format!(
-            "{} redirects to {}; redirects are not followed: set [source] url to where the API really is, or sign in with bearer or basic",
-            self.shown(),
-            self.clean(&to)
-        )))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::de::IgnoredAny;
 
 use super::answer::Answer;
@@ -82,9 +84,12 @@ impl Refusal<'_> {
             408 | 500..=599 if self.status != 501 => {
                 self.again(asked, message("see the server's log if this lasts"))
             }
-            401 | 403 | 407 => refused(message(
-                "check [source] bearer, basic, headers and what they are allowed to read",
-            )),
+            401 | 403 | 407 => Trouble {
+                error: SourceError::Query(message(
+                    "check [source] bearer, basic, headers and what they are allowed to read",
+                )),
+                cure: Cure::Renew,
+            },
             404 | 405 | 410 | 501 => refused(message(
                 "is [source] url the base address of a Prometheus-compatible server, with its path prefix if it has one?",
             )),
@@ -119,7 +124,9 @@ impl Refusal<'_> {
             }
         }
         if let Some(kind) = &self.kind {
-            line.push_str(&format!(" ({kind})"));
+            line.push_str(" (");
+            line.push_str(kind);
+            line.push(')');
         }
         if let Some(text) = &self.text {
             line.push_str(": ");
@@ -139,14 +146,15 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(secs) = text.parse() {
         return Some(Duration::from_secs(secs));
     }
-    let date = |text: &str| {
-        jiff::fmt::rfc2822::DateTimeParser::new()
-            .parse_timestamp(text)
-            .ok()
-    };
-    let now = date(headers.get(DATE)?.to_str().ok()?)?;
-    let secs = date(text)?.as_second().saturating_sub(now.as_second());
+    let now = headers.get(DATE).and_then(http_date)?;
+    let then = headers.get(RETRY_AFTER).and_then(http_date)?;
+    let secs = then.as_second().saturating_sub(now.as_second());
     Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
+}
+
+/// A moment as HTTP headers write it.
+pub(super) fn http_date(value: &HeaderValue) -> Option<Timestamp> {
+    DateTimeParser::new().parse_timestamp(value.as_bytes()).ok()
 }
 
 #[cfg(test)]
@@ -170,8 +178,8 @@ mod tests {
         for (status, reason, cure) in [
             (200, "query", Cure::Nothing),
             (400, "query", Cure::Nothing),
-            (401, "query", Cure::Nothing),
-            (403, "query", Cure::Nothing),
+            (401, "query", Cure::Renew),
+            (403, "query", Cure::Renew),
             (404, "query", Cure::Nothing),
             (408, "timeout", again),
             (422, "query", Cure::Nothing),

@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 
 use super::block::{Block, overlay};
 use super::cache::{Cache, Key};
-use super::client::Client;
+use super::client::{Client, Told};
 use super::plan::{self, MAX_POINTS, Piece};
 use super::retry::{Cure, Health};
 use crate::domain::{Direction, Grid, Labels, Unit};
@@ -205,7 +205,7 @@ async fn from_server(
     };
     let limit = AtomicUsize::new(MAX_POINTS);
     let first = ask(job, query, scout.grid, &limit).await?;
-    let width = (ROOMY / first.0.series.len().max(1)).clamp(job.chunk, MAX_POINTS);
+    let width = (ROOMY / first.data.series.len().max(1)).clamp(job.chunk, MAX_POINTS);
     take(job, query, missing, first, gathered).await;
     let mut asked: FuturesUnordered<_> = plan::requests(rest, width)
         .into_iter()
@@ -223,17 +223,21 @@ async fn ask(
     query: &Query,
     grid: Grid,
     limit: &AtomicUsize,
-) -> Result<(Block, Vec<String>), SourceError> {
-    let mut whole = Block::empty(grid);
-    let mut notes = Vec::new();
+) -> Result<Told<Block>, SourceError> {
+    let mut whole = Told {
+        data: Block::empty(grid),
+        notes: Vec::new(),
+        partial: false,
+    };
     let mut row = 0;
     while row < grid.len() {
         let points = limit.load(Ordering::Relaxed).min(grid.len() - row);
         let part = grid.slice(row, row + points);
         match job.client.range(&query.expr, part, &job.health).await {
             Ok(told) => {
-                whole.join(told.data);
-                notes.extend(told.notes);
+                whole.data.join(told.data);
+                whole.notes.extend(told.notes);
+                whole.partial |= told.partial;
                 row += points;
             }
             Err(trouble) if trouble.cure == Cure::Less && points > 1 => {
@@ -242,31 +246,35 @@ async fn ask(
             Err(trouble) => return Err(trouble.error),
         }
     }
-    Ok((whole, notes))
+    Ok(whole)
 }
 
-/// Takes an answer over and keeps its closed chunks.
+/// Takes an answer over and keeps its closed chunks. What the server calls incomplete is not kept, nor what is young by its
+/// clock, whatever ours says.
 async fn take(
     job: &Job<'_>,
     query: &Query,
     missing: &[Piece],
-    (block, notes): (Block, Vec<String>),
+    told: Told<Block>,
     gathered: &mut Gathered,
 ) {
-    for note in notes {
+    let block = told.data;
+    for note in told.notes {
         gathered.note(note);
     }
     gathered.add(&block, job.grids, &job.room);
     (job.done)(block.grid.len());
     let Some(cache) = job
         .cache
-        .filter(|_| !job.unwritable.load(Ordering::Relaxed))
+        .filter(|_| !told.partial && !job.unwritable.load(Ordering::Relaxed))
     else {
         return;
     };
+    let settled = job.client.clock().map(|clock| clock - plan::SETTLING);
+    let closed = |grid: &Grid| settled.is_none_or(|settled| grid.last() <= Some(settled));
     let chunks: Vec<Grid> = missing
         .iter()
-        .filter(|piece| piece.keep && within(&piece.grid, &block.grid))
+        .filter(|piece| piece.keep && closed(&piece.grid) && within(&piece.grid, &block.grid))
         .map(|piece| piece.grid)
         .collect();
     if chunks.is_empty() {

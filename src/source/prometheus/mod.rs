@@ -16,6 +16,7 @@ mod block;
 mod cache;
 mod client;
 mod failure;
+mod features;
 mod gather;
 mod labels;
 mod plan;
@@ -23,6 +24,7 @@ mod probe;
 mod redact;
 mod retry;
 mod setup;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,9 +45,6 @@ use plan::{MAX_POINTS, Piece};
 use super::{Batch, Collect, SourceError};
 use crate::config::{EntitiesConfig, HistoryConfig, Os, QueryConfig, SourceConfig};
 use crate::domain::{Grid, Schema, Time};
-
-/// Samples may still come in for so long after their time; a chunk that is younger is not kept.
-const SETTLING: Duration = Duration::from_secs(300);
 
 /// Rows that one collection may ask for, over all periods: 19 years of minutes.
 const MAX_ROWS: usize = 10_000_000;
@@ -171,13 +170,13 @@ impl PrometheusSource {
             let error = match error {
                 // Whatever is asked, the server is not there.
                 SourceError::Connect(_) => error,
-                other => self.about(query, other),
+                other => self.about(query, &other),
             };
             let others = match count {
                 1 => String::new(),
                 _ => format!(" (and so did the other {} queries)", count - 1),
             };
-            return Err(reworded(error, |text| format!("{text}{others}")));
+            return Err(reworded(&error, |text| format!("{text}{others}")));
         }
         let mut notes = Vec::new();
         for (query, gathered) in parts {
@@ -188,7 +187,7 @@ impl PrometheusSource {
                 } else {
                     "its history is incomplete"
                 };
-                let error = self.about(query, error.clone());
+                let error = self.about(query, error);
                 notes.push(format!("{error}; {fate}, the other queries go on"));
             } else if gathered.series.is_empty() {
                 notes.push(format!(
@@ -206,7 +205,7 @@ impl PrometheusSource {
     }
 
     /// `error`, with the query that it is about.
-    fn about(&self, query: &Query, error: SourceError) -> SourceError {
+    fn about(&self, query: &Query, error: &SourceError) -> SourceError {
         let mut expr: String = query.expr.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some((end, _)) = expr.char_indices().nth(SHOWN_EXPR) {
             expr.truncate(end);
@@ -235,7 +234,7 @@ impl PrometheusSource {
 }
 
 /// The same kind of error in other words.
-fn reworded(error: SourceError, words: impl FnOnce(&str) -> String) -> SourceError {
+fn reworded(error: &SourceError, words: impl FnOnce(&str) -> String) -> SourceError {
     let text = words(&error.to_string());
     match error {
         SourceError::Connect(_) => SourceError::Connect(text),
@@ -272,7 +271,7 @@ impl Collect for PrometheusSource {
         let grids = self.grids(periods)?;
         self.newest = grids.iter().filter_map(Grid::last).max().max(self.newest);
         let closed = match (&self.cache, self.newest) {
-            (Some(_), Some(newest)) => newest - SETTLING,
+            (Some(_), Some(newest)) => newest - plan::SETTLING,
             _ => Time::from_millis(i64::MIN),
         };
         let pieces = plan::chunked(&grids, self.chunk, closed);

@@ -1,11 +1,15 @@
 //! Which stretches of the grid are asked for, and which of them may be kept.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::domain::{Grid, Time};
 
 /// Most points of one series that one request asks for; Prometheus refuses more than 11,000.
 pub(super) const MAX_POINTS: usize = 10_000;
+
+/// Samples may still come in for so long after their time; a chunk that is younger is not kept.
+pub(super) const SETTLING: Duration = Duration::from_secs(300);
 
 /// A stretch that is asked for as a whole or read from the cache as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

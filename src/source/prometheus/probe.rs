@@ -76,7 +76,7 @@ impl PrometheusSource {
         let told = match self.client.instant(&query.expr, health).await {
             Ok(told) => told,
             Err(trouble) => {
-                probe.error = Some(self.about(query, trouble.error));
+                probe.error = Some(self.about(query, &trouble.error));
                 return probe;
             }
         };
@@ -103,17 +103,17 @@ impl PrometheusSource {
         }
         match told.data.kind.as_str() {
             "scalar" => (probe.series, probe.entities) = (1, 1),
-            "matrix" | "string" => {
-                let error = format!(
+            kind @ ("matrix" | "string") => {
+                (probe.series, probe.entities) = (0, 0);
+                let error = SourceError::Query(format!(
                     "it gives a {}, not one number per time; use a function such as rate(…) around a range",
-                    if told.data.kind == "matrix" {
+                    if kind == "matrix" {
                         "range of samples"
                     } else {
-                        "string"
+                        kind
                     }
-                );
-                (probe.series, probe.entities) = (0, 0);
-                probe.error = Some(self.about(query, SourceError::Query(error)));
+                ));
+                probe.error = Some(self.about(query, &error));
             }
             _ if probe.series == 0 => probe.warnings.push(
                 "it has no series now; is the name right, and is something scraped that has it?"

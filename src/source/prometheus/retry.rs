@@ -60,6 +60,8 @@ pub(super) enum Cure {
     Again(Option<Duration>),
     /// Asking for fewer points at once.
     Less,
+    /// Asking again with other credentials, if there are any by now.
+    Renew,
 }
 
 impl Trouble {

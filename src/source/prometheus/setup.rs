@@ -1,5 +1,6 @@
 //! The HTTP client as the configuration wants it: trust, identity, proxy, headers, time limits.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Once;
 
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     pub authorization: Option<HeaderValue>,
     /// Hides every secret that was resolved.
     pub redactor: Redactor,
+    /// Hash of all headers and certificates: whether anything has changed since.
+    secrets: u64,
 }
 
 impl Connection {
@@ -40,13 +43,25 @@ impl Connection {
         if let Some(proxy) = source.proxy.as_deref().and_then(|p| Url::parse(p).ok()) {
             redactor.hide(SecretString::from(proxy.password().unwrap_or("")));
         }
-        let http = client(source, address.is_https(), &headers)?;
+        let mut hasher = DefaultHasher::new();
+        let http = client(source, address.is_https(), &headers, &mut hasher)?;
         let authorization = authorization(source, address, &http, &mut redactor)?;
+        for value in headers.values().chain(&authorization) {
+            value.as_bytes().hash(&mut hasher);
+        }
         Ok(Self {
             http,
             authorization,
             redactor,
+            secrets: hasher.finish(),
         })
+    }
+
+    /// Reads secrets and certificates anew: files and the environment may have others now (tokens rotate). `None` when
+    /// they are the same, or can't be read just now.
+    pub fn renewed(&self, source: &SourceConfig, address: &Address) -> Option<Self> {
+        let new = Self::new(source, address).ok()?;
+        (new.secrets != self.secrets).then_some(new)
     }
 }
 
@@ -129,13 +144,14 @@ fn client(
     source: &SourceConfig,
     https: bool,
     headers: &HeaderMap,
+    hasher: &mut DefaultHasher,
 ) -> Result<reqwest::Client, SourceError> {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error means that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    let mut made = trust(base(source, headers)?, &source.tls)?.build();
+    let mut made = trust(base(source, headers)?, &source.tls, hasher)?.build();
     if made.is_err() && !https {
         // A machine without any certificates can still speak plain HTTP.
         made = base(source, headers)?.tls_certs_only([]).build();
@@ -164,9 +180,15 @@ fn base(source: &SourceConfig, headers: &HeaderMap) -> Result<ClientBuilder, Sou
     Ok(builder)
 }
 
-fn trust(mut builder: ClientBuilder, tls: &TlsConfig) -> Result<ClientBuilder, SourceError> {
+fn trust(
+    mut builder: ClientBuilder,
+    tls: &TlsConfig,
+    hasher: &mut DefaultHasher,
+) -> Result<ClientBuilder, SourceError> {
     if let Some(path) = &tls.ca {
-        let found = Certificate::from_pem_bundle(&read("ca", path)?).unwrap_or_default();
+        let pem = read("ca", path)?;
+        pem.hash(hasher);
+        let found = Certificate::from_pem_bundle(&pem).unwrap_or_default();
         if found.is_empty() {
             return Err(unusable("ca", path, "holds no PEM certificate"));
         }
@@ -177,6 +199,7 @@ fn trust(mut builder: ClientBuilder, tls: &TlsConfig) -> Result<ClientBuilder, S
             let mut pem = read("cert", cert)?;
             pem.push(b'\n');
             pem.extend(read("key", key)?);
+            pem.hash(hasher);
             let identity = Identity::from_pem(&pem).map_err(|_| {
                 let why = format!(
                     "and {} do not hold a PEM certificate and its unencrypted private key",

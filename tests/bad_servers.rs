@@ -1,0 +1,707 @@
+//! The Prometheus source against servers that fail in every way they can: each a clear error, a repeated request where
+//! that may help, and never a secret in what is said.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::misbehaving::{Misbehaving, Reply, script, serve};
+use common::pki::Pki;
+use common::query;
+use common::servers::free_port;
+use pulsewatch::config::{
+    BasicAuth, EntitiesConfig, FromFile, HistoryConfig, QueryConfig, Secret, SourceConfig, Span,
+};
+use pulsewatch::domain::{Schema, Time};
+use pulsewatch::source::prometheus::{Backoff, PrometheusSource};
+use pulsewatch::source::{Batch, Collect, SourceError};
+use secrecy::SecretString;
+
+/// What must never be seen in a message.
+const SECRET: &str = "hunter2-s3cr3t";
+
+const START: i64 = 1_700_000_040;
+
+fn secret() -> Secret {
+    Secret::Inline(SecretString::from(SECRET))
+}
+
+/// Two repetitions, no waiting.
+fn config(url: &str) -> SourceConfig {
+    SourceConfig {
+        url: url.to_owned(),
+        retries: 2,
+        ..SourceConfig::default()
+    }
+}
+
+fn source_of(config: &SourceConfig, exprs: &[&str]) -> PrometheusSource {
+    let queries: BTreeMap<String, QueryConfig> = exprs
+        .iter()
+        .enumerate()
+        .map(|(index, expr)| (format!("q{index}"), query(expr)))
+        .collect();
+    let quick = Backoff {
+        first: Duration::from_millis(1),
+        most: Duration::from_millis(2),
+        most_asked: Duration::from_millis(5),
+    };
+    let entities = EntitiesConfig::default();
+    let history = HistoryConfig::default();
+    PrometheusSource::new(config, &queries, &entities, &history, None)
+        .unwrap()
+        .with_backoff(quick)
+}
+
+/// Eleven minutes, freshly asked for.
+async fn recent(
+    source: &mut PrometheusSource,
+    schema: Option<&Schema>,
+) -> Result<Batch, SourceError> {
+    let from = Time::from_secs(START);
+    source
+        .recent(from, from + Duration::from_secs(600), schema)
+        .await
+}
+
+async fn ask(config: &SourceConfig) -> Result<Batch, SourceError> {
+    recent(&mut source_of(config, &["up"]), None).await
+}
+
+/// What one server says to everything, as the error that comes of it and the number of requests that were made.
+async fn meets(reply: Reply) -> (SourceError, usize) {
+    let server = Misbehaving::always(reply).await;
+    let error = ask(&config(&server.url())).await.unwrap_err();
+    assert!(error.to_string().contains(&server.url()), "{error}");
+    (error, server.requests().len())
+}
+
+fn good() -> Reply {
+    let values: Vec<String> = (0..11)
+        .map(|row| format!("[{},\"{row}\"]", START + 60 * row))
+        .collect();
+    Reply::matrix(&format!(
+        r#"{{"metric":{{"a":"b"}},"values":[{}]}}"#,
+        values.join(",")
+    ))
+}
+
+fn error_json(kind: &str, text: &str) -> String {
+    format!(r#"{{"status":"error","errorType":"{kind}","error":"{text}"}}"#)
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_tried_again_and_told_once_for_all_queries() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let mut source = source_of(&config(&url), &["a", "b", "c", "d", "e", "f"]);
+    let error = recent(&mut source, None).await.unwrap_err();
+    assert_eq!(error.reason(), "connect");
+    assert!(error.is_transient());
+    let text = error.to_string();
+    assert!(
+        text.contains(&url) && text.contains("refused") && text.contains("[source] url"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_a_failed_connection() {
+    let error = ask(&config("http://no-such-host.invalid:9090"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), "connect");
+    assert!(
+        error.to_string().contains("no-such-host.invalid"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_can_not_be_cured_is_asked_once() {
+    for (status, words) in [
+        (400, "parse error"),
+        (401, "bearer"),
+        (403, "bearer"),
+        (404, "base address"),
+        (422, "parse error"),
+    ] {
+        let body = error_json("bad_data", "1:3: parse error: unexpected end");
+        let (error, requests) = meets(Reply::status(status, "", &body)).await;
+        assert_eq!(
+            (error.reason(), requests),
+            ("query", 1),
+            "{status}: {error}"
+        );
+        let text = error.to_string();
+        assert!(!error.is_transient() && text.contains(words), "{text}");
+        assert!(
+            text.contains("query `q0` (up)") && text.contains(&status.to_string()),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_asked_again() {
+    for status in [429, 500, 502, 503, 504] {
+        let (error, requests) = meets(Reply::status(status, "", "<html>oops</html>")).await;
+        assert_eq!((error.reason(), requests), ("http", 3), "{status}: {error}");
+        assert!(
+            error.is_transient() && !error.to_string().contains("oops"),
+            "{error}"
+        );
+    }
+    let failing = Reply::status(503, "", &error_json("timeout", "query timed out"));
+    let server = Misbehaving::start(vec![failing.clone(), failing], good()).await;
+    let batch = ask(&config(&server.url())).await.unwrap();
+    assert_eq!(batch.frames[0].values()[(10, 0)], 10.0);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn retry_after_is_heard_but_not_without_bound() {
+    let busy = |after: &str| Reply::status(429, &format!("Retry-After: {after}\r\n"), "slow down");
+    // An hour: the source waits no longer than it was told to grant.
+    let server = Misbehaving::start(vec![busy("3600"), busy("soon")], good()).await;
+    ask(&config(&server.url())).await.unwrap();
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn answers_that_can_not_be_understood_are_asked_for_again() {
+    let success = |data: &str| Reply::json(&format!(r#"{{"status":"success","data":{data}}}"#));
+    for (reply, words) in [
+        (good().half(), "broke off"),
+        (Reply::json("{\"status\":\"suc"), "begins with"),
+        (
+            Reply::json("not json\u{1b}[2J"),
+            "begins with `not json [2J`",
+        ),
+        (
+            Reply::status(200, "", "<!doctype html><title>Log in</title>"),
+            "<!doctype html>",
+        ),
+        (Reply::json(""), "EOF"),
+        (
+            success(r#"{"resultType":"matrix","result":[{"metric":{},"values":[["x"]]}]}"#),
+            "not what",
+        ),
+        (success("7"), "not what"),
+    ] {
+        let (error, requests) = meets(reply).await;
+        assert_eq!((error.reason(), requests), ("decode", 3), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let (error, _) = meets(success(r#"{"resultType":"vector","result":[]}"#)).await;
+    assert!(error.to_string().contains("with a vector"), "{error}");
+    let (error, requests) = meets(Reply::json(&error_json("execution", "out of memory"))).await;
+    assert_eq!((error.reason(), requests), ("query", 1));
+    let (error, requests) = meets(Reply::HangUp).await;
+    assert_eq!((error.reason(), requests), ("connect", 3), "{error}");
+    let (error, _) = meets(Reply::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())).await;
+    assert!(error.is_transient(), "{error}");
+}
+
+#[tokio::test]
+async fn half_an_answer_is_made_whole_by_asking_again() {
+    let server = Misbehaving::start(vec![good().half(), Reply::HangUp], good()).await;
+    let batch = ask(&config(&server.url())).await.unwrap();
+    assert!(batch.frames[0].values().iter().all(|v| v.is_finite()));
+}
+
+#[tokio::test]
+async fn silence_is_a_timeout() {
+    let server = Misbehaving::always(Reply::Silence).await;
+    let mut config = config(&server.url());
+    config.timeout = Span(Duration::from_millis(200));
+    let error = ask(&config).await.unwrap_err();
+    assert_eq!(error.reason(), "timeout");
+    assert!(
+        error.to_string().contains("within 200ms") && error.is_transient(),
+        "{error}"
+    );
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn redirects_are_told_not_followed() {
+    let to = format!("Location: https://me:{SECRET}@login.example/start?next={SECRET}\r\n");
+    let (error, requests) = meets(Reply::status(302, &to, "")).await;
+    let text = error.to_string();
+    assert_eq!(requests, 1);
+    assert!(
+        text.contains("https://login.example/start") && !text.contains(SECRET),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut() {
+    // 300 MB of white space, compressed to 300 kB.
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for _ in 0..300 {
+        std::io::Write::write_all(&mut packed, &vec![b' '; 1 << 20]).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    let length = packed.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    let huge = Reply::Raw([head.as_bytes(), &packed].concat());
+    // Less is asked for then; that works here.
+    let server = Misbehaving::start(vec![huge], good()).await;
+    let batch = ask(&config(&server.url())).await.unwrap();
+    assert_eq!(batch.frames[0].values()[(10, 0)], 10.0);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 4, "once whole, then in parts of five rows");
+    assert!(
+        requests[0]
+            .head
+            .to_lowercase()
+            .contains("accept-encoding: gzip")
+    );
+    assert!(
+        requests[1]
+            .body
+            .contains(&format!("end={}", START + 4 * 60)),
+        "{}",
+        requests[1].body
+    );
+}
+
+#[tokio::test]
+async fn too_many_points_are_asked_for_in_halves() {
+    let limit = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+    let refused = Reply::status(400, "", &error_json("bad_data", limit));
+    let server = Misbehaving::start(vec![refused.clone()], good()).await;
+    let batch = ask(&config(&server.url())).await.unwrap();
+    assert!(batch.frames[0].values().iter().all(|v| v.is_finite()));
+    assert_eq!(server.requests().len(), 4);
+    // A server that never has enough ends the game.
+    let (error, _) = meets(refused).await;
+    assert_eq!(error.reason(), "query");
+}
+
+#[tokio::test]
+async fn empty_and_unusable_values_are_missing_not_wrong() {
+    let server = Misbehaving::always(Reply::matrix("")).await;
+    let batch = ask(&config(&server.url())).await.unwrap();
+    assert!(batch.frames.is_empty());
+    assert!(
+        batch.warnings[0].contains("query `q0` gave no samples"),
+        "{:?}",
+        batch.warnings
+    );
+
+    let odd = r#"{"metric":{},"values":[[1700000040,"NaN"],[1700000100,"+Inf"],[1700000160,"-Inf"],[1700000220,"1e3"]]},
+        {"metric":{"h":"1"},"histograms":[[1700000040,{"count":"3","sum":"4"}]]}"#;
+    let server = Misbehaving::always(Reply::matrix(odd)).await;
+    let batch = ask(&config(&server.url())).await.unwrap();
+    let values = batch.frames[0].column(0).unwrap().to_vec();
+    assert!(values[..3].iter().chain(&values[4..]).all(|v| v.is_nan()));
+    assert_eq!(values[3], 1000.0);
+    assert!(
+        batch.warnings[0].contains("native histograms"),
+        "{:?}",
+        batch.warnings
+    );
+}
+
+#[tokio::test]
+async fn the_servers_warnings_are_passed_on() {
+    let body = r#"{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":["store gateway 2 is down"],"infos":["PromQL info: not a counter"],"isPartial":true}"#;
+    let server = Misbehaving::always(Reply::json(body)).await;
+    let batch = ask(&config(&server.url())).await.unwrap();
+    for words in ["store gateway 2 is down", "not a counter", "partial"] {
+        assert!(
+            batch.warnings.iter().any(|w| w.contains(words)),
+            "{:?}",
+            batch.warnings
+        );
+    }
+}
+
+#[tokio::test]
+async fn label_sets_may_come_and_go() {
+    let set = |pod: &str, value: i32| {
+        format!(r#"{{"metric":{{"pod":"{pod}"}},"values":[[{START},"{value}"]]}}"#)
+    };
+    let both = Reply::matrix(&format!("{},{}", set("a", 1), set("b", 2)));
+    let other = Reply::matrix(&format!("{},{}", set("b", 3), set("c", 4)));
+    let server = Misbehaving::start(vec![both, other], Reply::matrix("")).await;
+    let mut source = source_of(&config(&server.url()), &["up"]);
+    let first = recent(&mut source, None).await.unwrap();
+    let schema = first.frames[0].schema().clone();
+    assert_eq!(schema.len(), 2);
+    let second = recent(&mut source, Some(&schema)).await.unwrap();
+    let row = second.frames[0].values().row(0).to_vec();
+    assert!(row[0].is_nan() && row[1] == 3.0);
+    assert_eq!(second.unknown, [r#"q0{pod="c"}"#]);
+    let third = recent(&mut source, Some(&schema)).await.unwrap();
+    assert!(third.frames[0].values().iter().all(|v| v.is_nan()));
+    assert!(third.unknown.is_empty());
+}
+
+#[tokio::test]
+async fn one_bad_query_does_not_stop_the_others() {
+    let refused = Reply::status(400, "", &error_json("bad_data", "parse error"));
+    let server = Misbehaving::start(vec![refused], good()).await;
+    let mut config = config(&server.url());
+    config.concurrency = 1;
+    let batch = recent(&mut source_of(&config, &["bad(", "up"]), None)
+        .await
+        .unwrap();
+    assert_eq!(batch.frames[0].schema().len(), 1);
+    assert!(
+        batch.warnings[0].contains("query `q0` (bad()"),
+        "{:?}",
+        batch.warnings
+    );
+    let server = Misbehaving::always(Reply::status(400, "", "no")).await;
+    let mut source = source_of(&self::config(&server.url()), &["bad(", "worse("]);
+    let error = recent(&mut source, None).await.unwrap_err();
+    assert_eq!(error.reason(), "query");
+    assert!(error.to_string().contains("other 1 quer"), "{error}");
+}
+
+#[tokio::test]
+async fn post_is_tried_first_and_get_when_it_is_not_allowed() {
+    for status in [405, 501] {
+        let server = Misbehaving::start(vec![Reply::status(status, "", "")], good()).await;
+        let mut config = config(&format!(
+            "{}/prom/api/v1/query_range?dedup=true",
+            server.url()
+        ));
+        config
+            .params
+            .insert("max_source_resolution".into(), "5m".into());
+        let mut source = source_of(&config, &["sum(up{a=\"b c\"})"]);
+        recent(&mut source, None).await.unwrap();
+        recent(&mut source, None).await.unwrap();
+        let lines: Vec<String> = server
+            .requests()
+            .iter()
+            .map(|r| r.head.lines().next().unwrap().to_owned())
+            .collect();
+        let path = "/prom/api/v1/query_range?dedup=true&max_source_resolution=5m";
+        assert_eq!(lines[0], format!("POST {path} HTTP/1.1"));
+        let query = "query=sum%28up%7Ba%3D%22b+c%22%7D%29";
+        let range = format!("start={START}&end={}&step=60", START + 600);
+        assert_eq!(lines[1], format!("GET {path}&{query}&{range} HTTP/1.1"));
+        assert_eq!(lines[2], lines[1], "the second time at once");
+        assert_eq!(server.requests()[0].body, format!("{query}&{range}"));
+    }
+}
+
+#[tokio::test]
+async fn credentials_and_headers_are_sent() {
+    let server = Misbehaving::always(good()).await;
+    let sent = async |config: &SourceConfig| {
+        ask(config).await.unwrap();
+        server.requests().last().unwrap().head.clone()
+    };
+    let has = |head: &str, name: &str, value: &str| {
+        head.lines()
+            .filter_map(|line| line.split_once(": "))
+            .any(|(n, v)| n.eq_ignore_ascii_case(name) && v == value)
+    };
+    let mut bearer = config(&server.url());
+    bearer.bearer = Some(secret());
+    bearer.headers.insert(
+        "X-Scope-OrgID".into(),
+        Secret::Inline(SecretString::from("team-a")),
+    );
+    let head = sent(&bearer).await;
+    assert!(
+        has(&head, "authorization", &format!("Bearer {SECRET}")),
+        "{head}"
+    );
+    assert!(has(&head, "x-scope-orgid", "team-a"), "{head}");
+
+    let mut basic = config(&server.url());
+    basic.basic = Some(BasicAuth {
+        username: "Aladdin".into(),
+        password: Secret::Inline(SecretString::from("open sesame")),
+    });
+    let head = sent(&basic).await;
+    // The example of RFC 7617.
+    assert!(
+        has(&head, "authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        "{head}"
+    );
+
+    let url = server.url().replace("//", "//Aladdin:open%20sesame@");
+    let in_address = config(&url);
+    assert_eq!(source_of(&in_address, &["up"]).name(), server.url());
+    let head = sent(&in_address).await;
+    assert!(
+        has(&head, "authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_read_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "first-token\n").unwrap();
+    let denied = || Reply::status(401, "", "expired");
+    let server = Misbehaving::start(vec![good(), denied()], good()).await;
+    let mut config = config(&server.url());
+    config.bearer = Some(Secret::File(FromFile { file: file.clone() }));
+    let mut source = source_of(&config, &["up"]);
+    recent(&mut source, None).await.unwrap();
+    std::fs::write(&file, "second-token\n").unwrap();
+    recent(&mut source, None).await.unwrap();
+    let tokens: Vec<bool> = server
+        .requests()
+        .iter()
+        .map(|r| r.head.contains("Bearer second-token"))
+        .collect();
+    assert_eq!(tokens, [false, false, true]);
+    // The same token again would be refused again.
+    let server = Misbehaving::always(denied()).await;
+    config.url = server.url();
+    ask(&config).await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_may_be_incomplete_is_not_kept() {
+    let body = |extra: &str| {
+        Reply::status(
+            200,
+            extra,
+            &format!(
+                r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[[{START},"1"]]}}]}}{}}}"#,
+                if extra.is_empty() {
+                    r#","warnings":["store is down"]"#
+                } else {
+                    ""
+                }
+            ),
+        )
+    };
+    // The second says that hardly any time has passed since the first chunk.
+    let young = "Date: Tue, 14 Nov 2023 22:20:00 GMT\r\n";
+    let old = "Date: Tue, 14 Nov 2023 23:59:00 GMT\r\n";
+    for (reply, kept) in [(body(""), 0), (body(young), 0), (body(old), 2)] {
+        let server = Misbehaving::always(reply).await;
+        let dir = tempfile::tempdir().unwrap();
+        let history = HistoryConfig {
+            chunk: Span::secs(300),
+            ..HistoryConfig::default()
+        };
+        let queries = BTreeMap::from([("q".to_owned(), query("up"))]);
+        let mut source = PrometheusSource::new(
+            &config(&server.url()),
+            &queries,
+            &EntitiesConfig::default(),
+            &history,
+            Some(dir.path().to_owned()),
+        )
+        .unwrap();
+        // 22:15 to 22:30.
+        let from = Time::from_secs(START + 60);
+        let period = (from, from + Duration::from_secs(900));
+        source.history(&[period], None, &|_| ()).await.unwrap();
+        let files = std::fs::read_dir(dir.path())
+            .unwrap()
+            .flat_map(|sub| std::fs::read_dir(sub.unwrap().path()).unwrap())
+            .count();
+        assert_eq!(files, kept);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_instead_of_the_server() {
+    let proxy = Misbehaving::always(good()).await;
+    let mut config = config("http://prometheus.invalid:9090");
+    config.proxy = Some(proxy.url());
+    ask(&config).await.unwrap();
+    let head = proxy.requests()[0].head.clone();
+    assert!(
+        head.starts_with("POST http://prometheus.invalid:9090/api/v1/query_range"),
+        "{head}"
+    );
+}
+
+/// The secret in every place that takes one.
+fn with_secret(url: &str) -> [SourceConfig; 5] {
+    let mut all = [(); 5].map(|()| config(url));
+    let [address, bearer, basic, header, param] = &mut all;
+    address.url = url.replace("//", &format!("//me:{SECRET}@"));
+    bearer.bearer = Some(secret());
+    basic.basic = Some(BasicAuth {
+        username: "me".into(),
+        password: secret(),
+    });
+    header.headers.insert("X-Token".into(), secret());
+    param.params.insert("token".into(), SECRET.into());
+    all
+}
+
+#[tokio::test]
+async fn secrets_are_never_repeated() {
+    // A server, a proxy or a login page may echo what it was sent.
+    // As `Authorization: Basic` has it, for the user `me`.
+    let encoded = "bWU6aHVudGVyMi1zM2NyM3Q=";
+    let echo = format!("denied: {SECRET}");
+    let replies = [
+        Reply::status(401, "", &error_json("unauthorized", &echo)),
+        Reply::status(403, "", &format!("denied: Basic {encoded} {SECRET}")),
+        Reply::status(500, "", &echo),
+        Reply::status(200, "", &echo),
+        Reply::json(&format!(
+            r#"{{"status":"success","data":{{"resultType":"{echo}","result":[]}}}}"#
+        )),
+        Reply::json(&format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"values":[[1,"{echo}"]]}}]}}}}"#
+        )),
+        Reply::HangUp,
+    ];
+    for reply in replies {
+        let server = Misbehaving::always(reply).await;
+        for config in with_secret(&server.url()) {
+            let mut source = source_of(&config, &["up"]);
+            assert!(!format!("{source:?} {}", source.name()).contains(SECRET));
+            let error = recent(&mut source, None).await.unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains(SECRET), "{shown}");
+            let basic = config.basic.is_some() || config.url.contains('@');
+            assert!(!basic || !shown.contains(encoded), "{shown}");
+            if let Ok(report) = source.probe().await {
+                assert!(!format!("{report:?}").contains(SECRET), "{report:?}");
+            }
+        }
+    }
+    // Warnings are shown as well.
+    let body = format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[]}},"warnings":["{SECRET}"]}}"#
+    );
+    let server = Misbehaving::always(Reply::json(&body)).await;
+    let mut config = config(&server.url());
+    config.bearer = Some(secret());
+    let batch = ask(&config).await.unwrap();
+    assert!(!format!("{:?}", batch.warnings).contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_full_or_forbidden_cache_is_a_warning() {
+    let server = Misbehaving::always(good()).await;
+    let dir = tempfile::tempdir().unwrap();
+    // A file where the folder should be can't be written into, not even by root.
+    let blocked: PathBuf = dir.path().join("cache");
+    std::fs::write(&blocked, "").unwrap();
+    let queries = BTreeMap::from([("q".to_owned(), query("up"))]);
+    let history = HistoryConfig {
+        chunk: Span::secs(300),
+        ..HistoryConfig::default()
+    };
+    let source = config(&server.url());
+    let entities = EntitiesConfig::default();
+    let mut source =
+        PrometheusSource::new(&source, &queries, &entities, &history, Some(blocked)).unwrap();
+    let from = Time::from_secs(START);
+    let period = (from, from + Duration::from_secs(600));
+    let batch = source.history(&[period], None, &|_| ()).await.unwrap();
+    assert_eq!(batch.frames[0].values()[(3, 0)], 3.0);
+    assert!(
+        batch.warnings[0].contains("can't be kept"),
+        "{:?}",
+        batch.warnings
+    );
+}
+
+#[tokio::test]
+async fn what_can_not_work_is_told_before_anything_is_asked() {
+    let new = |source: &SourceConfig, exprs: BTreeMap<String, QueryConfig>| {
+        let (entities, history) = (EntitiesConfig::default(), HistoryConfig::default());
+        PrometheusSource::new(source, &exprs, &entities, &history, None).unwrap_err()
+    };
+    let one = || BTreeMap::from([("q".to_owned(), query("up"))]);
+    let good = config("http://127.0.0.1:1");
+    for (error, key) in [
+        (new(&config("localhost:9090"), one()), "[source] url"),
+        (new(&good, BTreeMap::new()), "[queries.<name>]"),
+        (
+            new(
+                &SourceConfig {
+                    step: Span::secs(0),
+                    ..good.clone()
+                },
+                one(),
+            ),
+            "[source] step",
+        ),
+        (
+            new(
+                &SourceConfig {
+                    bearer: Some(secret()),
+                    basic: Some(BasicAuth {
+                        username: "me".into(),
+                        password: secret(),
+                    }),
+                    ..good.clone()
+                },
+                one(),
+            ),
+            "both bearer and basic",
+        ),
+    ] {
+        assert_eq!(error.reason(), "other");
+        assert!(error.to_string().contains(key), "{error}");
+    }
+    let mut source = source_of(&good, &["up"]);
+    let period = (Time::from_secs(0), Time::from_secs(4_000_000_000));
+    let error = source.history(&[period], None, &|_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("[history]"), "{error}");
+}
+
+#[tokio::test]
+async fn tls_trusts_the_given_authority_and_shows_the_given_certificate() {
+    let pki = Pki::new();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pki.server.clone()));
+    let script = script(Vec::new(), good());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, script) = (acceptor.clone(), Arc::clone(&script));
+            tokio::spawn(async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve(stream, script).await;
+                }
+            });
+        }
+    });
+    let mut config = config(&url);
+    let error = ask(&config).await.unwrap_err();
+    assert!(error.to_string().contains("[source.tls] ca"), "{error}");
+
+    config.tls.ca = Some(pki.file("ca.pem"));
+    let error = ask(&config).await.unwrap_err();
+    assert_eq!(error.reason(), "connect");
+    assert!(error.to_string().contains("[source.tls]"), "{error}");
+
+    config.tls.cert = Some(pki.file("cert.pem"));
+    config.tls.key = Some(pki.file("key.pem"));
+    let batch = ask(&config).await.unwrap();
+    assert_eq!(batch.frames[0].values()[(10, 0)], 10.0);
+
+    config.tls.ca = None;
+    config.tls.insecure_skip_verify = true;
+    ask(&config).await.unwrap();
+}

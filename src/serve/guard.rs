@@ -147,6 +147,7 @@ fn unauthorized(detail: &str, challenge: &'static str) -> Problem {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
+    use axum::response::IntoResponse as _;
 
     use super::*;
 
@@ -156,9 +157,10 @@ mod tests {
             r.header(*name, *value)
         });
         let (parts, ()) = request.uri("/train").body(()).unwrap().into_parts();
-        guard
-            .check(&parts)
-            .map_or_else(|problem| problem.status().as_u16(), |()| 200)
+        guard.check(&parts).map_or_else(
+            |problem| problem.into_response().status().as_u16(),
+            |()| 200,
+        )
     }
 
     #[test]

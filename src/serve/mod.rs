@@ -19,6 +19,5 @@ mod routes;
 mod scrape;
 mod server;
 
-pub use collector::SnapshotCollector;
-pub use problem::Problem;
+use problem::Problem;
 pub use server::{Bound, ServeError, Server};

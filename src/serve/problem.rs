@@ -41,12 +41,6 @@ impl Problem {
         self.header = Some((name, value));
         self
     }
-
-    /// The HTTP status.
-    #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
 }
 
 impl From<ControlError> for Problem {

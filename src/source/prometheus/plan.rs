@@ -36,7 +36,22 @@ pub(super) fn chunked(grids: &[Grid], chunk: usize, closed: Time) -> Vec<Piece> 
             aligned = aligned.ahead(chunk);
         }
     }
-    pieces.into_values().collect()
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces.into_values() {
+        match joined.last_mut() {
+            // The chunk that settles and the one that grows are asked for together.
+            Some(last)
+                if !last.keep
+                    && !piece.keep
+                    && follows(&last.grid, &piece.grid)
+                    && last.grid.len() + piece.grid.len() <= MAX_POINTS.min(2 * chunk) =>
+            {
+                last.grid = extended(&last.grid, piece.grid.len());
+            }
+            _ => joined.push(piece),
+        }
+    }
+    joined
 }
 
 /// The grids as they are, nothing kept.
@@ -66,16 +81,22 @@ fn meet(grid: &Grid, chunk: &Grid) -> Grid {
     grid.slice(from, to)
 }
 
+fn follows(grid: &Grid, next: &Grid) -> bool {
+    grid.ahead(0).start() == next.start()
+}
+
+fn extended(grid: &Grid, rows: usize) -> Grid {
+    Grid::new(grid.start(), grid.step(), grid.len() + rows)
+}
+
 /// Requests that cover `pieces` (in time order): neighbours in one request, none over `limit` points.
 pub(super) fn requests(pieces: &[Piece], limit: usize) -> Vec<Grid> {
     let mut merged: Vec<Grid> = Vec::new();
     for piece in pieces {
         let grid = piece.grid;
         match merged.last_mut() {
-            Some(last)
-                if last.ahead(0).start() == grid.start() && last.len() + grid.len() <= limit =>
-            {
-                *last = Grid::new(last.start(), last.step(), last.len() + grid.len());
+            Some(last) if follows(last, &grid) && last.len() + grid.len() <= limit => {
+                *last = extended(last, grid.len());
             }
             _ => merged.push(grid),
         }
@@ -115,6 +136,16 @@ mod tests {
                 (50, 5, false)
             ]
         );
+    }
+
+    #[test]
+    fn what_is_open_is_one_piece() {
+        let pieces = chunked(&[grid(25, 26)], 10, minute(45));
+        let spans: Vec<(i64, usize, bool)> = pieces
+            .iter()
+            .map(|p| (p.grid.start().millis() / 60_000, p.grid.len(), p.keep))
+            .collect();
+        assert_eq!(spans, [(20, 10, true), (30, 10, true), (40, 11, false)]);
     }
 
     #[test]

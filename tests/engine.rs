@@ -78,7 +78,7 @@ impl Bench {
                 return Arc::clone(&self.running.snapshots.borrow());
             }
         }
-        panic!("never {what}: {:#?}", self.running.snapshots.borrow().live.source);
+        panic!("never {what}: {:#?}", self.running.snapshots.borrow());
     }
 
     async fn stop(self) -> Arc<Snapshot> {
@@ -126,7 +126,7 @@ async fn learns_finds_the_incident_and_goes_on_after_a_restart() {
     assert_eq!(shown.live.model.as_ref().map(|m| &m.version), Some(&model.version), "scores with the kept model");
     assert!(shown.live.training.is_none());
     assert_eq!(shown.live.counters.incidents_total, total, "a verdict is final: nothing is counted twice");
-    assert!(shown.live.incidents.iter().any(|i| i.id == id && i.label.is_some()));
+    assert!(shown.live.incidents.iter().any(|i| i.id == id && i.label.is_some()), "{:#?}", shown.live.incidents);
     again.stop().await;
 }
 
@@ -171,7 +171,7 @@ async fn cancelled_and_impossible_trainings_leave_no_model_and_say_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn test_mode_runs_beside_live_mode_and_finds_what_was_put_in() {
     let dir = tempfile::tempdir().unwrap();
-    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.max_windows = 400);
+    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.epochs = 12);
     assert!(bench.running.snapshots.borrow().test.is_none());
     bench.running.control.send(Command::StartTest).unwrap();
     let done = bench.until("sample played", |s| s.test.as_deref().is_some_and(finished)).await;

@@ -45,20 +45,19 @@ impl Ledger {
         self.journal.as_ref()
     }
 
-    /// A new incident; the id it is known by from now on.
-    pub fn open(&mut self, incident: &mut Incident) -> u64 {
+    /// A new incident. In memory it gets its id at once, which is returned; the journal gives one with the next
+    /// [`Ledger::commit`], so that incident and checkpoint are written together or not at all.
+    pub fn open(&mut self, incident: &Incident) -> Option<u64> {
         *self.counts.entry(incident.entity.clone()).or_default() += 1;
         self.session += 1;
-        incident.id = match &mut self.journal {
-            Some(journal) => journal.insert(incident).unwrap_or(0),
-            None => self.next_id,
-        };
-        self.next_id += 1;
-        if incident.id == 0 {
-            self.hold(incident);
+        let mut incident = incident.clone();
+        if self.journal.is_none() {
+            incident.id = self.next_id;
+            self.next_id += 1;
         }
-        self.show(incident);
-        incident.id
+        self.hold(&incident);
+        self.show(&incident);
+        (incident.id != 0).then_some(incident.id)
     }
 
     /// An incident went on or ended.
@@ -96,24 +95,25 @@ impl Ledger {
         self.shown.truncate(SHOWN);
     }
 
-    /// Writes what changed, with a checkpoint, in one transaction. What could not be written is tried again next time.
+    /// Writes what changed, with a checkpoint, in one transaction; returns the incidents that were new, with their ids. What
+    /// could not be written is tried again next time.
     ///
     /// # Errors
     /// [`JournalError`], after which nothing is lost: the changes are still held.
-    pub fn commit(&mut self, checkpoint: &[(&str, &[u8])]) -> Result<(), JournalError> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
-        for incident in &mut self.unwritten {
+    pub fn commit(&mut self, checkpoint: &[(&str, &[u8])]) -> Result<Vec<Incident>, JournalError> {
+        let Some(journal) = &mut self.journal else { return Ok(Vec::new()) };
+        let ids = journal.commit(&self.unwritten, checkpoint)?;
+        let mut new = Vec::new();
+        for (mut incident, id) in std::mem::take(&mut self.unwritten).into_iter().zip(ids) {
             if incident.id == 0 {
-                let id = journal.insert(incident)?;
-                if let Some(known) = self.shown.iter_mut().find(|known| same(known, incident)) {
+                if let Some(known) = self.shown.iter_mut().find(|known| same(known, &incident)) {
                     known.id = id;
                 }
                 incident.id = id;
+                new.push(incident);
             }
         }
-        journal.commit(&self.unwritten, checkpoint)?;
-        self.unwritten.clear();
-        Ok(())
+        Ok(new)
     }
 
     /// Marks an incident as seen; whether there is one of that id.

@@ -346,16 +346,23 @@ impl Pipeline {
         let entities = self.entities.iter().map(|(e, w)| (e.clone(), (w.judge.clone(), w.tracker.clone()))).collect();
         let checkpoint = Checkpoint { judged: self.judged, entities };
         let bytes = serde_json::to_vec(&checkpoint).unwrap_or_default();
-        self.ledger.commit(&[(CHECKPOINT, &bytes)])
+        for incident in self.ledger.commit(&[(CHECKPOINT, &bytes)])? {
+            let open = self.entities.get_mut(&incident.entity).map(|watched| &mut watched.tracker);
+            if let Some(tracker) = open.filter(|t| t.open().is_some_and(|open| open.start == incident.start)) {
+                tracker.assign(incident.id);
+            }
+        }
+        Ok(())
     }
 }
 
-/// Takes a change into the ledger; a new incident gets its id at once, so that its next change names it.
+/// Takes a change into the ledger.
 fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
     match change {
-        IncidentChange::Opened(mut incident) => {
-            let id = ledger.open(&mut incident);
-            tracker.assign(id);
+        IncidentChange::Opened(incident) => {
+            if let Some(id) = ledger.open(&incident) {
+                tracker.assign(id);
+            }
         }
         IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => ledger.update(&incident),
     }

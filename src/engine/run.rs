@@ -24,7 +24,7 @@ use crate::domain::{
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
-use crate::store::{Journal, JournalError, Registry};
+use crate::store::{IncidentFilter, Journal, JournalError, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl Core {
         let Setup { config, data_dir, source, test, start_test, banner, notices } = setup;
         let registry = Registry::open(&data_dir.join("models"));
         let (mut journal, set_aside) = Journal::open(&data_dir.join("journal.sqlite"))?;
-        journal.prune(now - config.journal.retention.0)?;
+        prune(&mut journal, now - config.journal.retention.0)?;
         let answers = mpsc::channel(4);
         let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
         let live = lane(PipelineId::Live, source, pipeline, &config, &clock, &answers.0);
@@ -435,6 +435,15 @@ impl Core {
             stopping: self.stopping,
         }
     }
+}
+
+/// Lets old incidents go. A recording's incidents may all be old: the newest one always stays.
+fn prune(journal: &mut Journal, before: Time) -> Result<(), JournalError> {
+    let newest = journal.list(&IncidentFilter { limit: 1, ..IncidentFilter::default() })?;
+    if newest.first().is_some_and(|incident| incident.end >= before) {
+        journal.prune(before)?;
+    }
+    Ok(())
 }
 
 fn lane(

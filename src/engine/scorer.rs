@@ -45,6 +45,7 @@ pub struct RowScore {
 }
 
 impl RowScore {
+    /// A row without a score.
     pub fn unscored(state: RowState, observed: usize) -> Self {
         Self { state, score: f64::NAN, mse: f64::NAN, features: Vec::new(), observed }
     }

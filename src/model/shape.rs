@@ -196,7 +196,7 @@ mod tests {
             .iter()
             .map(|p| p.dims.iter().product::<usize>())
             .sum();
-        assert_eq!(shape.checked_parameters(), Some(count));
+        assert_eq!(shape.weights(), Some(count));
         assert_eq!(parameters.last().unwrap().name, "dense.bias");
     }
 

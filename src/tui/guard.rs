@@ -34,7 +34,7 @@ impl Guard {
         static HOOK: Once = Once::new();
         HOOK.call_once(keep_panics);
         let guard = Self(());
-        guard.resume()?;
+        Self::resume()?;
         Ok(guard)
     }
 
@@ -42,14 +42,14 @@ impl Guard {
     ///
     /// # Errors
     /// As [`Self::enter`].
-    pub fn resume(&self) -> io::Result<()> {
+    pub fn resume() -> io::Result<()> {
         OURS.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen, Hide)
     }
 
     /// Gives the terminal back for a while.
-    pub fn pause(&self) {
+    pub fn pause() {
         restore();
     }
 

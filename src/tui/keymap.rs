@@ -16,21 +16,21 @@ pub struct Key {
 }
 
 /// Keys with a name; all others are one character.
-const NAMED: [(&str, &str, KeyCode); 14] = [
-    ("Enter", "↵", KeyCode::Enter),
-    ("Esc", "Esc", KeyCode::Esc),
-    ("Tab", "Tab", KeyCode::Tab),
-    ("BackTab", "⇤", KeyCode::BackTab),
-    ("Space", "Space", KeyCode::Char(' ')),
-    ("Backspace", "⌫", KeyCode::Backspace),
-    ("Left", "←", KeyCode::Left),
-    ("Right", "→", KeyCode::Right),
-    ("Up", "↑", KeyCode::Up),
-    ("Down", "↓", KeyCode::Down),
-    ("PageUp", "PgUp", KeyCode::PageUp),
-    ("PageDown", "PgDn", KeyCode::PageDown),
-    ("Home", "Home", KeyCode::Home),
-    ("End", "End", KeyCode::End),
+const NAMED: [(&str, KeyCode); 14] = [
+    ("Enter", KeyCode::Enter),
+    ("Esc", KeyCode::Esc),
+    ("Tab", KeyCode::Tab),
+    ("BackTab", KeyCode::BackTab),
+    ("Space", KeyCode::Char(' ')),
+    ("Backspace", KeyCode::Backspace),
+    ("Left", KeyCode::Left),
+    ("Right", KeyCode::Right),
+    ("Up", KeyCode::Up),
+    ("Down", KeyCode::Down),
+    ("PageUp", KeyCode::PageUp),
+    ("PageDown", KeyCode::PageDown),
+    ("Home", KeyCode::Home),
+    ("End", KeyCode::End),
 ];
 
 impl Key {
@@ -54,8 +54,8 @@ impl Key {
             (Some(c), None) if !c.is_control() && c != ' ' => KeyCode::Char(c),
             _ => NAMED
                 .iter()
-                .find(|(name, _, _)| name.eq_ignore_ascii_case(rest))
-                .map(|(_, _, code)| *code)
+                .find(|(name, _)| name.eq_ignore_ascii_case(rest))
+                .map(|(_, code)| *code)
                 .or_else(|| function_key(rest))?,
         };
         Some(Self { code, ctrl, alt })
@@ -76,7 +76,7 @@ fn function_key(text: &str) -> Option<KeyCode> {
     (1..=12).contains(&number).then_some(KeyCode::F(number))
 }
 
-/// As the hint bar shows it: `q`, `↵`, `PgDn`, `Ctrl-r`.
+/// As it is written in `[ui.keys]`: `q`, `Enter`, `Ctrl-r`.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ctrl {
@@ -85,9 +85,9 @@ impl fmt::Display for Key {
         if self.alt {
             f.write_str("Alt-")?;
         }
-        let named = NAMED.iter().find(|(_, _, code)| *code == self.code);
+        let named = NAMED.iter().find(|(_, code)| *code == self.code);
         match (named, self.code) {
-            (Some((_, shown, _)), _) => f.write_str(shown),
+            (Some((shown, _)), _) => f.write_str(shown),
             (None, KeyCode::Char(c)) => write!(f, "{c}"),
             (None, code) => write!(f, "{code}"),
         }
@@ -114,8 +114,8 @@ impl Group {
     pub const ALL: [Self; 5] = [
         Self::General,
         Self::Modes,
-        Self::Moving,
         Self::Engine,
+        Self::Moving,
         Self::Incidents,
     ];
 
@@ -141,6 +141,8 @@ pub enum Hint {
     Always,
     /// On the grid of panes.
     Panes,
+    /// Wherever there are charts.
+    Charts,
     /// While one feature fills the screen, or help is open.
     Inside,
     /// While a training runs.
@@ -198,7 +200,7 @@ pub const BINDINGS: [Binding; 31] = [
     row(Intent::Back, "back", "Esc", Group::General, Hint::Inside, "back", "go back one step"),
     row(Intent::NextMode, "next_mode", "Tab", Group::Modes, Hint::Always, "mode", "next mode"),
     row(Intent::Live, "live", "1", Group::Modes, Hint::Never, "live", "live: the newest data, scored as it comes"),
-    row(Intent::LongTerm, "long_term", "2", Group::Modes, Hint::Never, "long-term", "long-term: all that is kept, and the forecast"),
+    row(Intent::LongTerm, "long_term", "2", Group::Modes, Hint::Never, "long-term", "long-term: all that is kept, and a forecast"),
     row(Intent::Test, "test", "3", Group::Modes, Hint::Never, "test", "test: recorded data with spikes put in"),
     row(Intent::Expand, "expand", "Enter", Group::Moving, Hint::Panes, "expand", "large chart of the selected pane or incident"),
     row(Intent::Cancel, "cancel", "c", Group::Engine, Hint::Training, "cancel training", "stop the training that runs"),
@@ -208,13 +210,13 @@ pub const BINDINGS: [Binding; 31] = [
     row(Intent::MarkReal, "mark_real", "M", Group::Incidents, Hint::Incident, "real", "call it a real problem; again takes it back"),
     row(Intent::PreviousEntity, "previous_entity", "[", Group::Moving, Hint::Never, "entity", "previous entity"),
     row(Intent::NextEntity, "next_entity", "]", Group::Moving, Hint::Never, "entity", "next entity"),
-    row(Intent::Sort, "sort", "s", Group::Moving, Hint::Panes, "sort", "order panes by name or by their part in the score"),
-    row(Intent::ZoomIn, "zoom_in", "+ =", Group::Moving, Hint::Always, "zoom", "shorter time range"),
+    row(Intent::Sort, "sort", "s", Group::Moving, Hint::Panes, "sort", "order panes by name or by part in the score"),
+    row(Intent::ZoomIn, "zoom_in", "+ =", Group::Moving, Hint::Charts, "zoom", "shorter time range"),
     row(Intent::ZoomOut, "zoom_out", "-", Group::Moving, Hint::Never, "zoom out", "longer time range"),
     row(Intent::Freeze, "freeze", "f", Group::General, Hint::Always, "freeze", "hold the picture still; again goes on"),
     row(Intent::Retrain, "retrain", "r", Group::Engine, Hint::Panes, "retrain", "train a new model for the shown mode"),
     row(Intent::Left, "left", "Left h", Group::Moving, Hint::Never, "left", "pane to the left"),
-    row(Intent::Right, "right", "Right l", Group::Moving, Hint::Never, "right", "pane to the right, and on into the anomaly log"),
+    row(Intent::Right, "right", "Right l", Group::Moving, Hint::Never, "right", "pane to the right, then the anomaly log"),
     row(Intent::Up, "up", "Up k", Group::Moving, Hint::Never, "up", "pane or incident above"),
     row(Intent::Down, "down", "Down j", Group::Moving, Hint::Never, "down", "pane or incident below"),
     row(Intent::PageUp, "page_up", "PageUp", Group::Moving, Hint::Never, "page up", "one page of panes or incidents back"),
@@ -223,7 +225,7 @@ pub const BINDINGS: [Binding; 31] = [
     row(Intent::Faster, "faster", ">", Group::Engine, Hint::Never, "faster", "look at the source more often"),
     row(Intent::Theme, "theme", "t", Group::General, Hint::Always, "theme", "dark, light or no colours"),
     row(Intent::Screenshot, "screenshot", "S", Group::General, Hint::Never, "screenshot", "save the screen as SVG and as text"),
-    row(Intent::Suspend, "suspend", "Ctrl-z", Group::General, Hint::Never, "suspend", "give the terminal back to the shell for a while"),
+    row(Intent::Suspend, "suspend", "Ctrl-z", Group::General, Hint::Never, "suspend", "give the terminal back to the shell"),
 ];
 
 /// Ctrl-C ends the dashboard whatever `[ui.keys]` says.
@@ -299,7 +301,7 @@ impl Keymap {
             .map(|(_, intent)| *intent)
     }
 
-    /// All keys of an intent, as shown: `← h`.
+    /// All keys of an intent, as shown: `Left h`.
     #[must_use]
     pub fn keys(&self, intent: Intent) -> String {
         let shown: Vec<String> = self

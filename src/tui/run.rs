@@ -12,6 +12,7 @@ use futures::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -86,7 +87,8 @@ pub async fn run(
 }
 
 struct Runner {
-    guard: Guard,
+    /// Held, not used: its end is the terminal's return.
+    _guard: Guard,
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     control: Arc<dyn Control>,
     options: Options,
@@ -130,7 +132,7 @@ impl Runner {
         );
         let now = Instant::now();
         Ok(Self {
-            guard,
+            _guard: guard,
             terminal,
             control,
             refresh: options.config.refresh.0,
@@ -238,11 +240,13 @@ impl Runner {
 
     /// Stops the process as the shell's Ctrl-Z does, with the terminal given back meanwhile.
     fn suspend(&mut self) -> io::Result<()> {
-        self.guard.pause();
+        Guard::pause();
         let stopped = super::signals::stop();
-        self.guard.resume()?;
-        self.terminal.clear()?;
-        self.dirty = true;
+        Guard::resume()?;
+        // Forgets what was drawn, without asking the terminal where its cursor is: the event stream holds its answers.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))?;
+        self.apply(Action::Resize(size.width, size.height));
         stopped
     }
 

@@ -126,12 +126,8 @@ pub struct UiState {
     pub now: Time,
     /// Keys.
     pub keymap: Arc<Keymap>,
-    /// Keys that change the engine do nothing.
-    pub read_only: bool,
-    /// The retrain key works.
-    pub retrain_enabled: bool,
-    /// Forecasts are drawn.
-    pub show_forecast: bool,
+    /// `[ui]`: whether keys may change the engine, whether forecasts are drawn.
+    pub config: UiConfig,
     /// The hint bar is drawn; pictures for others go without.
     pub hints: bool,
     /// Colours.
@@ -181,9 +177,7 @@ impl UiState {
             size,
             now,
             keymap,
-            read_only: config.read_only,
-            retrain_enabled: config.retrain_enabled,
-            show_forecast: config.show_forecast,
+            config: config.clone(),
             hints: true,
             theme: config.theme,
             entity: None,

@@ -86,12 +86,20 @@ fn value(metric: &Metric, time: Time, salt: usize) -> f64 {
     metric.base
         + metric.swing * (0.7 * day + 0.3 * fast)
         + metric.noise * jitter(row, salt)
-        + if metric.name == "disk_used" { (hours % 240.0) * 0.03 } else { 0.0 }
+        + if metric.name == "disk_used" {
+            (hours % 240.0) * 0.03
+        } else {
+            0.0
+        }
 }
 
 pub fn grid() -> Grid {
     let last = Grid::align(now(), MINUTE);
-    Grid::new(last - MINUTE * (u32::try_from(ROWS).unwrap() - 1), MINUTE, ROWS)
+    Grid::new(
+        last - MINUTE * (u32::try_from(ROWS).unwrap() - 1),
+        MINUTE,
+        ROWS,
+    )
 }
 
 fn forecast(metric: &Metric, salt: usize, after: Grid) -> Forecast {
@@ -111,7 +119,11 @@ fn forecast(metric: &Metric, salt: usize, after: Grid) -> Forecast {
 /// One entity's view; `hot`: an incident is under way, `scored`: a model judges.
 pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
     let grid = grid().slice(ROWS - rows, ROWS);
-    let gap = if rows > 120 { rows - 120..rows - 104 } else { 0..0 };
+    let gap = if rows > 120 {
+        rows - 120..rows - 104
+    } else {
+        0..0
+    };
     let mut features = Vec::new();
     for (salt, metric) in metrics().iter().enumerate() {
         let is_hot = |row: usize| hot && row + HOT >= rows && metric.hot.is_finite();
@@ -124,7 +136,9 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
                 _ => value(metric, time, salt),
             })
             .collect();
-        let flags: Vec<f64> = (0..rows).map(|row| f64::from(u8::from(is_hot(row)))).collect();
+        let flags: Vec<f64> = (0..rows)
+            .map(|row| f64::from(u8::from(is_hot(row))))
+            .collect();
         let share = if hot { metric.share } else { 1.0 / 7.0 };
         features.push(FeatureView {
             feature: Feature {
@@ -138,10 +152,11 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
             share: scored.then_some(share),
             expected: scored.then(|| value(metric, grid.last().unwrap(), salt)),
             forecast: scored.then(|| Arc::new(forecast(metric, salt, grid))),
-            breach_in: (scored && metric.name == "disk_used").then(|| Duration::from_secs(6 * HOUR)),
+            breach_in: (scored && metric.name == "disk_used")
+                .then(|| Duration::from_secs(6 * HOUR)),
         });
     }
-    let scores: Vec<f64> = (0..rows)
+    let track: Vec<f64> = (0..rows)
         .map(|row| match row {
             _ if !scored => f64::NAN,
             row if hot && row + HOT >= rows => 3.9 + 0.4 * jitter(row, 9),
@@ -149,16 +164,23 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
             row => 0.38 + 0.12 * jitter(row, 9),
         })
         .collect();
-    let flags: Vec<f64> = (0..rows).map(|r| f64::from(u8::from(hot && r + HOT >= rows))).collect();
+    let flags: Vec<f64> = (0..rows)
+        .map(|r| f64::from(u8::from(hot && r + HOT >= rows)))
+        .collect();
     let entity = Entity::named(name);
     let latest = scored.then(|| {
-        let score = *scores.last().unwrap();
+        let score = *track.last().unwrap();
         Arc::new(Verdict {
             score: Some(score),
             mse: Some(score * 0.003),
             is_anomaly: hot,
             state: RowState::Scored,
-            features: vec![FeatureVerdict { value: 1.0, expected: 1.0, mse: 0.0, share: 1.0 }],
+            features: vec![FeatureVerdict {
+                value: 1.0,
+                expected: 1.0,
+                mse: 0.0,
+                share: 1.0,
+            }],
             ..Verdict::unscored(grid.last().unwrap(), entity.clone(), RowState::Scored)
         })
     });
@@ -166,7 +188,7 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
         entity,
         grid,
         features,
-        scores: Series::of(&scores),
+        scores: Series::of(&track),
         anomalous: Series::of(&flags),
         latest,
         observed_in_window: Some(20),
@@ -208,7 +230,13 @@ pub fn incidents(open: bool) -> Vec<Incident> {
         },
         Incident {
             label: Some(Label::False),
-            ..incident(40, 11.2, 0, 1.2, &[("network_receive", 0.55), ("requests", 0.31)])
+            ..incident(
+                40,
+                11.2,
+                0,
+                1.2,
+                &[("network_receive", 0.55), ("requests", 0.31)],
+            )
         },
         Incident {
             state: IncidentState::Vanished,
@@ -218,7 +246,13 @@ pub fn incidents(open: bool) -> Vec<Incident> {
     if open {
         let now = Incident {
             state: IncidentState::Open,
-            ..incident(42, 8.0 / 60.0, 8, 4.3, &[("latency", 0.61), ("cpu", 0.24), ("requests", 0.03)])
+            ..incident(
+                42,
+                8.0 / 60.0,
+                8,
+                4.3,
+                &[("latency", 0.61), ("cpu", 0.24), ("requests", 0.03)],
+            )
         };
         list.insert(0, now);
     }
@@ -300,7 +334,9 @@ pub fn training() -> TrainingView {
         epoch: 12,
         epochs: 50,
         progress: 0.41,
-        losses: (0..12).map(|i| 0.002 + 0.05 * (-0.4 * f64::from(i)).exp()).collect(),
+        losses: (0..12)
+            .map(|i| 0.002 + 0.05 * (-0.4 * f64::from(i)).exp())
+            .collect(),
         queued: false,
     }
 }
@@ -346,7 +382,13 @@ pub fn history() -> HistoryAnswer {
             values: grid
                 .times()
                 .enumerate()
-                .map(|(row, t)| if (100..106).contains(&row) { f64::NAN } else { value(metric, t, salt) })
+                .map(|(row, t)| {
+                    if (100..106).contains(&row) {
+                        f64::NAN
+                    } else {
+                        value(metric, t, salt)
+                    }
+                })
                 .collect(),
             forecast: Some(Arc::new(forecast(metric, salt, grid))),
         })
@@ -354,6 +396,8 @@ pub fn history() -> HistoryAnswer {
     HistoryAnswer {
         grid,
         series,
-        anomalous: (0..grid.len()).map(|row| (180..184).contains(&row)).collect(),
+        anomalous: (0..grid.len())
+            .map(|row| (180..184).contains(&row))
+            .collect(),
     }
 }

@@ -46,7 +46,11 @@ impl Scene {
             for effect in update(&mut state, action, &self.snapshot) {
                 if let Effect::Query { ticket, .. } = effect {
                     let result = Ok(fixture::history());
-                    update(&mut state, Action::History { ticket, result }, &self.snapshot);
+                    update(
+                        &mut state,
+                        Action::History { ticket, result },
+                        &self.snapshot,
+                    );
                 }
             }
         }
@@ -60,7 +64,10 @@ impl Scene {
 }
 
 pub fn starting() -> Scene {
-    Scene::of("starting", fixture::snapshot(fixture::pipeline(PipelineId::Live)))
+    Scene::of(
+        "starting",
+        fixture::snapshot(fixture::pipeline(PipelineId::Live)),
+    )
 }
 
 pub fn warming_up() -> Scene {
@@ -87,11 +94,17 @@ pub fn warming_up() -> Scene {
 }
 
 pub fn live() -> Scene {
-    Scene::of("live", fixture::snapshot(fixture::scoring(PipelineId::Live, false)))
+    Scene::of(
+        "live",
+        fixture::snapshot(fixture::scoring(PipelineId::Live, false)),
+    )
 }
 
 pub fn incident() -> Scene {
-    Scene::of("incident", fixture::snapshot(fixture::scoring(PipelineId::Live, true)))
+    Scene::of(
+        "incident",
+        fixture::snapshot(fixture::scoring(PipelineId::Live, true)),
+    )
 }
 
 pub fn stale() -> Scene {
@@ -102,7 +115,11 @@ pub fn stale() -> Scene {
         retry_at: fixture::now() + Duration::from_secs(12),
     };
     let mut snapshot = fixture::snapshot(pipeline);
-    snapshot.notices = Arc::from([fixture::notice(3, Level::Warning, "the source does not answer")]);
+    snapshot.notices = Arc::from([fixture::notice(
+        3,
+        Level::Warning,
+        "the source does not answer",
+    )]);
     Scene::of("stale", snapshot)
 }
 
@@ -117,7 +134,9 @@ pub fn failed() -> Scene {
     pipeline.last_training = Some(TrainingOutcome {
         ended: fixture::now() - Duration::from_secs(300),
         took: Duration::from_secs(4),
-        result: Err("the loss is not finite after epoch 3; lower [autoencoder] learning_rate".into()),
+        result: Err(
+            "the loss is not finite after epoch 3; lower [autoencoder] learning_rate".into(),
+        ),
     });
     Scene::of("failed", fixture::snapshot(pipeline))
 }
@@ -143,9 +162,8 @@ pub fn test_mode() -> Scene {
     pipeline.incidents = Arc::from(incidents);
     let mut snapshot = starting().snapshot;
     snapshot.test = Some(Arc::new(pipeline));
-    snapshot.banner = Some(
-        "the built-in sample: this host's own metrics warm up behind it, 1 shows them".into(),
-    );
+    snapshot.banner =
+        Some("the built-in sample: this host's own metrics warm up behind it, 1 shows them".into());
     Scene {
         mode: Mode::Test,
         ..Scene::of("test_mode", snapshot)

@@ -146,7 +146,7 @@ fn toast(state: &mut UiState, level: Level, text: String) {
 
 /// Queues a command that changes the engine, unless the screen is read-only; says whether it was queued.
 fn order(state: &mut UiState, command: Command, effects: &mut Vec<Effect>) -> bool {
-    if state.read_only {
+    if state.config.read_only {
         let why = "this screen only looks: [ui] read_only is true";
         toast(state, Level::Warning, why.into());
         return false;

@@ -57,7 +57,7 @@ fn interval(state: &mut UiState, snapshot: &Snapshot, faster: bool, effects: &mu
 }
 
 fn retrain(state: &mut UiState, effects: &mut Vec<Effect>) {
-    if !state.retrain_enabled {
+    if !state.config.retrain_enabled {
         let why = "training from the screen is off: [ui] retrain_enabled is false";
         return toast(state, Level::Warning, why.into());
     }

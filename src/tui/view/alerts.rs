@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{clock, number, percent, short, span};
+use crate::tui::text::{clock, cut, number, percent, span, width, wrap};
 use crate::tui::theme::Theme;
 
 use super::log::{blame, lasting};
@@ -53,6 +53,7 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
             error,
             retry_at,
         } = &pipeline.source.state
+            && !pipeline.entities.is_empty()
         {
             alerts.push(Alert::Stale {
                 since: *since,
@@ -82,41 +83,106 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
     alerts
 }
 
-/// Draws as many as there are lines.
+/// Rows that the alerts take on a screen `width` columns wide.
+pub fn rows(alerts: &[Alert<'_>], state: &UiState, width: u16) -> usize {
+    alerts
+        .iter()
+        .map(|alert| match alert {
+            Alert::Training(_) => 1,
+            _ => broken(alert, state, width.saturating_sub(2), MOST).len(),
+        })
+        .sum()
+}
+
+/// Columns of the sign before a sentence.
+const SIGN: u16 = 2;
+/// Most rows of one alert.
+const MOST: usize = 2;
+/// Narrower rows go without the words at the right end.
+const TAIL_FROM: u16 = 60;
+
+/// The sentence in at most `most` rows of `room` columns; the first leaves room for the tail.
+fn broken(alert: &Alert<'_>, state: &UiState, room: u16, most: usize) -> Vec<String> {
+    let (sentence, tail) = words(alert, state);
+    let tail = if room > TAIL_FROM {
+        width(&tail) + 1
+    } else {
+        0
+    };
+    let room = room.saturating_sub(SIGN);
+    let first_room = room.saturating_sub(tail);
+    let mut narrow = wrap(&sentence, first_room).into_iter();
+    let first = narrow.next().unwrap_or_default();
+    let rest: Vec<String> = narrow.collect();
+    if most <= 1 || rest.is_empty() {
+        return vec![cut(&sentence, first_room).into_owned()];
+    }
+    let rest = wrap(&rest.join(" "), room);
+    let kept = rest.len().min(most - 1);
+    let mut lines = vec![first];
+    lines.extend(rest.iter().take(kept.saturating_sub(1)).cloned());
+    let last = rest.get(kept.saturating_sub(1)..).unwrap_or_default();
+    lines.push(cut(&last.join(" "), room).into_owned());
+    lines
+}
+
+/// Draws as many as there are rows.
 pub fn draw(alerts: &[Alert<'_>], state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let padded = Rect {
         x: area.x + u16::from(area.width > 2),
         width: area.width.saturating_sub(2),
         ..area
     };
-    for (line, alert) in alerts.iter().take(usize::from(area.height)).enumerate() {
-        let line = short(line);
+    let mut row = 0;
+    for alert in alerts {
+        let left = usize::from(area.height.saturating_sub(row)).min(MOST);
+        if left == 0 {
+            break;
+        }
         if let Alert::Training(training) = alert {
-            draw_training(training, state, theme, buffer, padded, line);
+            draw_training(training, state, theme, buffer, padded, row);
+            row += 1;
             continue;
         }
-        let (sign, style, words, tail) = words(alert, state, theme);
-        let mut pen = Pen::on(buffer, padded, line);
-        if pen.room() > 60 {
-            pen.right(&[Span::styled(tail, theme.dim)]);
+        let (sign, style) = look(alert, theme);
+        let (_, tail) = words(alert, state);
+        // A sentence and not an alarm: the sign alone has the colour.
+        let text = match alert {
+            Alert::Banner(_) => theme.text,
+            _ => style,
+        };
+        for (line, words) in broken(alert, state, padded.width, left).iter().enumerate() {
+            let mut pen = Pen::on(buffer, padded, row);
+            if line == 0 {
+                if padded.width > TAIL_FROM {
+                    pen.right(&[Span::styled(tail.clone(), theme.dim)]);
+                }
+                pen.say(sign, style);
+            }
+            pen.to(padded, SIGN).say(words, text);
+            row += 1;
         }
-        pen.say(sign, style).skip(1).say(&words, style);
     }
 }
 
-/// Sign, style, the sentence, and what goes to the right end.
-fn words(
-    alert: &Alert<'_>,
-    state: &UiState,
-    theme: &Theme,
-) -> (&'static str, Style, String, String) {
+fn look(alert: &Alert<'_>, theme: &Theme) -> (&'static str, Style) {
+    match alert {
+        Alert::Frozen(_) => ("‖", theme.warn),
+        Alert::Stale { .. } => ("✗", theme.bad),
+        Alert::Incident(..) => ("●", theme.bad),
+        Alert::Failed(..) | Alert::NoHistory(_) | Alert::Warning(..) => ("!", theme.warn),
+        Alert::Banner(_) => ("→", theme.accent),
+        Alert::Training(_) => ("↻", theme.accent),
+    }
+}
+
+/// The sentence, and what goes to the right end.
+fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
     let ago = |time: Time| span(state.now.since(time));
     match alert {
         Alert::Frozen(since) => (
-            "‖",
-            theme.warn,
             format!("frozen at {} UTC", clock(*since)),
-            format!(" {} goes on", state.keymap.key(Intent::Freeze)),
+            format!("{} goes on", state.keymap.key(Intent::Freeze)),
         ),
         Alert::Stale {
             since,
@@ -129,55 +195,37 @@ fn words(
             );
             let wait = retry_at.since(state.now);
             let retry = if wait.is_zero() {
-                " trying again".to_owned()
+                "trying again".to_owned()
             } else {
-                format!(" trying again in {}", span(wait))
+                format!("trying again in {}", span(wait))
             };
-            ("✗", theme.bad, format!("{old}: {error}"), retry)
+            (format!("{old}: {error}"), retry)
         }
-        Alert::Incident(incident, step) => (
-            "●",
-            theme.bad,
-            format!(
-                "{}{} for {}: {}",
-                incident.entity.name(),
-                if incident.entity.is_sole() {
-                    "anomaly"
-                } else {
-                    " anomalous"
-                },
-                lasting(incident, *step),
-                blame(incident, 3)
-            ),
-            String::new(),
-        ),
+        Alert::Incident(incident, step) => {
+            let (lasting, blame) = (lasting(incident, *step), blame(incident, 3));
+            let who = if incident.entity.is_sole() {
+                "anomaly".to_owned()
+            } else {
+                format!("{} anomalous", incident.entity)
+            };
+            (format!("{who} for {lasting}: {blame}"), String::new())
+        }
         Alert::Failed(outcome, why, has_model) => (
-            "!",
-            theme.warn,
             format!("training failed {} ago: {why}", ago(outcome.ended)),
             if *has_model {
-                " the old model goes on".to_owned()
+                "the old model goes on".to_owned()
             } else {
-                format!(" {} tries again", state.keymap.key(Intent::Retrain))
+                format!("{} tries again", state.keymap.key(Intent::Retrain))
             },
         ),
         Alert::NoHistory(error) => (
-            "!",
-            theme.warn,
             format!("the history could not be had: {error}"),
-            " asked again in 30 s".to_owned(),
+            "asked again in 30 s".to_owned(),
         ),
-        Alert::Warning(first, more) => (
-            "!",
-            theme.warn,
-            (*first).to_owned(),
-            match more {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            },
-        ),
-        Alert::Banner(text) => ("→", theme.accent, (*text).to_owned(), String::new()),
-        Alert::Training(_) => ("", theme.text, String::new(), String::new()),
+        Alert::Warning(first, 0) => ((*first).to_owned(), String::new()),
+        Alert::Warning(first, more) => ((*first).to_owned(), format!("and {more} more")),
+        Alert::Banner(text) => ((*text).to_owned(), String::new()),
+        Alert::Training(training) => (training.phase.clone(), String::new()),
     }
 }
 
@@ -190,6 +238,7 @@ fn draw_training(
     area: Rect,
     line: u16,
 ) {
+    let gauge = if area.width < 100 { 12 } else { 24 };
     let mut left = vec![
         Segment::new(
             0,
@@ -198,7 +247,7 @@ fn draw_training(
                 Span::styled(training.phase.clone(), theme.text),
             ],
         ),
-        Segment::new(3, bar(training.progress, 24, theme.accent, theme)),
+        Segment::new(2, bar(training.progress, gauge, theme.accent, theme)),
         Segment::new(
             1,
             vec![Span::styled(percent(training.progress), theme.strong)],
@@ -206,7 +255,7 @@ fn draw_training(
     ];
     if training.epoch > 0 {
         let words = format!("epoch {} of {}", training.epoch, training.epochs);
-        left.push(Segment::new(2, vec![Span::styled(words, theme.dim)]));
+        left.push(Segment::new(3, vec![Span::styled(words, theme.dim)]));
     }
     if let Some(loss) = training.losses.last() {
         let curve: String = spark(&training.losses, 16, theme.unicode)

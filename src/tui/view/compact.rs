@@ -18,13 +18,18 @@ use super::plot::{Window, latest};
 /// ● latency   ▁▁▁▁▁▁▁▁▁▁▇█   840 ms
 /// ```
 pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let area = Rect {
+        x: area.x + 1,
+        width: area.width.saturating_sub(2),
+        ..area
+    };
     let order = state.order(entity);
     let selected = state.selected_index(entity, &order);
     let page = usize::from(area.height).max(1);
     let first = selected / page * page;
     let window = Window::of(state, entity);
     let value_room = 10_u16.min(area.width / 3);
-    let name_room = (area.width / 3).clamp(6, 20);
+    let name_room = (area.width / 4).clamp(6, 20);
     for (row, column) in order.iter().skip(first).take(page).enumerate() {
         let Some((feature, plot)) = entity
             .features
@@ -49,8 +54,8 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
                 &cut(&feature.feature.name, name_room),
                 if alarmed { theme.bad } else { theme.text },
             )
-            .to(area, name_room + 3);
-        let room = pen.room().saturating_sub(value_room + 2);
+            .to(area, name_room + 4);
+        let room = pen.room().saturating_sub(value_room + 1);
         let points = plot.values.len();
         for (glyph, from) in spark(&plot.values, room, theme.unicode) {
             let to = (from + points.div_ceil(usize::from(room).max(1))).min(points);
@@ -62,7 +67,7 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
             pen.say(glyph.encode_utf8(&mut [0; 4]), style);
         }
         let style = if alarmed { theme.bad } else { theme.strong };
-        pen.to(area, area.width - width(&value).min(area.width) - 1)
+        pen.to(area, area.width - width(&value).min(area.width))
             .say(&value, style);
     }
 }

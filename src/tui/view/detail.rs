@@ -73,7 +73,7 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
 /// ```text
 /// │ heights │ chart          │
 /// │         │ axis           │ markers and times, 2 lines
-/// │ score   │ track          │ 3 lines, where there is room
+/// │ score   │ track          │ 3 or 6 lines under a blank one, where there is room
 /// │ facts                    │ 1 line
 /// ```
 struct Parts {
@@ -90,7 +90,12 @@ impl Parts {
         let low = inner.height < 6;
         let axis = if low { inner.height.min(1) } else { 2 };
         let facts = u16::from(inner.height >= 8);
-        let track = if scored && inner.height >= 16 { 4 } else { 0 };
+        let track = match inner.height {
+            _ if !scored => 0,
+            0..16 => 0,
+            16..28 => 4,
+            _ => 7,
+        };
         let chart = inner.height - axis - facts - track;
         let plain = Rect {
             x: inner.x + labels,
@@ -117,26 +122,54 @@ impl Parts {
     }
 }
 
-/// Values of the chart's rows at the left: top, bottom and evenly between.
+/// Round values at the left, on the rows where they are.
 fn heights(unit: &Unit, scale: Scale, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let last = area.height.saturating_sub(1);
     if area.width < 4 || last == 0 {
         return;
     }
-    let count = (last / 5).clamp(1, 6);
-    for label in 0..=count {
-        let row = last * label / count;
-        let part = 1.0 - f64::from(row) / f64::from(last);
-        let value = unit.show(scale.low + (scale.high - scale.low) * part);
-        let room = area.width - 2;
-        let value = text::cut(&value, room);
+    let room = area.width - 2;
+    let mut free = 0;
+    for value in round_values(unit, scale, f64::from((last / 2).clamp(2, 8))) {
+        let part = (scale.high - value) / (scale.high - scale.low);
+        let row = text::short(text::whole(part * f64::from(last)));
+        if row < free || row > last {
+            continue;
+        }
+        free = row + 2;
+        let shown = unit.show(value);
+        let shown = text::cut(&shown, room);
         Pen::on(buffer, area, row)
-            .skip(room - width(&value))
-            .say(&value, theme.dim);
+            .skip(room - width(&shown))
+            .say(&shown, theme.dim);
         Pen::on(buffer, area, row)
             .to(area, area.width - 1)
             .say("┤", theme.faint);
     }
+}
+
+/// About `count` round values on a scale, highest first; round as the unit counts, so bytes in powers of 1024.
+fn round_values(unit: &Unit, scale: Scale, count: f64) -> Vec<f64> {
+    let rough = (scale.high - scale.low) / count;
+    let base = match unit {
+        Unit::Bytes | Unit::BytesPerSecond => {
+            1024_f64.powf(scale.high.abs().max(1.0).log(1024.0).floor())
+        }
+        _ => 1.0,
+    };
+    let decade = 10_f64.powf((rough / base).log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .map(|digit| digit * decade * base)
+        .into_iter()
+        .find(|step| *step >= rough);
+    let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else {
+        return Vec::new();
+    };
+    let top = (scale.high / step).floor();
+    (0..=text::whole(count) + 1)
+        .map(|down| (top - down as f64) * step)
+        .filter(|value| *value >= scale.low)
+        .collect()
 }
 
 /// Markers under anomalous columns, and times at round distances.
@@ -266,5 +299,24 @@ mod tests {
         assert!((4..=9).contains(&found.len()), "{found:?}");
         assert!(found.iter().all(|t| t.millis() % 3_600_000 == 0));
         assert!(ticks(axis, 10).len() <= 2);
+    }
+
+    #[test]
+    fn heights_are_round_in_their_unit() {
+        let shown = |unit: &Unit, low, high| -> Vec<String> {
+            round_values(unit, Scale { low, high }, 4.0)
+                .into_iter()
+                .map(|v| unit.show(v))
+                .collect()
+        };
+        assert_eq!(
+            shown(&Unit::Seconds, 0.12, 0.91),
+            ["800 ms", "600 ms", "400 ms", "200 ms"]
+        );
+        assert_eq!(
+            shown(&Unit::Bytes, 4e9, 8e9),
+            ["7 GiB", "6 GiB", "5 GiB", "4 GiB"]
+        );
+        assert_eq!(shown(&Unit::Celsius, -5.0, 4.0), ["0 °C", "-5 °C"]);
     }
 }

@@ -31,7 +31,7 @@ fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
     let quit = format!("{} ends", state.keymap.key(Intent::Quit));
     let blank = (String::new(), theme.text);
     let Some(pipeline) = pipeline else {
-        let why = if state.read_only {
+        let why = if state.config.read_only {
             "Test mode does not run, and this screen may not start it"
         } else {
             "Starting test mode"

@@ -65,19 +65,23 @@ struct Columns {
 }
 
 /// Width of a number column, the blank before it included.
-const NUMBER: u16 = 10;
+const NUMBER: u16 = 11;
 /// Width of the part as a number.
 const PART: u16 = 6;
 
 impl Columns {
     fn over(room: u16) -> Self {
-        let numbers = room >= 38;
-        let error = room >= 50;
+        let numbers = room >= 36;
+        let error = room >= 58;
         let fixed = PART + if numbers { 2 * NUMBER } else { 0 } + if error { NUMBER } else { 0 };
         let rest = room.saturating_sub(fixed);
-        let bar = (rest / 3).min(24);
+        let bar = if numbers && rest < 17 {
+            0
+        } else {
+            (rest / 3).min(24)
+        };
         Self {
-            name: rest.saturating_sub(bar + 1),
+            name: rest.saturating_sub(bar + u16::from(bar > 0)),
             numbers,
             error,
             bar,

@@ -67,12 +67,15 @@ fn applies(binding: &Binding, state: &UiState, snapshot: &Snapshot) -> bool {
     match binding.hint {
         Hint::Never => false,
         Hint::Always => true,
-        Hint::Panes => !inside,
+        Hint::Panes => !inside && state.shown(snapshot).is_some(),
+        Hint::Charts => state.help.is_none() && state.shown(snapshot).is_some(),
         Hint::Inside => inside,
         Hint::Training => pipeline.is_some_and(|p| p.training.is_some()),
         Hint::Test => state.mode == Mode::Test && pipeline.is_some(),
         Hint::Incident => {
-            state.mode != Mode::Test && pipeline.is_some_and(|p| !p.incidents.is_empty())
+            state.mode != Mode::Test
+                && state.help.is_none()
+                && pipeline.is_some_and(|p| !p.incidents.is_empty())
         }
     }
 }

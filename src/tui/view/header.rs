@@ -135,7 +135,10 @@ fn judgement(
     let verdict = entity.and_then(|e| e.latest.as_deref());
     let scored = verdict.and_then(|v| Some((v.score?, v.is_anomaly)));
     if let Some((score, anomaly)) = scored {
-        return score_segments(score, anomaly, theme, wide);
+        return match pipeline.source.state {
+            SourceState::Stale { .. } => old_score(score, anomaly, theme),
+            _ => score_segments(score, anomaly, theme, wide),
+        };
     }
     if pipeline.model.is_none() {
         return readiness(pipeline, theme, wide);
@@ -173,6 +176,19 @@ fn score_segments(score: f64, anomaly: bool, theme: &Theme, wide: bool) -> Vec<S
         threshold_bar(score, room, style, theme),
     ));
     segments
+}
+
+/// A score that nothing newer has confirmed.
+fn old_score(score: f64, anomaly: bool, theme: &Theme) -> Vec<Segment> {
+    let word = if anomaly { "anomalous" } else { "normal" };
+    let words = format!("○ {word} when last seen");
+    vec![
+        Segment::new(0, vec![Span::styled(words, theme.dim)]),
+        Segment::new(
+            1,
+            vec![Span::styled(format!("score {}", number(score)), theme.dim)],
+        ),
+    ]
 }
 
 /// A bar from 0 to twice the threshold with the threshold in its middle.
@@ -240,6 +256,7 @@ fn counts(
     let open = pipeline.incidents.iter().filter(|i| i.is_open()).count();
     let style = if open > 0 { theme.bad } else { theme.dim };
     let counters = &pipeline.counters;
+    segments.push(Segment::new(7, vec![Span::styled("anomalies", theme.dim)]));
     segments.push(Segment::new(
         2,
         vec![Span::styled(format!("{open} open"), style)],

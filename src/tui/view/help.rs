@@ -13,9 +13,9 @@ use crate::tui::theme::Theme;
 use super::pen::{Pen, Segment, boxed};
 
 /// Columns of one column of help.
-const COLUMN: u16 = 62;
+const COLUMN: u16 = 57;
 /// Columns that keys take.
-const KEYS: u16 = 14;
+const KEYS: u16 = 11;
 
 enum Line {
     Head(&'static str),
@@ -26,7 +26,7 @@ enum Line {
 /// Draws help over the middle of `area`, from line `first` on; in two columns where there is room.
 pub fn draw(state: &UiState, first: usize, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let chapters = chapters(state);
-    let columns = if area.width >= 2 * COLUMN + 6 { 2 } else { 1 };
+    let columns = if area.width >= 2 * COLUMN + 4 { 2 } else { 1 };
     let (left, right) = if columns == 2 {
         halves(&chapters)
     } else {
@@ -96,7 +96,7 @@ fn write(line: &Line, theme: &Theme, buffer: &mut Buffer, area: Rect, row: u16) 
     match line {
         Line::Blank => {}
         Line::Head(title) => {
-            pen.skip(1).say(title, theme.dim);
+            pen.skip(1).say(title, theme.strong);
         }
         Line::Key(keys, help) => {
             let keys_room = if area.width < 40 { 9 } else { KEYS };

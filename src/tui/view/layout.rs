@@ -2,6 +2,8 @@
 
 use ratatui::layout::Rect;
 
+use crate::tui::text;
+
 /// Smallest screen that shows anything.
 pub const SMALLEST: (u16, u16) = (20, 5);
 /// Narrowest pane of the grid.
@@ -51,16 +53,16 @@ pub struct Layout {
 /// │ score ▕████░░░│░░░░▏ 0.42        open · session   │
 /// │ ! alerts: banner, frozen, stale, training         │ alerts, 0 to 4 lines
 /// │╭ cpu ────── 37 % ╮╭ memory ─ 1.2 GiB ╮╭ score ───╮│
-/// ││ ⣀⡠⠔⠊⠑⠢⣀         ││                  │╰──────────╯│ from 100 columns on: panes left,
+/// ││ ⣀⡠⠔⠊⠑⠢⣀         ││                  │╰──────────╯│ from 112 columns on: panes left,
 /// │╰ 05:40 ─▲─ 14:00 ╯╰──────────────────╯╭ anomalies╮│ score, log and errors right;
 /// │╭ disk ───────────╮╭ network ─────────╮╰──────────╯│ below: log and errors under the panes;
 /// ││                 ││                  │╭ errors ──╮│ under 60×16: a list, a line for each feature
 /// │╰─────────────────╯╰──────────────────╯╰──────────╯│
-/// │ q quit  ? help  Tab mode  ↵ expand      1–6 of 7  │ footer
+/// │ q quit  ? help  Tab mode  Enter expand  1–6 of 7  │ footer
 /// └───────────────────────────────────────────────────┘
 /// ```
 #[must_use]
-pub fn layout(area: Rect, alerts: usize, hints: bool) -> Layout {
+pub fn layout(area: Rect, alerts: usize, features: usize, hints: bool) -> Layout {
     let mut rest = area;
     let kind = match (area.width, area.height) {
         (w, h) if w < SMALLEST.0 || h < SMALLEST.1 => Kind::TooSmall,
@@ -74,7 +76,7 @@ pub fn layout(area: Rect, alerts: usize, hints: bool) -> Layout {
         Kind::Compact => area.height / 8,
         Kind::Full => (area.height / 8).min(4),
     };
-    let alerts = top(&mut rest, room.min(super::super::text::short(alerts)));
+    let alerts = top(&mut rest, room.min(text::short(alerts)));
     let footer = if hints && area.height >= 6 {
         bottom(&mut rest, 1)
     } else {
@@ -93,26 +95,28 @@ pub fn layout(area: Rect, alerts: usize, hints: bool) -> Layout {
         footer,
     };
     if kind == Kind::Full {
-        split(&mut layout);
+        split(&mut layout, features);
     }
     layout
 }
 
-fn split(layout: &mut Layout) {
+fn split(layout: &mut Layout, features: usize) {
     let mut rest = layout.body;
-    if rest.width >= 100 && rest.height >= 18 {
-        let mut side = right(&mut rest, (layout.body.width * 36 / 100).clamp(42, 68));
+    if rest.width >= 112 && rest.height >= 18 {
+        let mut side = right(&mut rest, (layout.body.width * 2 / 5).clamp(44, 68));
         if side.height >= 28 {
-            let height = if side.height >= 44 { 9 } else { 7 };
+            let height = (side.height * 28 / 100).min(14);
             layout.score = top(&mut side, height);
         }
-        let half = side.height / 2;
-        layout.errors = bottom(&mut side, half);
+        let rows = text::short(features).saturating_add(3);
+        let height = rows.clamp(6, (side.height / 2).max(6));
+        layout.errors = bottom(&mut side, height);
         layout.log = side;
     } else if rest.height >= 13 {
         let mut strip = bottom(&mut rest, (layout.body.height * 38 / 100).clamp(5, 12));
         if strip.width >= 78 {
-            layout.errors = right(&mut strip, layout.body.width * 45 / 100);
+            let half = strip.width / 2;
+            layout.errors = right(&mut strip, half);
         }
         layout.log = strip;
     }
@@ -196,16 +200,20 @@ impl Panes {
         self.columns * self.rows
     }
 
-    /// The rectangle of place `place` on a page; empty past the page's end. Places share the grid without gaps.
+    /// The rectangle of place `place` on a page with `filled` panes; empty past the page's end. Places share the grid
+    /// without gaps: the panes of a last row that is not full are wider.
     #[must_use]
-    pub fn place(self, grid: Rect, place: usize) -> Rect {
+    pub fn place(self, grid: Rect, place: usize, filled: usize) -> Rect {
         let (column, row) = (place % self.columns, place / self.columns);
+        let columns = filled
+            .saturating_sub(row * self.columns)
+            .clamp(1, self.columns);
         let edge = |part: usize, parts: usize, length: u16| {
-            super::super::text::short(usize::from(length) * part.min(parts) / parts)
+            text::short(usize::from(length) * part.min(parts) / parts)
         };
         let (left, right) = (
-            edge(column, self.columns, grid.width),
-            edge(column + 1, self.columns, grid.width),
+            edge(column, columns, grid.width),
+            edge(column + 1, columns, grid.width),
         );
         let (top, bottom) = (
             edge(row, self.rows, grid.height),
@@ -231,7 +239,7 @@ mod tests {
             for height in 1..=70 {
                 for alerts in [0, 2, 9] {
                     let area = Rect::new(0, 0, width, height);
-                    let l = layout(area, alerts, true);
+                    let l = layout(area, alerts, 7, true);
                     let mut cells = 0;
                     for (i, a) in parts(&l).iter().enumerate() {
                         assert_eq!(a.intersection(area).area(), a.area());
@@ -264,10 +272,12 @@ mod tests {
             columns: 3,
             rows: 4,
         };
-        let cells: u32 = (0..panes.per_page())
-            .map(|p| panes.place(grid, p).area())
-            .sum();
-        assert_eq!(cells, grid.area());
-        assert_eq!(panes.place(grid, panes.per_page()).area(), 0);
+        for filled in 10..=12 {
+            let cells: u32 = (0..filled)
+                .map(|p| panes.place(grid, p, filled).area())
+                .sum();
+            assert_eq!(cells, grid.area());
+        }
+        assert_eq!(panes.place(grid, 12, 12).area(), 0);
     }
 }

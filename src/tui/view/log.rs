@@ -61,7 +61,7 @@ pub fn draw(
         };
         let line = short(line);
         row.draw(theme, buffer, inner, line);
-        if index == selected && focused {
+        if index == selected {
             let band = Rect {
                 y: inner.y + line,
                 height: 1,
@@ -125,9 +125,12 @@ impl Row<'_> {
         };
         let mut pen = Pen::on(buffer, area, line);
         let mut marks = Vec::new();
+        let wide = area.width >= 56;
         match incident.label {
-            Some(Label::False) => marks.push(Span::styled(" false", theme.dim)),
-            Some(Label::Real) => marks.push(Span::styled(" real", theme.warn)),
+            Some(Label::False) if wide => marks.push(Span::styled(" false", theme.dim)),
+            Some(Label::Real) if wide => marks.push(Span::styled(" real", theme.warn)),
+            Some(Label::False) => marks.push(Span::styled(" ✗", theme.dim)),
+            Some(Label::Real) => marks.push(Span::styled(" !", theme.warn)),
             None => {}
         }
         if incident.acknowledged {
@@ -141,10 +144,10 @@ impl Row<'_> {
         pen.to(area, 9)
             .skip(6_u16.saturating_sub(text::width(&lasting)))
             .say(&lasting, text)
-            .skip(2);
+            .skip(1);
         if self.grouped {
-            let room = (area.width / 4).clamp(6, 16);
-            let at = 17;
+            let room = (area.width / 5).clamp(6, 16);
+            let at = 16;
             pen.say(&cut(incident.entity.name(), room), text)
                 .to(area, at + room + 1);
         }

@@ -37,9 +37,11 @@ fn arranged<'a>(
     snapshot: &'a Snapshot,
     area: Rect,
 ) -> (Layout, Vec<alerts::Alert<'a>>) {
-    let compact = layout::layout(area, 0, state.hints).kind != Kind::Full;
+    let features = state.shown(snapshot).map_or(0, |e| e.features.len());
+    let compact = layout::layout(area, 0, features, state.hints).kind != Kind::Full;
     let alerts = alerts::alerts(state, snapshot, compact);
-    let layout = layout::layout(area, alerts.len(), state.hints);
+    let rows = alerts::rows(&alerts, state, area.width);
+    let layout = layout::layout(area, rows, features, state.hints);
     (layout, alerts)
 }
 
@@ -71,11 +73,11 @@ fn body(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer
     let (Some(pipeline), Some(entity)) = (pipeline, shown) else {
         return empty::draw(state, pipeline, theme, buffer, layout.body);
     };
-    let stale = matches!(pipeline.source.state, SourceState::Stale { .. });
+    let old = matches!(pipeline.source.state, SourceState::Stale { .. });
     let waiting = state.mode == Mode::LongTerm
         && state.history.pending
         && state.history.of.as_ref() != Some(&entity.entity);
-    let faded = (stale || waiting).then(|| theme.faded());
+    let faded = (old || waiting).then(|| theme.faded());
     let theme = faded.as_ref().unwrap_or(theme);
     if state.expanded {
         return detail::draw(state, entity, theme, buffer, layout.body);

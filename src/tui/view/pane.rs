@@ -21,7 +21,8 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     let selected = state.selected_index(entity, &order);
     let first = selected / panes.per_page() * panes.per_page();
     let window = Window::of(state, entity);
-    for (place, column) in order.iter().skip(first).take(panes.per_page()).enumerate() {
+    let filled = (order.len() - first).min(panes.per_page());
+    for (place, column) in order.iter().skip(first).take(filled).enumerate() {
         let Some((feature, plot)) = entity
             .features
             .get(*column)
@@ -35,7 +36,7 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
             window: &window,
             selected: first + place == selected && state.focus == Focus::Panes,
         };
-        pane.draw(theme, buffer, panes.place(area, place));
+        pane.draw(theme, buffer, panes.place(area, place, filled));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use crate::tui::text::{cut, short, whole, width};
@@ -38,8 +38,12 @@ impl<'a> Pen<'a> {
         self.end.saturating_sub(self.x)
     }
 
-    /// Writes `text`.
+    /// Writes `text`; modifiers of what was there before do not stay.
     pub fn say(&mut self, text: &str, style: Style) -> &mut Self {
+        let style = Style {
+            sub_modifier: Modifier::all().difference(style.add_modifier),
+            ..style
+        };
         let room = self.room();
         if room > 0 {
             let text = cut(text, room);
@@ -250,10 +254,11 @@ pub fn bar(part: f64, room: u16, filled: Style, theme: &Theme) -> Vec<Span<'stat
     ]
 }
 
-/// A sparkline of the newest values in `room` columns, eight heights (or seven ASCII ones); gaps stay blank.
+/// A sparkline of the values in `room` columns: each column's highest, with the value's index it begins at. Seven heights,
+/// so that lines on top of each other stay apart; gaps stay blank.
 pub fn spark(values: &[f64], room: u16, unicode: bool) -> Vec<(char, usize)> {
-    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    const PLAIN: [char; 8] = ['.', ':', '-', '=', '+', '*', '%', '#'];
+    const BLOCKS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
+    const PLAIN: [char; 7] = ['.', ':', '-', '=', '+', '*', '#'];
     let finite = || values.iter().copied().filter(|v| v.is_finite());
     let low = finite().fold(f64::INFINITY, f64::min);
     let high = finite().fold(f64::NEG_INFINITY, f64::max);
@@ -271,7 +276,7 @@ pub fn spark(values: &[f64], room: u16, unicode: bool) -> Vec<(char, usize)> {
                 } else {
                     0.3
                 };
-                glyphs.get(whole(part * 7.0)).copied().unwrap_or(' ')
+                glyphs.get(whole(part * 6.0)).copied().unwrap_or(' ')
             } else {
                 ' '
             };

@@ -37,7 +37,7 @@ impl<'a> Window<'a> {
         let all = answer.map_or(entity.grid, |answer| answer.grid);
         let mut window = Self::cut(all, state.long_range);
         window.answer = answer;
-        window.forecasts = state.show_forecast;
+        window.forecasts = state.config.show_forecast;
         if window.forecasts {
             for column in 0..entity.features.len() {
                 let ahead = forecast(entity, answer, column).and_then(|f| f.grid.last());

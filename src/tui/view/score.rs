@@ -26,8 +26,6 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     if peak.is_finite() {
         let words = format!("peak {}", number(peak));
         right.push(Segment::new(1, vec![Span::styled(words, theme.dim)]));
-        let words = "┄ threshold 1".to_owned();
-        right.push(Segment::new(2, vec![Span::styled(words, theme.dim)]));
     }
     let title = [Span::styled("score", theme.text)];
     let inner = boxed(buffer, area, theme.faint, &title, right);

@@ -1,0 +1,359 @@
+//! Keys, snapshots and answers in; state, effects and words on the screen out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulsewatch::config::{ThemeName, UiConfig};
+use pulsewatch::domain::{Command, ControlError, HistoryQuery, Label, Level, PipelineId, Snapshot};
+use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::state::{Focus, Sort};
+use pulsewatch::tui::update::{TOASTS, update};
+use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
+
+use crate::{fixture, scene};
+
+struct Screen {
+    state: UiState,
+    snapshot: Snapshot,
+}
+
+impl Screen {
+    fn with(config: &UiConfig, snapshot: Snapshot) -> Self {
+        let keymap = Arc::new(Keymap::new(&config.keys).unwrap());
+        let state = UiState::new(Mode::Live, config, keymap, (120, 40), snapshot.now);
+        let mut screen = Self { state, snapshot };
+        screen.act(Action::Arrived);
+        screen
+    }
+
+    fn of(snapshot: Snapshot) -> Self {
+        Self::with(&UiConfig::default(), snapshot)
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
+        update(&mut self.state, action, &self.snapshot)
+    }
+
+    fn press(&mut self, intent: Intent) -> Vec<Effect> {
+        self.act(Action::Press(intent))
+    }
+
+    fn text(&self) -> String {
+        let theme = Theme::new(ThemeName::Dark, ColorDepth::None, true);
+        buffer_text(&render(&self.state, &self.snapshot, &theme))
+    }
+
+    /// The newest toast.
+    fn toast(&self) -> &str {
+        self.state.toasts.last().map_or("", |t| &t.text)
+    }
+}
+
+fn incident() -> Screen {
+    Screen::of(scene::incident().snapshot)
+}
+
+fn sent(effects: Vec<Effect>) -> Option<Command> {
+    match effects.into_iter().next() {
+        Some(Effect::Send(command)) => Some(command),
+        _ => None,
+    }
+}
+
+#[test]
+fn quitting_is_an_effect() {
+    assert_eq!(incident().press(Intent::Quit), [Effect::Quit]);
+}
+
+#[test]
+fn modes_change_and_test_mode_is_started_once() {
+    let mut screen = incident();
+    assert_eq!(sent(screen.press(Intent::Test)), Some(Command::StartTest));
+    assert!(screen.text().contains("Starting test mode"));
+    assert_eq!(screen.act(Action::Arrived), []);
+    screen.snapshot.test = scene::test_mode().snapshot.test;
+    screen.act(Action::Arrived);
+    assert!(screen.text().contains("sample data"));
+    screen.press(Intent::NextMode);
+    assert_eq!(screen.state.mode, Mode::Live);
+    screen.press(Intent::Test);
+    assert_eq!(screen.press(Intent::Test), []);
+}
+
+#[test]
+fn orders_go_to_the_shown_pipeline() {
+    let mut screen = incident();
+    assert_eq!(
+        sent(screen.press(Intent::Retrain)),
+        Some(Command::Retrain(PipelineId::Live))
+    );
+    assert_eq!(screen.press(Intent::Cancel), []);
+    assert_eq!(screen.toast(), "no training is running");
+    assert_eq!(screen.press(Intent::Inject), []);
+    assert!(screen.toast().contains("test data only"));
+
+    let mut test = Screen::of(scene::test_mode().snapshot);
+    test.press(Intent::Test);
+    assert_eq!(
+        sent(test.press(Intent::Retrain)),
+        Some(Command::Retrain(PipelineId::Test))
+    );
+    assert_eq!(sent(test.press(Intent::Inject)), Some(Command::InjectSpike));
+    assert_eq!(test.press(Intent::Acknowledge), []);
+    assert!(test.toast().contains("not kept"));
+
+    let mut training = Screen::of(scene::training().snapshot);
+    assert_eq!(
+        sent(training.press(Intent::Cancel)),
+        Some(Command::CancelTraining(PipelineId::Live))
+    );
+}
+
+#[test]
+fn the_interval_steps_and_stops_at_its_ends() {
+    let mut screen = incident();
+    let secs = |s| Some(Command::SetInterval(Duration::from_secs(s)));
+    assert_eq!(sent(screen.press(Intent::Faster)), secs(15));
+    assert_eq!(sent(screen.press(Intent::Slower)), secs(60));
+    screen.snapshot.interval = Duration::from_secs(1);
+    assert_eq!(screen.press(Intent::Faster), []);
+    assert_eq!(screen.toast(), "1 s is the shortest interval");
+}
+
+#[test]
+fn a_read_only_screen_says_why_it_does_nothing() {
+    let config = UiConfig {
+        read_only: true,
+        ..UiConfig::default()
+    };
+    let mut screen = Screen::with(&config, scene::incident().snapshot);
+    for intent in [
+        Intent::Retrain,
+        Intent::Slower,
+        Intent::Acknowledge,
+        Intent::MarkFalse,
+        Intent::Test,
+    ] {
+        screen.state.toasts.clear();
+        assert_eq!(screen.press(intent), [], "{intent:?}");
+        assert!(screen.toast().contains("read_only"), "{intent:?}");
+    }
+    assert!(screen.text().contains("may not start it"));
+
+    let config = UiConfig {
+        retrain_enabled: false,
+        ..UiConfig::default()
+    };
+    let mut screen = Screen::with(&config, scene::incident().snapshot);
+    assert_eq!(screen.press(Intent::Retrain), []);
+    assert!(screen.toast().contains("retrain_enabled"));
+}
+
+#[test]
+fn words_on_the_selected_incident() {
+    let mut screen = incident();
+    assert_eq!(
+        sent(screen.press(Intent::Acknowledge)),
+        Some(Command::Acknowledge(42))
+    );
+    assert_eq!(
+        sent(screen.press(Intent::MarkFalse)),
+        Some(Command::Label(42, Some(Label::False)))
+    );
+    // To the right edge, into the log, one down: number 41 is real and seen already.
+    for intent in [Intent::Right, Intent::Right, Intent::Down] {
+        screen.press(intent);
+    }
+    assert_eq!(screen.state.focus, Focus::Log);
+    assert_eq!(
+        sent(screen.press(Intent::MarkReal)),
+        Some(Command::Label(41, None))
+    );
+    assert_eq!(screen.press(Intent::Acknowledge), []);
+    assert_eq!(screen.toast(), "already acknowledged");
+    screen.press(Intent::Left);
+    assert_eq!(screen.state.focus, Focus::Panes);
+
+    let mut calm = Screen::of(scene::starting().snapshot);
+    assert_eq!(calm.press(Intent::MarkReal), []);
+    assert_eq!(calm.toast(), "there is no anomaly to speak of");
+}
+
+#[test]
+fn arrows_follow_the_panes_on_the_screen() {
+    let mut screen = incident();
+    let at = |screen: &Screen| screen.state.selected.clone().unwrap_or("cpu".into());
+    screen.press(Intent::Down);
+    assert_eq!(&*at(&screen), "latency", "two panes side by side");
+    screen.press(Intent::Right);
+    assert_eq!(&*at(&screen), "memory");
+    screen.press(Intent::Up);
+    assert_eq!(&*at(&screen), "disk_used");
+    screen.press(Intent::Left);
+    screen.press(Intent::Left);
+    assert_eq!(&*at(&screen), "cpu");
+    screen.state.size = (60, 24);
+    screen.press(Intent::Down);
+    assert_eq!(&*at(&screen), "disk_used", "one under the other");
+}
+
+#[test]
+fn enter_expands_and_esc_comes_back() {
+    let mut screen = incident();
+    screen.press(Intent::Down);
+    screen.press(Intent::Expand);
+    assert!(screen.text().contains("latency  3 of 7"));
+    screen.press(Intent::Right);
+    assert!(screen.text().contains("memory  4 of 7"));
+    screen.press(Intent::Back);
+    assert!(screen.text().contains("anomalies"));
+    // From the log, the incident's first feature.
+    screen.press(Intent::Right);
+    screen.press(Intent::Right);
+    assert_eq!(screen.state.focus, Focus::Log);
+    screen.press(Intent::Expand);
+    assert!(screen.text().contains("latency  3 of 7"));
+}
+
+#[test]
+fn sorting_puts_the_largest_part_first() {
+    let mut screen = incident();
+    screen.press(Intent::Sort);
+    assert_eq!(screen.state.sort, Sort::Score);
+    screen.press(Intent::Expand);
+    assert!(
+        screen.text().contains("latency  1 of 7"),
+        "{}",
+        screen.text()
+    );
+}
+
+#[test]
+fn entities_cycle_both_ways() {
+    let mut screen = Screen::of(scene::test_mode().snapshot);
+    screen.press(Intent::Test);
+    assert!(screen.text().contains("web-1  1 of 3"));
+    screen.press(Intent::PreviousEntity);
+    assert!(screen.text().contains("3 of 3"));
+    screen.press(Intent::NextEntity);
+    assert!(screen.text().contains("web-1  1 of 3"));
+}
+
+#[test]
+fn zoom_cuts_the_time_range() {
+    let mut screen = incident();
+    assert!(screen.text().contains("09:03"));
+    screen.press(Intent::ZoomIn);
+    assert_eq!(screen.state.live_range, Some(Duration::from_secs(4 * 3600)));
+    assert!(screen.text().contains("10:02"));
+    for _ in 0..9 {
+        screen.press(Intent::ZoomIn);
+    }
+    assert_eq!(screen.state.live_range, Some(Duration::from_secs(600)));
+    for _ in 0..9 {
+        screen.press(Intent::ZoomOut);
+    }
+    assert_eq!(screen.state.live_range, None);
+}
+
+#[test]
+fn freezing_shows_a_banner_and_the_way_back() {
+    let mut screen = incident();
+    screen.press(Intent::Freeze);
+    assert!(screen.state.frozen.is_some());
+    let text = screen.text();
+    assert!(text.contains("frozen at 14:02:11 UTC") && text.contains("f goes on"));
+    screen.press(Intent::Freeze);
+    assert!(screen.state.frozen.is_none());
+}
+
+fn question(effects: Vec<Effect>) -> Option<(u64, HistoryQuery)> {
+    effects.into_iter().find_map(|effect| match effect {
+        Effect::Query { ticket, query } => Some((ticket, query)),
+        _ => None,
+    })
+}
+
+#[test]
+fn long_term_mode_asks_waits_and_asks_again() {
+    let mut screen = Screen::of(scene::live().snapshot);
+    let (ticket, query) = question(screen.press(Intent::LongTerm)).unwrap();
+    assert_eq!((query.from, query.max_points), (None, 300));
+    assert_eq!(
+        question(screen.act(Action::Arrived)),
+        None,
+        "one is under way"
+    );
+    let late = Action::History {
+        ticket: ticket + 7,
+        result: Err(ControlError::Stopped),
+    };
+    screen.act(late);
+    assert!(screen.state.history.pending, "an answer to something else");
+    let result = Ok(fixture::history());
+    screen.act(Action::History { ticket, result });
+    assert!(screen.text().contains("12 Nov"));
+    assert_eq!(question(screen.act(Action::Arrived)), None, "still fresh");
+    screen.snapshot.now = screen.snapshot.now + Duration::from_secs(31);
+    assert!(question(screen.act(Action::Arrived)).is_some());
+    let (_, zoomed) = question(screen.press(Intent::ZoomIn)).unwrap();
+    assert!(zoomed.from.is_some());
+}
+
+#[test]
+fn a_history_that_could_not_be_had_is_told() {
+    let mut screen = Screen::of(scene::live().snapshot);
+    let (ticket, _) = question(screen.press(Intent::LongTerm)).unwrap();
+    let result = Err(ControlError::Busy);
+    screen.act(Action::History { ticket, result });
+    assert!(screen.text().contains("the history could not be had"));
+    assert!(screen.text().contains("09:03"), "the snapshot's rows stay");
+}
+
+#[test]
+fn notices_become_toasts_that_go_away() {
+    let mut screen = incident();
+    let notices: Vec<_> = (0..9)
+        .map(|id| fixture::notice(id, Level::Info, &format!("notice {id}")))
+        .collect();
+    screen.snapshot.notices = Arc::from(notices);
+    screen.act(Action::Arrived);
+    assert_eq!(screen.state.toasts.len(), TOASTS);
+    assert!(screen.text().contains("notice 8"));
+    screen.act(Action::Arrived);
+    screen.act(Action::Tick(screen.snapshot.now + Duration::from_secs(5)));
+    assert!(screen.state.toasts.is_empty(), "each is told once");
+    screen.act(Action::Say(Level::Error, ControlError::Busy.to_string()));
+    assert!(screen.text().contains("command queue is full"));
+}
+
+#[test]
+fn help_lists_every_binding() {
+    let mut screen = incident();
+    screen.state.size = (130, 60);
+    screen.press(Intent::Help);
+    let text = screen.text();
+    for binding in &pulsewatch::tui::keymap::BINDINGS {
+        assert!(text.contains(binding.help), "{}", binding.name);
+    }
+    // On a small screen it scrolls.
+    screen.state.size = (60, 16);
+    assert!(!screen.text().contains("call it a real problem"));
+    for _ in 0..6 {
+        screen.press(Intent::PageDown);
+    }
+    assert!(screen.text().contains("call it a real problem"));
+    screen.press(Intent::Back);
+    assert!(screen.state.help.is_none());
+}
+
+#[test]
+fn changed_keys_are_shown_where_keys_are_shown() {
+    let config = UiConfig {
+        keys: BTreeMap::from([("help".to_owned(), "F1".to_owned())]),
+        ..UiConfig::default()
+    };
+    let screen = Screen::with(&config, scene::live().snapshot);
+    assert!(screen.text().contains("F1 help"));
+}

@@ -20,16 +20,18 @@
     )
 )]
 
-pub mod commands;
+pub mod cli;
+//pub mod commands;
 pub mod config;
 pub mod detect;
 pub mod disk;
 pub mod domain;
 pub mod engine;
+pub mod logging;
 pub mod model;
 pub mod prep;
 pub mod report;
 pub mod serve;
 pub mod source;
 pub mod store;
-pub mod tui;
+//pub mod tui;

@@ -1,1 +1,129 @@
 //! One file per subcommand: each reads like a recipe and holds no algorithm.
+
+pub mod backtest;
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod incidents;
+pub mod models;
+pub mod progress;
+pub mod run;
+pub mod stages;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::cli::{Command, Global, IncidentsAction, ModelsAction, RunArgs};
+use crate::config::{Config, ConfigErrors};
+use crate::domain::Time;
+use crate::engine::clock::{Clock, WallClock};
+use crate::logging;
+
+/// What a command starts from.
+pub struct Context {
+    /// The effective configuration.
+    pub config: Arc<Config>,
+    /// Nothing at all was configured: the embedded default.
+    pub embedded: bool,
+    /// The file that the configuration came from.
+    pub config_path: Option<PathBuf>,
+    /// Where data, models and the journal are.
+    pub data_dir: PathBuf,
+    /// Options of every command.
+    pub global: Global,
+    /// What loading the configuration had to say.
+    pub notes: Vec<String>,
+}
+
+impl Context {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`], all at once.
+    pub fn load(global: Global) -> Result<Self, ConfigErrors> {
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let loaded = crate::config::load(global.config.as_deref(), &env)?;
+        let data_dir = global.data_dir.clone().unwrap_or_else(crate::config::data_dir);
+        Ok(Self {
+            config: Arc::new(loaded.config),
+            embedded: loaded.embedded,
+            config_path: loaded.path,
+            data_dir,
+            global,
+            notes: loaded.notes,
+        })
+    }
+
+    /// Now, by the system's clock.
+    pub fn now(&self) -> Time {
+        WallClock.now()
+    }
+}
+
+/// Runs a command and says on stderr what went wrong. 0 is done, 1 the work failed, 2 bad configuration.
+pub fn execute(global: Global, command: Command) -> ExitCode {
+    let Err(error) = dispatch(global, command) else { return ExitCode::SUCCESS };
+    if is_closed_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    let bad_configuration = error.downcast_ref::<ConfigErrors>().is_some();
+    // Nothing can be done about a closed stderr.
+    let _ = writeln!(io::stderr(), "pulsewatch: {error:#}");
+    ExitCode::from(if bad_configuration { 2 } else { 1 })
+}
+
+/// `pulsewatch … | head` is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::Completions(args) => return completions::completions(&args, out),
+        Command::Man => return completions::man(out),
+        Command::Config(args) => return config::run(&args, &global, out),
+        _ => {}
+    }
+    let context = Context::load(global)?;
+    match command {
+        Command::Run(args) => run::run(&context, &args),
+        Command::Detect => run::run(&context, &RunArgs { no_tui: true, ..RunArgs::default() }),
+        command => {
+            let _log = logging::to_stderr(&context.global);
+            for note in &context.notes {
+                tracing::info!("{note}");
+            }
+            one_shot(&context, command, out)
+        }
+    }
+}
+
+/// Commands that do one thing and end.
+fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (dir, now) = (&context.data_dir, context.now());
+    match command {
+        Command::Collect(args) => stages::collect(context, &args, out),
+        Command::Preprocess(args) => stages::preprocess(context, &args, out),
+        Command::Train(args) => stages::train(context, &args, out),
+        Command::Filter(args) => stages::filter(context, &args, out),
+        Command::Backtest(args) => backtest::run(context, &args, out),
+        Command::Check(args) => check::run(context, &args, out),
+        Command::Incidents(args) => match args.action {
+            IncidentsAction::List(list) => incidents::list(dir, list.open, list.limit, list.json, now, out),
+            IncidentsAction::Show(show) => incidents::show(dir, show.id, show.json, now, out),
+            IncidentsAction::Ack(ack) => incidents::acknowledge(dir, ack.id, ack.json, out),
+            IncidentsAction::Label(label) => incidents::label(dir, label.id, label.label.into(), label.json, out),
+        },
+        Command::Models(args) => match args.action {
+            ModelsAction::List(list) => models::list(dir, list.json, now, out),
+            ModelsAction::Use(select) => models::use_version(dir, &select.version, select.json, out),
+            ModelsAction::Rollback(rollback) => models::rollback(dir, rollback.json, out),
+        },
+        Command::Run(_) | Command::Detect | Command::Config(_) | Command::Completions(_) | Command::Man => Ok(()),
+    }
+}

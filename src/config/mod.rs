@@ -1,23 +1,39 @@
 //! The configuration: typed sections with defaults, all errors at once, where the file is looked for.
 //!
-//! Every other room sees only its own section, a plain struct.
+//! [`load`] finds and reads it; [`presets`] are built in. Every other room sees only its own section, a plain struct.
 
 mod detect;
+mod document;
+mod environment;
+mod errors;
+mod explain;
+mod later;
 mod learning;
+mod load;
+mod paths;
+pub mod presets;
+mod reader;
 mod secret;
 mod serve;
+mod show;
 mod source;
+mod suggest;
 mod units;
+mod validate;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use detect::{BudgetScope, DetectConfig, JournalConfig, Threshold};
+pub use environment::environment;
+pub use errors::{ConfigError, ConfigErrors, Place};
 pub use learning::{
     Activation, AutoencoderConfig, Fill, ForecastConfig, ForecastModel, HistoryConfig, Output,
     Period, PreprocessConfig, RetrainConfig, ScalerKind,
 };
+pub use load::{Loaded, load, parse};
+pub use paths::{config_file, data_dir};
 pub use secret::{FromEnv, FromFile, Secret};
 pub use serve::{ApiConfig, ExporterConfig, ThemeName, UiConfig};
 pub use source::{

@@ -1,1 +1,12 @@
 //! Calibration, gates, incidents: from reconstruction errors to verdicts.
+//!
+//! [`calibration::calibrate`] turns held-back errors into a threshold, so that a score of 1 means the same everywhere. A
+//! [`judge::Judge`] per entity turns scores into verdicts, asking the gates of [`gates::JudgeRules`]. An
+//! [`incident::Tracker`] per entity turns verdicts into incidents. All are pure: time comes with the rows, and state is
+//! plain data that a checkpoint can hold.
+
+pub mod calibration;
+pub mod gates;
+pub mod incident;
+pub mod judge;
+mod tail;

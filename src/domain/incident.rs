@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Entity, Label, Time};
 
@@ -27,9 +27,15 @@ pub struct Contribution {
     /// Part of the error at the peak, 0 to 1.
     pub share: f64,
     /// Observed at the peak, in the feature's unit; NaN (null in JSON) when missing.
+    #[serde(deserialize_with = "null_is_nan")]
     pub value: f64,
     /// Expected at the peak, in the feature's unit.
+    #[serde(deserialize_with = "null_is_nan")]
     pub expected: f64,
+}
+
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// One row of the journal.

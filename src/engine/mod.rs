@@ -1,1 +1,113 @@
-//! The async core: owns all state, publishes snapshots.
+//! The async core. It owns all state and publishes immutable snapshots; readers can never block it.
+//!
+//! A [`lane`] per source ties a [`pipeline`] (data, model, verdicts; synchronous) to a [`collector`] (the task that owns
+//! the source). [`run`] is the loop around the lanes: ticks, commands, training and forecasting in the background, one
+//! snapshot after each change. [`learn`] and [`scorer`] are the recipes from raw rows to a model and from raw rows to
+//! errors; `train`, `filter` and `backtest` call the same ones.
+
+pub mod backtest;
+pub mod clock;
+pub mod collector;
+pub mod forecasting;
+pub mod history;
+pub mod lane;
+pub mod learn;
+pub mod ledger;
+pub mod models;
+pub mod open;
+pub mod pipeline;
+pub mod processed;
+pub mod run;
+pub mod scorer;
+pub mod sequences;
+pub mod tail;
+pub mod trainer;
+pub mod watched;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::domain::{Command, Control, ControlError, HistoryAnswer, HistoryQuery, Snapshot};
+use crate::model::{BundleError, ModelError};
+use crate::source::SourceError;
+use crate::store::{JournalError, RegistryError};
+
+/// Requests that wait for the engine.
+const QUEUE: usize = 64;
+
+/// Why the engine could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The journal can't be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The model registry can't be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The source can't be set up.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A bundle can't be read.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The network can't score.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Nothing can be learned.
+    #[error(transparent)]
+    Learn(#[from] learn::LearnError),
+}
+
+/// What readers send.
+pub(crate) enum Request {
+    Command(Command),
+    History(HistoryQuery, oneshot::Sender<Result<HistoryAnswer, ControlError>>),
+}
+
+/// The readers' way to a local engine.
+#[derive(Clone)]
+pub struct Handle(mpsc::Sender<Request>);
+
+impl Handle {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Request>) {
+        let (requests, inbox) = mpsc::channel(QUEUE);
+        (Self(requests), inbox)
+    }
+
+    fn request(&self, request: Request) -> Result<(), ControlError> {
+        self.0.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => ControlError::Busy,
+            mpsc::error::TrySendError::Closed(_) => ControlError::Stopped,
+        })
+    }
+}
+
+impl Control for Handle {
+    fn send(&self, command: Command) -> Result<(), ControlError> {
+        self.request(Request::Command(command))
+    }
+
+    fn history(
+        &self,
+        query: HistoryQuery,
+    ) -> Pin<Box<dyn Future<Output = Result<HistoryAnswer, ControlError>> + Send + '_>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.request(Request::History(query, reply))?;
+            answer.await.map_err(|_| ControlError::Stopped)?
+        })
+    }
+}
+
+/// A running engine.
+pub struct Running {
+    /// Snapshots, latest wins.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The way to it.
+    pub control: Arc<Handle>,
+    /// Its task; ends after [`Command::Shutdown`].
+    pub task: tokio::task::JoinHandle<()>,
+}

@@ -3,8 +3,11 @@
 //! Everything here is made as bytes, the same for the same input; where they go is the caller's business.
 
 mod axis;
-pub mod columns;
+pub mod judge;
+mod nab;
 pub mod npy;
 pub mod plots;
+mod ranking;
+pub mod table;
 
 pub use plots::{PlotError, histogram_png, loss_png};

@@ -3,6 +3,15 @@
 //! Every source is a [`Collect`]: it delivers raw values on the grid, one [`Frame`] per entity, and knows nothing of what
 //! is done with them.
 
+pub mod any;
+mod columns;
+pub mod host;
+pub mod inject;
+pub mod recording;
+pub mod prometheus;
+pub mod replay;
+pub mod synthetic;
+
 use std::future::Future;
 
 use crate::domain::{Frame, Schema, Time};

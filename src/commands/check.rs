@@ -1,0 +1,133 @@
+//! `check`: what would go wrong, before it does.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::cli::CheckArgs;
+use crate::config::{Config, SourceKind};
+use crate::disk::free_space;
+use crate::engine::open;
+use crate::model::Shape;
+use crate::source::any::Source;
+use crate::source::prometheus::ProbeReport;
+
+/// Bytes that one stored value takes in Parquet, roughly: metrics compress to a quarter or less.
+const STORED: f64 = 4.0;
+
+/// Multiply-adds a second that plain training reaches on one ordinary core, for an estimate only.
+const FLOPS: f64 = 4e9;
+
+/// `check`: configuration (already valid when this runs), source, series per query, disk, and an estimate of the cost.
+///
+/// # Errors
+/// When the source can't be reached or every query fails.
+pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let config = &context.config;
+    let probe = if args.offline { None } else { ask(context)? };
+    let series: usize = probe.as_ref().map_or(0, |p| p.queries.iter().map(|q| q.series).sum());
+    let estimate = estimate(config, series.max(config.queries.len()).max(1));
+    let nearest = context.data_dir.ancestors().find(|path| path.exists());
+    let free = nearest.and_then(|path| free_space(path).ok());
+    if args.json {
+        let queries: Vec<Value> = probe.iter().flat_map(|p| &p.queries).map(query_json).collect();
+        let report = json!({
+            "configuration": context.config_path, "source": config.source.kind, "queries": queries, "series": series,
+            "estimate": estimate.json(), "free_disk_bytes": free,
+        });
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        let from = context.config_path.as_ref().map_or("built-in defaults".to_owned(), |p| p.display().to_string());
+        writeln!(out, "configuration  ok ({from})")?;
+        for note in &context.notes {
+            writeln!(out, "               {note}")?;
+        }
+        say_source(out, context, args, probe.as_ref())?;
+        writeln!(out, "estimate       {}", estimate.text())?;
+        let free = free.map_or("unknown".to_owned(), |bytes| crate::domain::Unit::Bytes.show(bytes as f64));
+        writeln!(out, "disk           {free} free for {}", context.data_dir.display())?;
+    }
+    let failed = probe.is_some_and(|p| !p.queries.is_empty() && p.queries.iter().all(|q| q.error.is_some()));
+    anyhow::ensure!(!failed, "every query failed; nothing can be collected");
+    Ok(())
+}
+
+/// Asks a Prometheus-compatible server; other sources have nothing to ask over the network.
+fn ask(context: &Context) -> anyhow::Result<Option<ProbeReport>> {
+    let opened = open::open(&context.config, &context.data_dir, context.now())?;
+    let Source::Prometheus(source) = opened.source else { return Ok(None) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(Some(runtime.block_on(source.probe())?))
+}
+
+fn say_source(out: &mut dyn Write, context: &Context, args: &CheckArgs, probe: Option<&ProbeReport>) -> std::io::Result<()> {
+    let kind = context.config.source.kind;
+    match (kind, probe) {
+        (SourceKind::Prometheus, Some(probe)) => {
+            let version = probe.server.as_deref().unwrap_or("a server that does not tell its version");
+            writeln!(out, "source         reached, {version}")?;
+            for query in &probe.queries {
+                let result = query.error.as_ref().map_or_else(|| format!("{} series", query.series), ToString::to_string);
+                writeln!(out, "query          {}: {result}", query.query)?;
+                for warning in &query.warnings {
+                    writeln!(out, "               warning: {warning}")?;
+                }
+            }
+            Ok(())
+        }
+        (SourceKind::Prometheus, None) => writeln!(out, "source         not asked{}", if args.offline { " (--offline)" } else { "" }),
+        (SourceKind::Host, _) => writeln!(out, "source         this host, no network needed"),
+        (SourceKind::Replay, _) => writeln!(out, "source         a recorded file, no network needed"),
+    }
+}
+
+fn query_json(query: &crate::source::prometheus::QueryProbe) -> Value {
+    json!({ "name": query.query, "series": query.series, "error": query.error.as_ref().map(ToString::to_string), "warnings": query.warnings })
+}
+
+/// What a run will cost, roughly.
+struct Estimate {
+    series: usize,
+    rows: f64,
+    memory: f64,
+    training_seconds: f64,
+    disk: f64,
+}
+
+fn estimate(config: &Config, series: usize) -> Estimate {
+    let period: f64 = if config.history.periods.is_empty() {
+        config.history.period.0.as_secs_f64()
+    } else {
+        config.history.periods.iter().map(|p| p.end.duration_since(p.start).as_secs_f64()).sum()
+    };
+    let rows = period / config.source.step.0.as_secs_f64();
+    let shape = Shape::new(&config.autoencoder, series.min(config.entities.max_features));
+    let weights: f64 = shape.parameters().iter().map(|p| p.dims.iter().product::<usize>() as f64).sum();
+    let windows = rows.min(config.autoencoder.max_windows as f64);
+    // Forward and backward are about six multiply-adds per weight and row of a window.
+    let work = 6.0 * weights * windows * config.autoencoder.window as f64 * config.autoencoder.epochs as f64;
+    let values = rows * series as f64;
+    Estimate { series, rows, memory: 40e6 + values * 24.0, training_seconds: work / FLOPS, disk: values * STORED * 2.0 }
+}
+
+impl Estimate {
+    fn json(&self) -> Value {
+        json!({
+            "series": self.series, "rows": self.rows, "memory_bytes": self.memory,
+            "training_seconds": self.training_seconds, "disk_bytes": self.disk,
+        })
+    }
+
+    fn text(&self) -> String {
+        use crate::domain::Unit::{Bytes, Seconds};
+        format!(
+            "{} series × {:.0} rows: about {} of memory while training, at most {} of training, {} on disk",
+            self.series,
+            self.rows,
+            Bytes.show(self.memory),
+            Seconds.show(self.training_seconds),
+            Bytes.show(self.disk)
+        )
+    }
+}

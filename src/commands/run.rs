@@ -1,0 +1,287 @@
+//! `run` and `detect`: the engine, the listener, and the screen if there is one.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+
+use super::Context;
+use crate::cli::{self, RunArgs};
+use crate::config::{Config, Span};
+use crate::disk::DirLock;
+use crate::domain::{Command, Control, PipelineId, Snapshot, SourceState};
+use crate::engine::clock::WallClock;
+use crate::engine::open;
+use crate::engine::run::{Setup, start};
+use crate::engine::{Handle, Running};
+use crate::report::svg;
+use crate::serve::Server;
+use crate::source::replay::ReplaySource;
+use crate::{logging, tui};
+
+/// Step of the embedded default: a newcomer should not wait two hours for 120 windows.
+const EMBEDDED_STEP: Span = Span::secs(5);
+
+/// Rows of the sample played a second.
+const SAMPLE_SPEED: f64 = 10.0;
+
+/// Longest that `--once` waits for something to show.
+const ONCE: Duration = Duration::from_mins(3);
+
+/// How often a changed configuration file is looked for.
+const LOOK_AT_FILE: Duration = Duration::from_secs(2);
+
+const BANNER: &str = "No configuration: showing the built-in sample while this host's own metrics warm up behind it (1 live). \
+    Next: `pulsewatch config init --preset node_exporter`, or PROMETHEUS_URL=http://… pulsewatch";
+
+/// Runs until it is told to stop; a changed configuration file starts it anew with what it says.
+///
+/// # Errors
+/// When the data directory is owned by another process, the source can't be set up, or the listener can't be had.
+pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
+    let screen = !args.no_tui && !args.once && std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let _log = if screen { logging::to_file(&context.global, &context.data_dir)? } else { logging::to_stderr(&context.global) };
+    let _lock = DirLock::take(&context.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(watch_over(context, args, screen));
+    // A training thread or a slow answer must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// Sessions, one after the other, as long as only the configuration changed.
+async fn watch_over(context: &Context, args: &RunArgs, screen: bool) -> anyhow::Result<()> {
+    let mut config = Arc::new(if context.embedded { embedded(&context.config) } else { Config::clone(&context.config) });
+    let mut notices = context.notes.clone();
+    loop {
+        match session(context, Arc::clone(&config), std::mem::take(&mut notices), args, screen).await? {
+            End::Quit => return Ok(()),
+            End::Reload(changed) => {
+                config = Arc::new(*changed);
+                notices.push("the configuration has changed and is in force".into());
+            }
+        }
+    }
+}
+
+/// The embedded default: this host at a step at which it is soon ready.
+fn embedded(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.source.step = EMBEDDED_STEP;
+    config.detect.interval = EMBEDDED_STEP;
+    config
+}
+
+enum End {
+    Quit,
+    Reload(Box<Config>),
+}
+
+async fn session(
+    context: &Context,
+    config: Arc<Config>,
+    mut notices: Vec<String>,
+    args: &RunArgs,
+    screen: bool,
+) -> anyhow::Result<End> {
+    let now = context.now();
+    let opened = open::open(&config, &context.data_dir, now)?;
+    notices.extend(opened.notices);
+    let bound = if args.once { None } else { listen(&config, &mut notices).await? };
+    let mode = args.mode.unwrap_or(if context.embedded { cli::Mode::Test } else { cli::Mode::Live });
+    let seed = config.autoencoder.seed;
+    // A frame that is printed once shows all that the sample has.
+    let speed = if args.once { 0.0 } else { SAMPLE_SPEED };
+    let setup = Setup {
+        config: opened.config,
+        data_dir: context.data_dir.clone(),
+        source: opened.source,
+        test: Box::new(move |wall| ReplaySource::sample(wall, speed, seed).map(ReplaySource::paused)),
+        start_test: mode == cli::Mode::Test && (screen || args.once),
+        banner: (context.embedded && screen).then(|| BANNER.to_owned()),
+        notices,
+    };
+    let running = start(setup, Arc::new(WallClock))?;
+    let (stop, stopped) = watch::channel(false);
+    let serving = bound.map(|bound| {
+        let mut stopped = stopped.clone();
+        let shutdown = async move {
+            // The sender outlives the listener: waiting ends when it says so.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        tokio::spawn(bound.serve(running.snapshots.clone(), running.control.clone(), shutdown))
+    });
+    let end = if args.once {
+        once(&running, mode, args).await.map(|()| End::Quit)
+    } else if screen {
+        with_screen(context, &config, &running, mode).await
+    } else {
+        headless(context, &config, &running).await
+    };
+    stop.send_replace(true);
+    shut_down(running).await;
+    if let Some(serving) = serving {
+        serving.await.context("the listener's task failed")??;
+    }
+    end
+}
+
+/// Binds the listener: a port that was set must be had, the default one may be taken.
+async fn listen(config: &Config, notices: &mut Vec<String>) -> anyhow::Result<Option<crate::serve::Bound>> {
+    if !config.exporter.enabled {
+        return Ok(None);
+    }
+    let explicit = config.exporter.listen != crate::config::ExporterConfig::default().listen;
+    let (bound, warning) = Server::bind(&config.exporter, &config.api, explicit).await?;
+    notices.extend(warning);
+    Ok(bound)
+}
+
+async fn shut_down(running: Running) {
+    // A full queue drains within a tick; an engine that has ended needs no word.
+    while running.control.send(Command::Shutdown) == Err(crate::domain::ControlError::Busy) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(10), running.task).await;
+}
+
+async fn with_screen(context: &Context, config: &Arc<Config>, running: &Running, mode: cli::Mode) -> anyhow::Result<End> {
+    let options = tui::Options {
+        mode: screen_mode(mode),
+        config: config.ui.clone(),
+        shots: context.data_dir.join("plots"),
+        ..tui::Options::from_env(&|name| std::env::var(name).ok(), context.global.color == cli::Color::Never)
+    };
+    let control: Arc<Handle> = Arc::clone(&running.control);
+    tokio::select! {
+        ended = tui::run(running.snapshots.clone(), control, options) => Ok(ended.map(|()| End::Quit)?),
+        changed = changed_file(context, config) => Ok(changed),
+    }
+}
+
+fn screen_mode(mode: cli::Mode) -> tui::Mode {
+    match mode {
+        cli::Mode::Live => tui::Mode::Live,
+        cli::Mode::LongTerm => tui::Mode::LongTerm,
+        cli::Mode::Test => tui::Mode::Test,
+    }
+}
+
+/// Waits for a signal or a changed configuration.
+async fn headless(context: &Context, config: &Arc<Config>, running: &Running) -> anyhow::Result<End> {
+    let mut snapshots = running.snapshots.clone();
+    let told = async {
+        // Ends when the engine has stopped, by itself or told by another reader.
+        let _ = snapshots.wait_for(|snapshot| snapshot.stopping).await;
+    };
+    tokio::select! {
+        () = told => Ok(End::Quit),
+        signal = stop_signal() => {
+            tracing::info!(signal, "stopping");
+            Ok(End::Quit)
+        }
+        changed = changed_file(context, config) => Ok(changed),
+    }
+}
+
+#[cfg(unix)]
+async fn stop_signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() -> &'static str {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    "Ctrl-C"
+}
+
+/// Ends when the configuration file says something else that is valid; what is not valid is reported and changes nothing.
+/// SIGHUP makes it look at once.
+async fn changed_file(context: &Context, config: &Arc<Config>) -> End {
+    let Some(path) = context.config_path.clone() else { return std::future::pending().await };
+    let mut hangup = Hangup::new();
+    let mut last = std::fs::read(&path).ok();
+    loop {
+        let asked = hangup.or_after(LOOK_AT_FILE).await;
+        let text = std::fs::read(&path).ok();
+        if text.is_none() || (!asked && text == last) {
+            continue;
+        }
+        last = text;
+        match Context::load(context.global.clone()) {
+            Ok(fresh) if *fresh.config != **config => return End::Reload(Box::new(Config::clone(&fresh.config))),
+            Ok(_) => {}
+            Err(errors) => tracing::error!("the changed configuration is not used: {errors}"),
+        }
+    }
+}
+
+/// SIGHUP, where there is such a thing.
+struct Hangup {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangup {
+    #[cfg(unix)]
+    fn new() -> Self {
+        Self { signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok() }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Self {}
+    }
+
+    /// Waits for the signal (`true`), at most `span`.
+    #[cfg(unix)]
+    async fn or_after(&mut self, span: Duration) -> bool {
+        match &mut self.signal {
+            Some(signal) => tokio::time::timeout(span, signal.recv()).await.is_ok(),
+            None => {
+                tokio::time::sleep(span).await;
+                false
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn or_after(&mut self, span: Duration) -> bool {
+        tokio::time::sleep(span).await;
+        false
+    }
+}
+
+/// One frame as text (and as a picture), once there is something to show.
+async fn once(running: &Running, mode: cli::Mode, args: &RunArgs) -> anyhow::Result<()> {
+    let id = if mode == cli::Mode::Test { PipelineId::Test } else { PipelineId::Live };
+    let mut snapshots = running.snapshots.clone();
+    // When time runs out, what is there is shown: it says itself what is missing.
+    let _ = tokio::time::timeout(ONCE, snapshots.wait_for(|snapshot| has_something(snapshot, id))).await;
+    let snapshot = Arc::clone(&snapshots.borrow());
+    let buffer = tui::overview(&snapshot, screen_mode(mode), args.size.width, args.size.height);
+    std::io::stdout().write_all(tui::buffer_text(&buffer).as_bytes())?;
+    if let Some(path) = &args.svg {
+        crate::disk::write_atomic(path, svg::svg(&buffer).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A scored row, or a reason why there is none.
+fn has_something(snapshot: &Snapshot, id: PipelineId) -> bool {
+    snapshot.pipeline(id).is_some_and(|pipeline| {
+        let waiting = pipeline.training.is_none() && pipeline.model.is_none() && !pipeline.entities.is_empty();
+        pipeline.last_scored.is_some() || matches!(pipeline.source.state, SourceState::Stale { .. }) || waiting
+    })
+}

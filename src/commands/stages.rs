@@ -1,0 +1,194 @@
+//! `collect`, `preprocess`, `train`, `filter`: the engine's steps one by one, chained by files in the data directory.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::Context;
+use super::progress::Progress;
+use crate::cli::{CollectArgs, FilterArgs, PreprocessArgs, TrainArgs};
+use crate::config::Config;
+use crate::disk::write_atomic;
+use crate::disk::DirLock;
+use crate::disk::Table;
+use crate::domain::{Entity, Frame};
+use crate::engine::collector::Collecting;
+use crate::engine::learn::{self, Learned, Prepared};
+use crate::engine::processed::{self, Scalers};
+use crate::engine::{models, open, sequences};
+use crate::model::Progress as Epochs;
+use crate::prep::calendar;
+use crate::report::{npy, plots};
+use crate::source::recording::Recording;
+use crate::source::{Collect, synthetic};
+use crate::store::datasets::{self, Calendar};
+use crate::store::Registry;
+
+const NORMAL: &str = "normal_sequences.npy";
+
+/// `collect`: history from the source, or a file, into `raw.parquet`.
+///
+/// # Errors
+/// When the source can't be reached, the file can't be read, or the result can't be written.
+pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let output = args.output.clone().unwrap_or_else(|| context.data_dir.join("raw.parquet"));
+    let (frames, warnings) = match &args.input {
+        Some(file) => (recorded(&Recording::read(file)?), Vec::new()),
+        None if context.embedded => (vec![synthetic::sample_frame()?], vec!["no configuration: this is the built-in sample".into()]),
+        None => ask_source(context)?,
+    };
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let rows: usize = frames.iter().map(|frame| frame.grid().len()).sum();
+    if rows == 0 {
+        bail!("the source has no rows in the period that was asked for; check `pulsewatch check`, or ask for another [history] period");
+    }
+    let zone = learn::time_zone(&context.config)?;
+    let calendars: Vec<_> = frames.iter().map(|frame| calendar::columns(frame.grid(), &zone)).collect();
+    let column = |at: usize| calendars.iter().flat_map(|c| c.column(at).iter().map(|v| f64::from(*v)).collect::<Vec<_>>()).collect();
+    datasets::save_frames(&output, &frames, Some(&Calendar { day_of_week: column(0), hour_of_day: column(1) }))?;
+    let missing = frames.iter().flat_map(|frame| frame.values().iter().copied().collect::<Vec<_>>()).filter(|v| v.is_nan()).count();
+    let features: Vec<&str> = frames.first().map(|f| f.schema().iter().map(|f| &*f.name).collect()).unwrap_or_default();
+    let summary = json!({
+        "output": output, "rows": rows, "features": features, "missing_values": missing, "warnings": warnings,
+        "entities": frames.iter().map(|f| f.entity().name()).collect::<std::collections::BTreeSet<_>>().len(),
+    });
+    say(out, args.json, &summary, &format!("{rows} rows of {} features, {missing} values missing → {}", features.len(), output.display()))
+}
+
+fn recorded(recording: &Recording) -> Vec<Frame> {
+    vec![recording.frame(recording.step(), Entity::sole()).frame]
+}
+
+fn ask_source(context: &Context) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
+    let now = context.now();
+    let opened = open::open(&context.config, &context.data_dir, now)?;
+    let settings = Collecting::of(&opened.config, &opened.source);
+    let mut source = opened.source;
+    let periods = settings.periods(source.now(now));
+    let progress = Progress::of("collecting");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let batch = runtime.block_on(source.history(&periods, None, &|part| progress.set(part, "")))?;
+    Ok((batch.frames, opened.notices.into_iter().chain(batch.warnings).collect()))
+}
+
+/// `preprocess`: `raw.parquet` into `processed.parquet` and `scaler.json`.
+///
+/// # Errors
+/// When there is no raw data or it can't be prepared.
+pub fn preprocess(context: &Context, args: &PreprocessArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let input = args.input.clone().unwrap_or_else(|| context.data_dir.join("raw.parquet"));
+    let output = args.output.clone().unwrap_or_else(|| context.data_dir.join("processed.parquet"));
+    let frames = datasets::load_frames(&input).with_context(|| format!("run `pulsewatch collect` first, or name a file with --input ({})", input.display()))?;
+    let prepared = learn::prepare(&frames, &context.config)?;
+    let (table, scalers) = processed::to_table(&prepared);
+    table.save(&output)?;
+    let scaler = scaler_path(&output);
+    datasets::save_json(&scaler, &scalers)?;
+    let windows: usize = learn::groups(&prepared, &context.config)?.iter().map(|(_, set)| set.len()).sum();
+    let summary = json!({ "output": output, "scaler": scaler, "rows": table.times.len(), "windows": windows });
+    say(out, args.json, &summary, &format!("{} rows, {windows} usable windows → {} and {}", table.times.len(), output.display(), scaler.display()))
+}
+
+/// The scaler stands beside the rows that it scaled.
+fn scaler_path(processed: &Path) -> PathBuf {
+    processed.with_file_name("scaler.json")
+}
+
+fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
+    let hint = || format!("run `pulsewatch preprocess` first, or name a file with --input ({})", path.display());
+    let table = Table::load(path).with_context(hint)?;
+    let scalers: Scalers = datasets::load_json(&scaler_path(path)).with_context(hint)?;
+    Ok(processed::from_table(&table, scalers)?)
+}
+
+/// `train`: a new model version with its pictures.
+///
+/// # Errors
+/// When there is too little data, training fails, or the model can't be written.
+pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let _lock = DirLock::take(&context.data_dir)?;
+    let started = context.now();
+    let input = args.input.clone().unwrap_or_else(|| context.data_dir.join("processed.parquet"));
+    let prepared = load_processed(&input)?;
+    let config = with_options(&context.config, args, &prepared);
+    let groups = if args.on_filtered {
+        let windows = npy::read_f32_3d(&context.data_dir.join(NORMAL)).context("run `pulsewatch filter` first")?;
+        vec![(Entity::sole(), sequences::as_set(&windows, prepared.schema.len())?)]
+    } else {
+        learn::groups(&prepared, &config)?
+    };
+    let bar = Progress::of("training");
+    let mut hear = |p: Epochs| {
+        let whole = p.epoch.saturating_sub(1) as f64 + p.fraction;
+        bar.set(whole / p.epochs.max(1) as f64, &format!("epoch {} of {}, loss {:.6}", p.epoch, p.epochs, p.train_loss));
+    };
+    let learned = learn::learn_from(&prepared, groups, &config, &AtomicBool::new(false), &mut hear)?;
+    drop(bar);
+    let registry = Registry::open(&context.data_dir.join("models"));
+    let meta = models::keep(&registry, &learned, started, context.now(), config.retrain.keep)?;
+    let plots = context.data_dir.join("plots");
+    draw(&learned, &plots)?;
+    let summary = json!({ "version": meta.version, "model": meta, "suggested_threshold_mse": meta.threshold_mse, "plots": plots });
+    let text = format!(
+        "model {}: {} windows, {} epochs, validation loss {:.6}\nsuggested threshold (mean squared error): {:.6} ({})\npictures: {}",
+        meta.version, meta.windows, meta.epochs, meta.val_loss, meta.threshold_mse, meta.threshold_rule, plots.display()
+    );
+    say(out, args.json, &summary, &text)
+}
+
+fn with_options(config: &Arc<Config>, args: &TrainArgs, prepared: &Prepared) -> Config {
+    let mut config = Config::clone(config);
+    config.autoencoder.epochs = args.epochs.unwrap_or(config.autoencoder.epochs);
+    config.autoencoder.seed = args.seed.unwrap_or(config.autoencoder.seed);
+    if let Some(stretch) = prepared.stretches.values().flatten().next() {
+        config.source.step.0 = stretch.grid.step();
+    }
+    config
+}
+
+/// The loss curve and the histogram of held-back errors with the threshold.
+fn draw(learned: &Learned, folder: &Path) -> anyhow::Result<()> {
+    write_atomic(&folder.join("loss.png"), &plots::loss_png(&learned.losses, learned.best_epoch)?)?;
+    let histogram = plots::histogram_png(&learned.held_back, learned.bundle.calibration.threshold_mse)?;
+    Ok(write_atomic(&folder.join("reconstruction_error_histogram.png"), &histogram)?)
+}
+
+/// `filter`: every window as normal or anomalous under the current model.
+///
+/// # Errors
+/// When there is no model, it does not fit the data, or the result can't be written.
+pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let dir = &context.data_dir;
+    let prepared = load_processed(&dir.join("processed.parquet"))?;
+    let registry = Registry::open(&dir.join("models"));
+    let (version, bytes, _) = registry.current()?.context("there is no model yet; run `pulsewatch train` first")?;
+    let bundle = crate::model::Bundle::from_bytes(&bytes)?;
+    bundle.fits(&prepared.schema)?;
+    let threshold = args.threshold.unwrap_or(bundle.calibration.threshold_mse);
+    let sorted = sequences::sort(&prepared, &bundle, threshold, &context.config)?;
+    npy::write(&dir.join(NORMAL), sorted.normal.view().into_dyn())?;
+    npy::write(&dir.join("anomalous_sequences.npy"), sorted.anomalous.view().into_dyn())?;
+    if args.all_errors {
+        npy::write(&dir.join("all_sequence_errors.npy"), sorted.errors.view().into_dyn())?;
+    }
+    let (normal, anomalous) = (sorted.normal.dim().0, sorted.anomalous.dim().0);
+    let summary = json!({ "model": version, "threshold_mse": threshold, "normal": normal, "anomalous": anomalous });
+    say(out, args.json, &summary, &format!("model {version}, threshold {threshold:.6}: {normal} normal and {anomalous} anomalous sequences → {}", dir.display()))
+}
+
+/// The result, for people or for programs.
+fn say(out: &mut dyn Write, as_json: bool, summary: &serde_json::Value, text: &str) -> anyhow::Result<()> {
+    if as_json {
+        serde_json::to_writer_pretty(&mut *out, summary)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{text}")?;
+    }
+    Ok(())
+}

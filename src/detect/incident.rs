@@ -1,0 +1,276 @@
+//! One entity's verdicts become incidents.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::gates::JudgeRules;
+use super::judge::MIN_DURATION;
+use crate::domain::{
+    Contribution, Entity, Incident, IncidentState, Label, RowState, Time, Verdict,
+};
+
+/// Features kept with an incident.
+const FEATURES: usize = 10;
+
+/// What a verdict changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IncidentChange {
+    /// A new one; its id is 0 until [`Tracker::assign`].
+    Opened(Incident),
+    /// It goes on: end, peak or features moved.
+    Updated(Incident),
+    /// It is over, or its entity has vanished.
+    Closed(Incident),
+}
+
+impl IncidentChange {
+    /// The incident as it is now.
+    #[must_use]
+    pub const fn incident(&self) -> &Incident {
+        match self {
+            Self::Opened(incident) | Self::Updated(incident) | Self::Closed(incident) => incident,
+        }
+    }
+}
+
+/// An incident, open or about to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Current {
+    incident: Incident,
+    /// The last row that was not quiet.
+    loud: Time,
+}
+
+/// Follows the incidents of one entity. Pure: time comes with the verdicts. Its state is at most two incidents, kept in the
+/// checkpoint, so that a restart goes on with the same one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tracker {
+    entity: Entity,
+    latest: Option<Time>,
+    open: Option<Current>,
+    /// Candidates that only lack duration.
+    pending: Option<Current>,
+}
+
+impl Tracker {
+    /// A tracker without an incident.
+    #[must_use]
+    pub const fn new(entity: Entity) -> Self {
+        Self {
+            entity,
+            latest: None,
+            open: None,
+            pending: None,
+        }
+    }
+
+    /// The open incident.
+    #[must_use]
+    pub fn open(&self) -> Option<&Incident> {
+        self.open.as_ref().map(|current| &current.incident)
+    }
+
+    /// Takes the next verdict. Opens an incident at the first anomalous row (it starts with the first candidate of that
+    /// run), moves its end and peak with every further one, and closes it once `cooldown` has passed below `exit`; an
+    /// anomaly within the cooldown belongs to the same incident.
+    ///
+    /// A candidate that a gate other than `min_duration` stopped is quiet: what may not open an incident may not hold one
+    /// open. Rows without a score are neither loud nor quiet, but time goes on. A verdict not later than the newest is
+    /// ignored. At most two changes come back: one closed, then one opened.
+    pub fn track(&mut self, rules: &JudgeRules, verdict: &Verdict) -> Vec<IncidentChange> {
+        if self.latest.is_some_and(|latest| verdict.time <= latest) {
+            return Vec::new();
+        }
+        self.latest = Some(verdict.time);
+        let mut changes = Vec::new();
+        changes.extend(self.cool_down(rules.cooldown, verdict));
+        if verdict.state != RowState::Scored {
+            return changes;
+        }
+        let kind = Kind::of(
+            verdict,
+            rules.exit,
+            self.open.is_some() || self.pending.is_some(),
+        );
+        match kind {
+            Kind::Anomaly => changes.push(self.anomaly(rules, verdict)),
+            Kind::Waiting => self.wait(rules, verdict),
+            Kind::Between => self.hold(verdict.time),
+            Kind::Quiet => self.pending = None,
+        }
+        changes
+    }
+
+    /// Gives the open incident the id that the journal chose. Says whether there was one without an id.
+    pub fn assign(&mut self, id: u64) -> bool {
+        let open = self.open.as_mut().filter(|open| open.incident.id == 0);
+        open.map(|open| open.incident.id = id).is_some()
+    }
+
+    /// Marks the open incident as seen, if it is the one with this id; so the next change does not undo it.
+    pub fn acknowledge(&mut self, id: u64) -> bool {
+        let open = self.open.as_mut().filter(|open| open.incident.id == id);
+        open.map(|open| open.incident.acknowledged = true).is_some()
+    }
+
+    /// Labels the open incident, if it is the one with this id; so the next change does not undo it.
+    pub fn label(&mut self, id: u64, label: Option<Label>) -> bool {
+        let open = self.open.as_mut().filter(|open| open.incident.id == id);
+        open.map(|open| open.incident.label = label).is_some()
+    }
+
+    /// The entity went away at `now`: what is open closes as vanished, its end where it was last anomalous. Verdicts up to
+    /// `now` are ignored from here on.
+    pub fn vanish(&mut self, now: Time) -> Option<IncidentChange> {
+        self.latest = self.latest.max(Some(now));
+        self.pending = None;
+        self.close(IncidentState::Vanished)
+    }
+
+    fn close(&mut self, state: IncidentState) -> Option<IncidentChange> {
+        self.open.take().map(|open| {
+            IncidentChange::Closed(Incident {
+                state,
+                ..open.incident
+            })
+        })
+    }
+
+    /// Closes what has been quiet for long enough when `verdict` comes. An anomaly at the very end of the cooldown is still
+    /// the same incident.
+    fn cool_down(&mut self, cooldown: Duration, verdict: &Verdict) -> Option<IncidentChange> {
+        let open = self.open.as_ref()?;
+        let quiet = verdict.time.since(open.loud);
+        let over = quiet > cooldown || (quiet == cooldown && !verdict.is_anomaly);
+        over.then(|| self.close(IncidentState::Closed)).flatten()
+    }
+
+    fn anomaly(&mut self, rules: &JudgeRules, verdict: &Verdict) -> IncidentChange {
+        let earlier = self.take_pending(rules, verdict.time);
+        let opened = self.open.is_none();
+        let current = match (self.open.take(), earlier) {
+            (Some(open), _) => open,
+            (None, Some(pending)) => pending,
+            (None, None) => self.begin(rules, verdict),
+        };
+        let current = self.open.insert(current.extended(rules, verdict));
+        let incident = current.incident.clone();
+        if opened {
+            IncidentChange::Opened(incident)
+        } else {
+            IncidentChange::Updated(incident)
+        }
+    }
+
+    /// A candidate that only lacks duration: it holds an open incident, or becomes the start of the next one.
+    fn wait(&mut self, rules: &JudgeRules, verdict: &Verdict) {
+        self.hold(verdict.time);
+        if self.open.is_none() {
+            let current = match self.take_pending(rules, verdict.time) {
+                Some(pending) => pending,
+                None => self.begin(rules, verdict),
+            };
+            self.pending = Some(current.extended(rules, verdict));
+        }
+    }
+
+    /// Loud at `time`, without a candidate.
+    fn hold(&mut self, time: Time) {
+        for current in self.open.iter_mut().chain(&mut self.pending) {
+            current.loud = time;
+        }
+    }
+
+    fn take_pending(&mut self, rules: &JudgeRules, time: Time) -> Option<Current> {
+        self.pending
+            .take()
+            .filter(|pending| time.since(pending.loud) <= rules.patience())
+    }
+
+    fn begin(&self, rules: &JudgeRules, verdict: &Verdict) -> Current {
+        Current {
+            incident: Incident {
+                id: 0,
+                entity: self.entity.clone(),
+                start: verdict.time,
+                end: verdict.time,
+                peak: verdict.time,
+                peak_score: verdict.score.unwrap_or(1.0),
+                state: IncidentState::Open,
+                features: contributions(rules, verdict),
+                acknowledged: false,
+                label: None,
+            },
+            loud: verdict.time,
+        }
+    }
+}
+
+impl Current {
+    fn extended(mut self, rules: &JudgeRules, verdict: &Verdict) -> Self {
+        self.loud = verdict.time;
+        self.incident.end = verdict.time;
+        if let Some(score) = verdict.score.filter(|s| *s > self.incident.peak_score) {
+            self.incident.peak = verdict.time;
+            self.incident.peak_score = score;
+            self.incident.features = contributions(rules, verdict);
+        }
+        self
+    }
+}
+
+/// How a scored row counts for incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Passed every gate.
+    Anomaly,
+    /// A candidate that only lacks duration.
+    Waiting,
+    /// No candidate, but not below `exit` either, in a run or an incident.
+    Between,
+    /// Below `exit`, or stopped by a gate.
+    Quiet,
+}
+
+impl Kind {
+    fn of(verdict: &Verdict, exit: f64, running: bool) -> Self {
+        let score = verdict.score.unwrap_or(0.0);
+        let stopped = verdict.gates.iter().filter(|gate| !gate.passed);
+        if verdict.is_anomaly {
+            Self::Anomaly
+        } else if score > 1.0 {
+            let mut stopped = stopped.map(|gate| gate.name == MIN_DURATION);
+            if stopped.all(|lacks_time| lacks_time) {
+                Self::Waiting
+            } else {
+                Self::Quiet
+            }
+        } else if running && score >= exit {
+            Self::Between
+        } else {
+            Self::Quiet
+        }
+    }
+}
+
+/// The features of a verdict by share, largest first, those without a share left out; at most ten.
+fn contributions(rules: &JudgeRules, verdict: &Verdict) -> Vec<Contribution> {
+    let mut all: Vec<Contribution> = verdict
+        .features
+        .iter()
+        .enumerate()
+        .filter(|(_, feature)| feature.share > 0.0)
+        .filter_map(|(column, feature)| {
+            Some(Contribution {
+                feature: rules.name(column)?.clone(),
+                share: feature.share,
+                value: feature.value,
+                expected: feature.expected,
+            })
+        })
+        .collect();
+    all.sort_by(|a, b| b.share.total_cmp(&a.share));
+    all.truncate(FEATURES);
+    all
+}

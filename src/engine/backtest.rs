@@ -1,0 +1,94 @@
+//! A recording through the very pipeline that runs live: learn from the rows before a moment, then score every later row
+//! in order with nothing but what came before it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::learn::{self, Learned};
+use super::ledger::Ledger;
+use super::pipeline::Pipeline;
+use super::scorer::Scorer;
+use super::EngineError;
+use crate::config::Config;
+use crate::domain::{Entity, Frame, Time, Verdict};
+use crate::source::recording::Recording;
+
+/// Rows taken in at once: bounds memory, changes nothing else.
+const CHUNK: usize = 1024;
+
+/// One input row at or after the end of the training part.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// As it stands in the file.
+    pub time: Time,
+    /// The verdict on its grid time; `None` when it lies on no grid time.
+    pub verdict: Option<Arc<Verdict>>,
+}
+
+/// What a backtest brought.
+#[derive(Debug)]
+pub struct Backtest {
+    /// One per input row at or after the end of training, in the file's order.
+    pub rows: Vec<Row>,
+    /// The model.
+    pub learned: Learned,
+    /// Feature names, in the order of a verdict's features.
+    pub features: Vec<String>,
+    /// Step of the grid.
+    pub step: std::time::Duration,
+}
+
+/// Runs a backtest.
+///
+/// # Errors
+/// [`EngineError`] when there is too little to learn from, or the network can't score.
+pub fn backtest(recording: &Recording, train_until: Time, config: &Config) -> Result<Backtest, EngineError> {
+    let mut config = config.clone();
+    let step = recording.step();
+    config.source.step.0 = step;
+    config.queries.clear();
+    config.detect.mute.clear();
+    let config = Arc::new(config);
+    let gridded = recording.frame(step, Entity::sole())?;
+    let frame = &gridded.frame;
+    let split = frame.grid().times().take_while(|time| *time < train_until).count();
+    let training = frame.slice(0, split);
+    let learned = learn::learn(std::slice::from_ref(&training), &config, &AtomicBool::new(false), &mut |_| {})?;
+    let mut pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
+    pipeline.adopt(Arc::new(Scorer::new(learned.bundle.clone(), Arc::clone(&config))?));
+    let verdicts = replay(&mut pipeline, frame, split)?;
+    let rows = recording
+        .times
+        .iter()
+        .enumerate()
+        .filter(|(_, time)| **time >= train_until)
+        .map(|(at, time)| {
+            let on_grid = gridded.row_of(at).map(|row| frame.grid().time(row));
+            Row { time: *time, verdict: on_grid.and_then(|time| verdicts.get(&time).cloned()) }
+        })
+        .collect();
+    let features = frame.schema().iter().map(|feature| feature.name.to_string()).collect();
+    Ok(Backtest { rows, learned, features, step })
+}
+
+/// Feeds the rows after `split` in order, with enough rows before it for the first window.
+fn replay(pipeline: &mut Pipeline, frame: &Frame, split: usize) -> Result<HashMap<Time, Arc<Verdict>>, EngineError> {
+    let context = pipeline.scorer().map_or(0, |scorer| scorer.context());
+    let from = split.saturating_sub(context);
+    let mut verdicts = HashMap::new();
+    if from < split {
+        let before = frame.slice(from, split);
+        if let Some(last) = before.grid().last() {
+            pipeline.ingest(std::slice::from_ref(&before), last);
+            pipeline.judge_after(last);
+        }
+    }
+    for start in (split..frame.grid().len()).step_by(CHUNK) {
+        let chunk = frame.slice(start, start + CHUNK);
+        let Some(last) = chunk.grid().last() else { break };
+        pipeline.ingest(std::slice::from_ref(&chunk), last);
+        verdicts.extend(pipeline.judge()?.into_iter().map(|verdict| (verdict.time, Arc::new(verdict))));
+    }
+    Ok(verdicts)
+}

@@ -1,0 +1,273 @@
+//! One pipeline with what surrounds it: its collector, its schedule, and how its source and training are doing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::collector::{Answer, Ask, Collector};
+use super::learn::FEWEST_WINDOWS;
+use super::pipeline::Pipeline;
+use crate::config::Config;
+use crate::domain::{
+    Counters, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState, SourceView, Time, TrainingOutcome,
+    TrainingView,
+};
+use crate::source::SourceError;
+
+/// Grid times before the newest row that are asked for again, for samples that came late.
+const OVERLAP: u32 = 3;
+
+/// Longest pause between two tries of a failing source.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// Bounds of the collection time histogram, in seconds.
+const COLLECT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Warnings shown of one source.
+const WARNINGS: usize = 16;
+
+/// A pipeline and its surroundings.
+pub struct Lane {
+    /// Live or test.
+    pub id: PipelineId,
+    /// Data, model and verdicts.
+    pub pipeline: Pipeline,
+    /// Its source's task.
+    pub collector: Collector,
+    /// How often it looks.
+    pub interval: Duration,
+    /// When it looks next.
+    pub next_tick: Time,
+    /// The model's figures.
+    pub model: Option<ModelView>,
+    /// How the last training ended.
+    pub last_training: Option<TrainingOutcome>,
+    /// A training was asked for and waits for history.
+    pub wants_training: bool,
+    /// No training is tried by itself before this.
+    pub not_before: Time,
+    /// When forecasts were last made.
+    pub forecast_at: Option<Time>,
+    /// History was asked for and has not come yet.
+    pub collecting_history: bool,
+    /// History has come at least once.
+    pub has_history: bool,
+    /// Something changed since the last view.
+    pub dirty: bool,
+    config: Arc<Config>,
+    source: SourceView,
+    counters: Counters,
+    collecting: bool,
+    failures: u32,
+    view: Option<Arc<PipelineView>>,
+}
+
+impl Lane {
+    /// A lane whose first look is due at `now`.
+    pub fn new(id: PipelineId, name: String, pipeline: Pipeline, collector: Collector, config: Arc<Config>, now: Time) -> Self {
+        let interval = if id == PipelineId::Live { config.detect.interval.0 } else { Duration::from_millis(500) };
+        let counters = Counters { collect_seconds: Histogram::with_bounds(&COLLECT_SECONDS), ..Counters::default() };
+        Self {
+            id,
+            pipeline,
+            collector,
+            interval,
+            next_tick: now,
+            model: None,
+            last_training: None,
+            wants_training: false,
+            not_before: now,
+            forecast_at: None,
+            collecting_history: false,
+            has_history: false,
+            dirty: true,
+            config,
+            source: SourceView { name, state: SourceState::Connecting, last_success: None, warnings: Vec::new() },
+            counters,
+            collecting: false,
+            failures: 0,
+            view: None,
+        }
+    }
+
+    /// Looks at the source if it is time; skips the look while the previous one is still under way.
+    pub fn tick(&mut self, now: Time) {
+        // A clock that was set back must not silence the lane.
+        if self.next_tick > now + self.interval.max(LONGEST_PAUSE) {
+            self.next_tick = now;
+        }
+        if now < self.next_tick {
+            return;
+        }
+        if now.since(self.next_tick) > self.interval {
+            self.counters.ticks_late += 1;
+        }
+        self.next_tick = now + self.interval;
+        if self.collecting || self.collecting_history || matches!(self.source.state, SourceState::Finished) {
+            return;
+        }
+        let overlap = self.pipeline.step().saturating_mul(OVERLAP);
+        let from = self.pipeline.filled().map(|filled| filled - overlap);
+        self.collecting = self.collector.ask(Ask::Recent { from, schema: self.pipeline.schema().cloned() });
+    }
+
+    /// Asks for everything that is learned from.
+    pub fn ask_history(&mut self) {
+        if !self.collecting_history {
+            self.collecting_history = self.collector.ask(Ask::History { schema: None });
+            self.dirty = true;
+        }
+    }
+
+    /// Takes note of how a collection went; `true` when it worked.
+    pub fn heard(&mut self, answer: &Answer, now: Time) -> bool {
+        self.dirty = true;
+        if answer.history {
+            self.collecting_history = false;
+        } else {
+            self.collecting = false;
+        }
+        self.counters.collect_seconds.observe(answer.took.as_secs_f64());
+        match &answer.result {
+            Ok(batch) => {
+                self.failures = 0;
+                self.source.last_success = Some(now);
+                self.source.warnings = batch.warnings.iter().take(WARNINGS).cloned().collect();
+                self.counters.series_dropped = batch.dropped;
+                self.source.state = if answer.finished { SourceState::Finished } else { SourceState::Up };
+                true
+            }
+            Err(error) => {
+                self.failed(error, now);
+                false
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &SourceError, now: Time) {
+        *self.counters.collect_errors.entry(error.reason()).or_default() += 1;
+        self.failures = self.failures.saturating_add(1);
+        let pause = self.interval.saturating_mul(1 << (self.failures - 1).min(10)).min(LONGEST_PAUSE.max(self.interval));
+        self.next_tick = now + pause;
+        self.source.state =
+            SourceState::Stale { since: self.source.last_success, error: error.to_string(), retry_at: self.next_tick };
+    }
+
+    /// Whether the last collection failed.
+    pub fn is_stale(&self) -> bool {
+        matches!(self.source.state, SourceState::Stale { .. })
+    }
+
+    /// Whether a training is due by itself: none yet, the schedule, or a history that has doubled since.
+    pub fn training_is_due(&self, now: Time) -> bool {
+        if !self.config.autoencoder.enabled || now < self.not_before || self.readiness().have < FEWEST_WINDOWS {
+            return false;
+        }
+        let Some(model) = &self.model else { return true };
+        let every = self.config.retrain.every.0;
+        let scheduled = !every.is_zero() && now.since(model.trained_at) >= every;
+        let rows: usize = self.pipeline.entities().map(|watched| watched.tail.grid().len()).sum();
+        let doubled = self.id == PipelineId::Live && rows >= model.windows.saturating_mul(2) && self.covers_less_than_asked();
+        scheduled || doubled
+    }
+
+    /// The model learned from less than the configured period.
+    fn covers_less_than_asked(&self) -> bool {
+        let asked = self.config.history.period.0;
+        self.model.as_ref().is_some_and(|m| m.trained_on.1.since(m.trained_on.0) < asked.mul_f64(0.9))
+    }
+
+    /// Windows at hand against windows needed, over all entities.
+    pub fn readiness(&self) -> Readiness {
+        let window = self.config.autoencoder.window;
+        let have: usize = self.pipeline.entities().map(|w| (w.tail.grid().len() + 1).saturating_sub(window)).sum();
+        let per_step = self.pipeline.entities().count().max(1);
+        let missing = FEWEST_WINDOWS.saturating_sub(have);
+        let steps = u32::try_from(missing.div_ceil(per_step)).unwrap_or(u32::MAX);
+        let eta = self.pipeline.step().saturating_mul(steps);
+        Readiness { have: have.min(FEWEST_WINDOWS), need: FEWEST_WINDOWS, eta: Some(eta), text: String::new() }
+    }
+
+    /// Readiness as readers see it: what it waits for, until the model scores.
+    fn readiness_view(&self, training: Option<&TrainingView>) -> Readiness {
+        let mut readiness = self.readiness();
+        if self.model.is_some() {
+            return Readiness { have: readiness.need, eta: None, ..readiness };
+        }
+        readiness.text = if let Some(training) = training {
+            training.phase.clone()
+        } else if readiness.have < readiness.need {
+            format!("ready in about {}: {} of {} windows", roughly(readiness.eta), readiness.have, readiness.need)
+        } else {
+            "about to train".into()
+        };
+        if readiness.have >= readiness.need {
+            readiness.eta = None;
+        }
+        readiness
+    }
+
+    /// What readers see; made anew only when something changed.
+    pub fn view(&mut self, training: Option<TrainingView>) -> Arc<PipelineView> {
+        if let (false, None, Some(view)) = (self.dirty, &training, &self.view) {
+            return Arc::clone(view);
+        }
+        let old = self.view.take().filter(|_| !self.dirty);
+        let training = training.or_else(|| self.collecting_view());
+        let (incidents_total, incidents_session, incidents_by_entity) = self.pipeline.ledger().counts();
+        let entities = match old {
+            Some(view) => view.entities.clone(),
+            None => self.entity_views(),
+        };
+        let view = Arc::new(PipelineView {
+            id: self.id,
+            source: self.source.clone(),
+            step: self.pipeline.step(),
+            window: self.config.autoencoder.window,
+            grouped: self.id == PipelineId::Live && !self.config.entities.group_by.is_empty(),
+            model: self.model.clone(),
+            readiness: self.readiness_view(training.as_ref()),
+            last_training: self.last_training.clone(),
+            training,
+            entities,
+            incidents: self.pipeline.ledger().shown(),
+            counters: Arc::new(Counters { incidents_total, incidents_session, incidents_by_entity, ..self.counters.clone() }),
+            last_scored: self.pipeline.last_scored(),
+        });
+        self.dirty = false;
+        self.view = Some(Arc::clone(&view));
+        view
+    }
+
+    fn entity_views(&self) -> Vec<Arc<crate::domain::EntityView>> {
+        let Some(schema) = self.pipeline.schema() else { return Vec::new() };
+        self.pipeline.entities().map(|watched| Arc::new(watched.view(schema))).collect()
+    }
+
+    fn collecting_view(&self) -> Option<TrainingView> {
+        let waiting = self.collecting_history && (self.wants_training || self.model.is_none());
+        waiting.then(|| TrainingView {
+            started: self.next_tick,
+            phase: format!("collecting history: {:.0} %", self.collector.progress() * 100.0),
+            epoch: 0,
+            epochs: 0,
+            progress: 0.0,
+            losses: Vec::new(),
+            queued: false,
+        })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+}
+
+/// A length of time as one says it: `3 min`.
+fn roughly(span: Option<Duration>) -> String {
+    let secs = span.map_or(0, |s| s.as_secs());
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7200 => format!("{} min", secs.div_ceil(60)),
+        _ => format!("{} h", secs.div_ceil(3600)),
+    }
+}

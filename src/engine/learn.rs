@@ -1,0 +1,303 @@
+//! From raw frames to a bundle: the recipe that the engine, `train` and `backtest` share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use jiff::tz::TimeZone;
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use serde_json::json;
+
+use crate::config::{Config, Weights};
+use crate::detect::{Budget, CalibrateError, calibrate};
+use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
+use crate::model::{Autoencoder, Bundle, Progress, Shape, TrainError, TrainOptions, Trained, train};
+use crate::prep::gaps::{self, Look};
+use crate::prep::scale::Scaler;
+use crate::prep::window::{Segment, WindowError, WindowSet};
+use crate::prep::{calendar, counter};
+
+/// Columns that every network has after the metrics: day of week and hour of day.
+pub const CALENDAR: usize = 2;
+
+/// Windows without which a network is not trained.
+pub const FEWEST_WINDOWS: usize = 120;
+
+/// Why nothing was learned.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// Not enough data yet.
+    #[error("{have} of the {need} windows needed are there; wait for more data or ask for a longer [history] period")]
+    TooLittle {
+        /// Usable windows.
+        have: usize,
+        /// Windows needed.
+        need: usize,
+    },
+    /// No columns or no rows at all.
+    #[error("there is nothing to learn from: the source delivered no {0}")]
+    Nothing(&'static str),
+    /// `[preprocess] timezone` is not known here.
+    #[error("[preprocess] timezone: {0}")]
+    Zone(String),
+    /// Stretches of different columns.
+    #[error(transparent)]
+    Windows(#[from] WindowError),
+    /// Training failed or was cancelled.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The training thread ended without a word.
+    #[error("the training thread ended without a result; see the log, and try again")]
+    Lost,
+    /// No threshold could be derived.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+}
+
+/// What was learned, and the figures that pictures are drawn from.
+#[derive(Debug)]
+pub struct Learned {
+    /// The model.
+    pub bundle: Bundle,
+    /// Training and validation loss per epoch (of the last network trained).
+    pub losses: Vec<(f64, f64)>,
+    /// Epoch whose weights were kept, from 0.
+    pub best_epoch: usize,
+    /// Window errors that the threshold was calibrated on.
+    pub held_back: Vec<f64>,
+}
+
+/// Raw frames made ready for the network.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Columns, the calendar's two not among them.
+    pub schema: Schema,
+    /// One scaler per entity.
+    pub scalers: BTreeMap<Entity, Scaler>,
+    /// One scaler over all entities, for those that come later.
+    pub pooled: Scaler,
+    /// Per entity its stretches, in time order.
+    pub stretches: BTreeMap<Entity, Vec<Stretch>>,
+    /// First and last time of all rows.
+    pub span: (Time, Time),
+}
+
+/// A stretch of one entity's prepared rows with its times.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// The rows' times.
+    pub grid: Grid,
+    /// Scaled metrics and calendar, which metrics were observed, and rows that no window may touch.
+    pub segment: Segment,
+}
+
+/// Prepares frames (all of one schema) for training: rates of counters, scalers fitted, gaps filled, calendar appended.
+///
+/// # Errors
+/// [`LearnError::Nothing`] when there are no rows or columns, [`LearnError::Zone`] for an unknown time zone.
+pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError> {
+    let schema = frames.first().map(|f| Arc::clone(f.schema())).ok_or(LearnError::Nothing("series"))?;
+    if schema.is_empty() {
+        return Err(LearnError::Nothing("series"));
+    }
+    let spans = frames.iter().filter_map(|f| Some((f.grid().start(), f.grid().last()?)));
+    let span = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).ok_or(LearnError::Nothing("rows"))?;
+    let zone = time_zone(config)?;
+    let mut raw: BTreeMap<Entity, Vec<(Grid, Array2<f64>)>> = BTreeMap::new();
+    for frame in frames {
+        let values = with_rates(frame.values(), &schema, frame.grid(), config);
+        raw.entry(frame.entity().clone()).or_default().push((*frame.grid(), values));
+    }
+    let kind = config.preprocess.scaler;
+    let fit = |parts: &[&(Grid, Array2<f64>)]| {
+        let views: Vec<ArrayView2<'_, f64>> = parts.iter().map(|(_, values)| values.view()).collect();
+        concatenate(Axis(0), &views).map(|all| Scaler::fit(kind, all.view()))
+    };
+    let every: Vec<&(Grid, Array2<f64>)> = raw.values().flatten().collect();
+    let pooled = fit(&every).map_err(|_| LearnError::Nothing("rows of one width"))?;
+    let mut scalers = BTreeMap::new();
+    let mut stretches = BTreeMap::new();
+    for (entity, parts) in &raw {
+        let scaler = fit(&parts.iter().collect::<Vec<_>>()).map_err(|_| LearnError::Nothing("rows of one width"))?;
+        let ready = parts.iter().map(|(grid, values)| stretch(*grid, values, &scaler, &zone, config)).collect();
+        stretches.insert(entity.clone(), ready);
+        scalers.insert(entity.clone(), scaler);
+    }
+    Ok(Prepared { schema, scalers, pooled, stretches, span })
+}
+
+fn stretch(grid: Grid, values: &Array2<f64>, scaler: &Scaler, zone: &TimeZone, config: &Config) -> Stretch {
+    let prep = &config.preprocess;
+    let filled = gaps::fill(values.view(), prep.fill, Look::Both, prep.max_gap, &scaler.fallback(prep.fill));
+    let mut broken = filled.broken;
+    exclude(&grid, config, &mut broken);
+    let values = calendar::append(scaler.transform(filled.values.view()).view(), &grid, zone);
+    Stretch { grid, segment: Segment { values, observed: filled.observed, broken } }
+}
+
+/// Marks rows in `[history] exclude` as broken.
+fn exclude(grid: &Grid, config: &Config, broken: &mut [bool]) {
+    for (time, slot) in grid.times().zip(broken) {
+        let millis = time.millis();
+        *slot |= config
+            .history
+            .exclude
+            .iter()
+            .any(|p| (p.start.as_millisecond()..=p.end.as_millisecond()).contains(&millis));
+    }
+}
+
+/// The values with the columns of `counter = true` queries turned into rates per second.
+pub fn with_rates(values: ArrayView2<'_, f64>, schema: &Schema, grid: &Grid, config: &Config) -> Array2<f64> {
+    let mut values = values.to_owned();
+    for (feature, mut column) in schema.iter().zip(values.columns_mut()) {
+        if config.queries.get(&*feature.query).is_some_and(|query| query.counter) {
+            let rates = counter::rates(column.view(), grid.step().as_secs_f64());
+            column.assign(&rates);
+        }
+    }
+    values
+}
+
+/// The configured time zone.
+///
+/// # Errors
+/// [`LearnError::Zone`] when this system does not know it.
+pub fn time_zone(config: &Config) -> Result<TimeZone, LearnError> {
+    TimeZone::get(&config.preprocess.timezone).map_err(|error| LearnError::Zone(error.to_string()))
+}
+
+/// The windows of some stretches.
+///
+/// # Errors
+/// [`WindowError`] when they were prepared with different columns.
+pub fn windows<'a>(
+    stretches: impl IntoIterator<Item = &'a Stretch>,
+    config: &Config,
+) -> Result<WindowSet, WindowError> {
+    let segments = stretches.into_iter().map(|stretch| stretch.segment.clone()).collect();
+    WindowSet::new(segments, config.autoencoder.window, config.detect.min_observed.0)
+}
+
+/// The windows that each network learns from: all entities' for a shared one, each entity's own else.
+///
+/// # Errors
+/// As [`windows`].
+pub fn groups(prepared: &Prepared, config: &Config) -> Result<Vec<(Entity, WindowSet)>, WindowError> {
+    match config.entities.weights {
+        Weights::Shared => Ok(vec![(Entity::sole(), windows(prepared.stretches.values().flatten(), config)?)]),
+        Weights::Own => {
+            prepared.stretches.iter().map(|(entity, own)| Ok((entity.clone(), windows(own, config)?))).collect()
+        }
+    }
+}
+
+/// Which part of the configuration a model depends on: what `Bundle::fingerprint` holds and is compared with.
+pub fn fingerprint(config: &Config) -> serde_json::Value {
+    let os = config.source.os.unwrap_or_else(crate::config::Os::here);
+    let queries: BTreeMap<&String, serde_json::Value> = config
+        .queries
+        .iter()
+        .filter_map(|(name, query)| Some((name, json!({ "expr": query.expr.on(os)?, "counter": query.counter }))))
+        .collect();
+    json!({
+        "source": { "kind": config.source.kind, "step": config.source.step },
+        "queries": queries,
+        "entities": { "group_by": config.entities.group_by, "weights": config.entities.weights },
+        "preprocess": config.preprocess,
+        "autoencoder": Shape::new(&config.autoencoder, 0),
+    })
+}
+
+/// Learns a model from raw frames.
+///
+/// # Errors
+/// See [`LearnError`]; a cancelled training is [`TrainError::Cancelled`].
+pub fn learn(
+    frames: &[Frame],
+    config: &Config,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Learned, LearnError> {
+    let prepared = prepare(frames, config)?;
+    let groups = groups(&prepared, config)?;
+    learn_from(&prepared, groups, config, cancel, progress)
+}
+
+/// Learns a model from windows that are already prepared, one network per group.
+///
+/// # Errors
+/// As [`learn`].
+pub fn learn_from(
+    prepared: &Prepared,
+    groups: Vec<(Entity, WindowSet)>,
+    config: &Config,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Learned, LearnError> {
+    let shape = Shape::new(&config.autoencoder, prepared.schema.len());
+    let options = TrainOptions { mask: prepared.pooled.known(), ..TrainOptions::from(&config.autoencoder) };
+    let mut networks = BTreeMap::new();
+    let mut held_back = Vec::new();
+    let (mut windows, mut epochs, mut val_loss) = (0, 0, 0.0_f64);
+    let (mut losses, mut best_epoch) = (Vec::new(), 0);
+    for (entity, set) in groups {
+        let have = set.len();
+        if have < FEWEST_WINDOWS {
+            return Err(LearnError::TooLittle { have, need: FEWEST_WINDOWS });
+        }
+        let trained: Trained = train(&shape, &options, &set, cancel, progress)?;
+        windows += have;
+        epochs = epochs.max(trained.losses.len());
+        val_loss = val_loss.max(trained.losses.get(trained.best_epoch).map_or(f64::NAN, |l| l.1));
+        held_back.extend(trained.held_back.mse);
+        (losses, best_epoch) = (trained.losses, trained.best_epoch);
+        networks.insert(entity, trained.autoencoder);
+    }
+    let calibration = calibration(&held_back, prepared, config)?;
+    let bundle = bundle(prepared, networks, calibration, Figures { windows, epochs, val_loss }, config);
+    Ok(Learned { bundle, losses, best_epoch, held_back })
+}
+
+struct Figures {
+    windows: usize,
+    epochs: usize,
+    val_loss: f64,
+}
+
+fn bundle(
+    prepared: &Prepared,
+    networks: BTreeMap<Entity, Autoencoder>,
+    calibration: Calibration,
+    figures: Figures,
+    config: &Config,
+) -> Bundle {
+    Bundle {
+        networks,
+        scalers: prepared.scalers.clone(),
+        pooled: prepared.pooled.clone(),
+        schema: Arc::clone(&prepared.schema),
+        step: config.source.step.0,
+        preprocess: config.preprocess.clone(),
+        calibration,
+        trained_on: prepared.span,
+        windows: figures.windows,
+        epochs: figures.epochs,
+        val_loss: figures.val_loss,
+        fingerprint: fingerprint(config),
+    }
+}
+
+/// The threshold from held-back errors under the configured rule and alarm budget.
+///
+/// # Errors
+/// [`CalibrateError`] when there are none, or none that is finite.
+pub fn calibration(held_back: &[f64], prepared: &Prepared, config: &Config) -> Result<Calibration, CalibrateError> {
+    let budget = Budget {
+        windows_per_day: 86_400.0 / config.source.step.0.as_secs_f64(),
+        entities: prepared.stretches.len().max(1),
+        per_day: config.detect.false_alarms_per_day,
+        scope: config.detect.per,
+    };
+    calibrate(held_back, config.detect.threshold, budget)
+}

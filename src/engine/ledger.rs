@@ -1,0 +1,161 @@
+//! The incidents of a pipeline: kept in the journal for live data, in memory alone for test data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::{Entity, Incident, Label};
+use crate::store::{IncidentFilter, Journal, JournalError};
+
+/// Incidents that a snapshot carries.
+const SHOWN: usize = 200;
+
+/// Changes that are held while the journal can't be written (a full disk); the oldest updates are dropped first, and a
+/// dropped update of an incident that is still open comes again with its next row.
+const HELD: usize = 10_000;
+
+/// A pipeline's incidents.
+#[derive(Debug)]
+pub struct Ledger {
+    journal: Option<Journal>,
+    unwritten: Vec<Incident>,
+    shown: Vec<Incident>,
+    counts: BTreeMap<Entity, u64>,
+    session: u64,
+    next_id: u64,
+}
+
+impl Ledger {
+    /// A ledger over a journal, with what it already holds; or one in memory.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn new(journal: Option<Journal>) -> Result<Self, JournalError> {
+        let (shown, counts) = match &journal {
+            Some(journal) => (journal.list(&IncidentFilter { limit: SHOWN, ..IncidentFilter::default() })?, journal.counts()?),
+            None => (Vec::new(), BTreeMap::new()),
+        };
+        Ok(Self { journal, unwritten: Vec::new(), shown, counts, session: 0, next_id: 1 })
+    }
+
+    /// The journal, if there is one.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
+    /// A new incident; the id it is known by from now on.
+    pub fn open(&mut self, incident: &mut Incident) -> u64 {
+        *self.counts.entry(incident.entity.clone()).or_default() += 1;
+        self.session += 1;
+        incident.id = match &mut self.journal {
+            Some(journal) => journal.insert(incident).unwrap_or(0),
+            None => self.next_id,
+        };
+        self.next_id += 1;
+        if incident.id == 0 {
+            self.hold(incident);
+        }
+        self.show(incident);
+        incident.id
+    }
+
+    /// An incident went on or ended.
+    pub fn update(&mut self, incident: &Incident) {
+        if let Some(known) = self.shown.iter().find(|known| same(known, incident)) {
+            let kept = Incident {
+                id: known.id,
+                acknowledged: known.acknowledged,
+                label: known.label,
+                ..incident.clone()
+            };
+            self.hold(&kept);
+            self.show(&kept);
+        } else {
+            self.hold(incident);
+            self.show(incident);
+        }
+    }
+
+    fn hold(&mut self, incident: &Incident) {
+        if self.journal.is_none() {
+            return;
+        }
+        self.unwritten.retain(|held| !same(held, incident));
+        if self.unwritten.len() >= HELD {
+            self.unwritten.remove(0);
+        }
+        self.unwritten.push(incident.clone());
+    }
+
+    fn show(&mut self, incident: &Incident) {
+        self.shown.retain(|known| !same(known, incident));
+        self.shown.push(incident.clone());
+        self.shown.sort_by_key(|i| (!i.is_open(), std::cmp::Reverse((i.start, i.id))));
+        self.shown.truncate(SHOWN);
+    }
+
+    /// Writes what changed, with a checkpoint, in one transaction. What could not be written is tried again next time.
+    ///
+    /// # Errors
+    /// [`JournalError`], after which nothing is lost: the changes are still held.
+    pub fn commit(&mut self, checkpoint: &[(&str, &[u8])]) -> Result<(), JournalError> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        for incident in &mut self.unwritten {
+            if incident.id == 0 {
+                let id = journal.insert(incident)?;
+                if let Some(known) = self.shown.iter_mut().find(|known| same(known, incident)) {
+                    known.id = id;
+                }
+                incident.id = id;
+            }
+        }
+        journal.commit(&self.unwritten, checkpoint)?;
+        self.unwritten.clear();
+        Ok(())
+    }
+
+    /// Marks an incident as seen; whether there is one of that id.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be written.
+    pub fn acknowledge(&mut self, id: u64) -> Result<bool, JournalError> {
+        if let Some(journal) = &mut self.journal {
+            journal.acknowledge(id)?;
+        }
+        Ok(self.change(id, |incident| incident.acknowledged = true))
+    }
+
+    /// Labels an incident; whether there is one of that id.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be written.
+    pub fn label(&mut self, id: u64, label: Option<Label>) -> Result<bool, JournalError> {
+        if let Some(journal) = &mut self.journal {
+            journal.label(id, label)?;
+        }
+        Ok(self.change(id, |incident| incident.label = label))
+    }
+
+    fn change(&mut self, id: u64, change: impl Fn(&mut Incident)) -> bool {
+        let mut found = false;
+        for incident in self.shown.iter_mut().chain(&mut self.unwritten).filter(|incident| incident.id == id) {
+            change(incident);
+            found = true;
+        }
+        found
+    }
+
+    /// Incidents for a snapshot: open ones first, then newest first; at most 200.
+    pub fn shown(&self) -> Arc<[Incident]> {
+        self.shown.clone().into()
+    }
+
+    /// Incidents opened: in all, since this process began, and by entity.
+    pub fn counts(&self) -> (u64, u64, BTreeMap<Entity, u64>) {
+        (self.counts.values().sum(), self.session, self.counts.clone())
+    }
+}
+
+/// The same incident, also before it has an id: one entity has one incident that starts at a time.
+fn same(a: &Incident, b: &Incident) -> bool {
+    if a.id != 0 && b.id != 0 { a.id == b.id } else { a.entity == b.entity && a.start == b.start }
+}

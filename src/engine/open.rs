@@ -1,0 +1,68 @@
+//! From the configuration to sources.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::EngineError;
+use crate::config::{Config, SourceKind};
+use crate::domain::Time;
+use crate::source::SourceError;
+use crate::source::any::Source;
+use crate::source::host::HostSource;
+use crate::source::prometheus::PrometheusSource;
+use crate::source::recording::Recording;
+use crate::source::replay::{PlayFrom, ReplaySource};
+
+/// Part of a replayed file that is learned from; the rest is played.
+const LEARNED: f64 = 0.6;
+
+/// A source with the configuration that fits it.
+pub struct Opened {
+    /// The source.
+    pub source: Source,
+    /// The configuration; a recording brings its own step.
+    pub config: Arc<Config>,
+    /// What the readers should know.
+    pub notices: Vec<String>,
+}
+
+/// Opens the configured source. A server that does not answer is no error here.
+///
+/// # Errors
+/// [`EngineError::Source`] when the source can't be set up: a bad certificate, a missing file or secret.
+pub fn open(config: &Arc<Config>, data_dir: &Path, now: Time) -> Result<Opened, EngineError> {
+    let opened = |source| Ok(Opened { source, config: Arc::clone(config), notices: Vec::new() });
+    match config.source.kind {
+        SourceKind::Prometheus => {
+            let cache = config.history.cache.then(|| data_dir.join("cache"));
+            let source =
+                PrometheusSource::new(&config.source, &config.queries, &config.entities, &config.history, cache)?;
+            opened(Source::Prometheus(Box::new(source)))
+        }
+        SourceKind::Host => {
+            let (source, notices) = HostSource::new(config.source.step.0, Some(data_dir.join("history")), now)?;
+            Ok(Opened { notices, ..opened(Source::Host(Box::new(source)))? })
+        }
+        SourceKind::Replay => {
+            let file = config.source.file.as_deref();
+            let file = file.ok_or_else(|| SourceError::Setup("source.kind is \"replay\", but source.file is not set".into()))?;
+            let recording = Recording::read(file)?;
+            let name = format!("replay of {}", file.display());
+            let source = ReplaySource::new(&recording, name, PlayFrom::Fraction(LEARNED), config.source.speed, now, None)?.paused();
+            let config = Arc::new(for_recording(config, &source));
+            Ok(Opened { source: Source::Replay(Box::new(source)), config, notices: Vec::new() })
+        }
+    }
+}
+
+/// The configuration for a recording's pipeline: its own step, all of its rows, no queries.
+pub fn for_recording(config: &Config, source: &ReplaySource) -> Config {
+    let mut config = config.clone();
+    config.source.step.0 = source.step();
+    config.history.periods.clear();
+    config.history.period = crate::config::Span::secs(10 * 365 * 86_400);
+    config.queries.clear();
+    config.detect.mute.clear();
+    config.entities.group_by.clear();
+    config
+}

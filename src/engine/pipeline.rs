@@ -1,0 +1,380 @@
+//! One source's data, model and verdicts: the synchronous heart of the engine. It reads no clock and does no I/O but for
+//! its journal; the same calls run live, in test mode and in a backtest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
+use super::scorer::{RowScore, Rows, Scorer};
+use super::watched::Watched;
+use crate::config::Config;
+use crate::detect::{IncidentChange, Tracker};
+use crate::detect::{Judge, Row, Scored};
+use crate::detect::JudgeRules;
+use crate::domain::{Entity, Frame, Grid, RowState, Schema, Time, Verdict};
+use crate::model::ModelError;
+use crate::store::JournalError;
+
+/// All raw rows of a pipeline together hold at most this many bytes.
+const TAIL_BYTES: usize = 64 << 20;
+
+/// An entity without samples for this long is let go and its incident closed as vanished.
+const VANISHED: Duration = Duration::from_hours(1);
+
+/// Rows that are scored for the picture alone when a model arrives: bounds the work of a swap.
+const SHOWN_ROWS: usize = 20_000;
+
+/// Checkpoint of a pipeline: with the journal's incidents, all that a restart needs to go on as if there had been none.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Checkpoint {
+    judged: Option<Time>,
+    entities: BTreeMap<Entity, (Judge, Tracker)>,
+}
+
+/// Key of the live pipeline's checkpoint in the journal.
+const CHECKPOINT: &str = "live";
+
+/// One pipeline.
+#[derive(Debug)]
+pub struct Pipeline {
+    config: Arc<Config>,
+    schema: Option<Schema>,
+    rules: Option<JudgeRules>,
+    entities: BTreeMap<Entity, Watched>,
+    scorer: Option<Arc<Scorer>>,
+    ledger: Ledger,
+    /// Newest row that every entity has.
+    filled: Option<Time>,
+    /// Newest row with a final verdict.
+    judged: Option<Time>,
+    restored: Checkpoint,
+    last_scored: Option<Time>,
+}
+
+impl Pipeline {
+    /// An empty pipeline; a journal's checkpoint is taken up.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn new(config: Arc<Config>, ledger: Ledger) -> Result<Self, JournalError> {
+        let stored = ledger.journal().map(|journal| journal.checkpoint_get(CHECKPOINT)).transpose()?.flatten();
+        let restored: Checkpoint = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        Ok(Self {
+            config,
+            schema: None,
+            rules: None,
+            entities: BTreeMap::new(),
+            scorer: None,
+            ledger,
+            filled: None,
+            judged: restored.judged,
+            restored,
+            last_scored: None,
+        })
+    }
+
+    /// The columns, once they are known.
+    pub fn schema(&self) -> Option<&Schema> {
+        self.schema.as_ref()
+    }
+
+    /// The model that scores.
+    pub fn scorer(&self) -> Option<&Arc<Scorer>> {
+        self.scorer.as_ref()
+    }
+
+    /// Entities by name.
+    pub fn entities(&self) -> impl Iterator<Item = &Watched> {
+        self.entities.values()
+    }
+
+    /// One entity.
+    pub fn entity_mut(&mut self, entity: &Entity) -> Option<&mut Watched> {
+        self.entities.get_mut(entity)
+    }
+
+    /// Incidents.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Incidents, to acknowledge or label.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// Newest row taken in.
+    pub fn filled(&self) -> Option<Time> {
+        self.filled
+    }
+
+    /// Newest row that the model scored.
+    pub fn last_scored(&self) -> Option<Time> {
+        self.last_scored
+    }
+
+    /// Everything up to `time` counts as judged: a backtest starts after its training part.
+    pub fn judge_after(&mut self, time: Time) {
+        self.judged = Some(time);
+    }
+
+    /// Step of the grid.
+    pub fn step(&self) -> Duration {
+        self.config.source.step.0
+    }
+
+    fn set_schema(&mut self, schema: &Schema) {
+        self.rules = Some(JudgeRules::new(&self.config.detect, &self.config.queries, schema, self.step()));
+        self.schema = Some(Arc::clone(schema));
+    }
+
+    /// Rows that one entity may keep.
+    fn capacity(&self, columns: usize) -> usize {
+        let step = self.step().as_millis().max(1);
+        let wanted = usize::try_from(self.config.history.period.0.as_millis() / step).unwrap_or(usize::MAX);
+        let affordable = TAIL_BYTES / (8 * columns.max(1) * self.entities.len().max(1));
+        let fewest = self.config.ui.max_points.max(self.config.autoencoder.window * 2 + self.config.preprocess.max_gap);
+        wanted.min(affordable).max(fewest)
+    }
+
+    /// Takes in collected rows up to `due`, which every entity then has, observed or not. Rows that were there are
+    /// amended, never judged again.
+    pub fn ingest(&mut self, frames: &[Frame], due: Time) {
+        if self.schema.is_none() {
+            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else { return };
+            self.set_schema(&Arc::clone(first.schema()));
+        }
+        let step = self.step();
+        let start = frames.iter().filter(|f| !f.grid().is_empty()).map(|f| f.grid().start()).min();
+        let Some(filled) = self.filled.or_else(|| start.map(|start| start - step)) else { return };
+        for frame in frames {
+            let watched = self.watch(frame.entity(), filled);
+            for (time, row) in frame.grid().times().zip(frame.values().rows()) {
+                if time <= filled {
+                    watched.amend(time, &row.to_vec());
+                }
+            }
+        }
+        let rows = Grid::covering(filled + step, due, step);
+        let by_entity = by_entity(frames);
+        for (entity, watched) in &mut self.entities {
+            let own = by_entity.get(entity).map_or(&[][..], Vec::as_slice);
+            for time in rows.times() {
+                let row = own.iter().find_map(|f| f.grid().row(time).map(|row| f.values().row(row).to_vec()));
+                watched.push(&row.unwrap_or_default());
+            }
+        }
+        self.filled = Some(rows.last().unwrap_or(filled).max(filled));
+        self.let_go();
+    }
+
+    /// The entity's state, made when it is new: its rows then begin after `filled`.
+    fn watch(&mut self, entity: &Entity, filled: Time) -> &mut Watched {
+        let columns = self.schema.as_ref().map_or(0, |s| s.len());
+        let capacity = self.capacity(columns);
+        let (step, points) = (self.step(), self.config.ui.max_points);
+        let restored = self.restored.entities.remove(entity);
+        self.entities.entry(entity.clone()).or_insert_with(|| {
+            let mut watched = Watched::new(entity.clone(), Grid::new(filled + step, step, 0), columns, capacity, points);
+            if let Some((judge, tracker)) = restored {
+                (watched.judge, watched.tracker) = (judge, tracker);
+            }
+            watched
+        })
+    }
+
+    /// Older rows for what is shown, forecast and learned from; verdicts stay as they are.
+    pub fn backfill(&mut self, frames: &[Frame]) {
+        if self.schema.is_none() {
+            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else { return };
+            self.set_schema(&Arc::clone(first.schema()));
+        }
+        let Some(newest) = frames.iter().filter_map(|f| f.grid().last()).max() else { return };
+        let filled = *self.filled.get_or_insert(newest);
+        for frame in frames {
+            self.watch(frame.entity(), filled);
+        }
+        let by_entity = by_entity(frames);
+        for (entity, watched) in &mut self.entities {
+            if let Some(own) = by_entity.get(entity) {
+                watched.tail.backfill(own, filled);
+                watched.refresh();
+            }
+        }
+    }
+
+    /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name.
+    pub fn adopt(&mut self, scorer: Arc<Scorer>) {
+        let schema = Arc::clone(&scorer.bundle.schema);
+        if self.schema.as_ref().is_some_and(|old| names(old) != names(&schema)) {
+            self.carry_over(&schema);
+        }
+        self.set_schema(&schema);
+        self.scorer = Some(scorer);
+        let rows = self.entities.values().map(|w| w.tail.grid().len().min(self.config.ui.max_points)).sum::<usize>();
+        if rows <= SHOWN_ROWS {
+            self.show_past();
+        }
+    }
+
+    fn carry_over(&mut self, schema: &Schema) {
+        let old = self.schema.clone().unwrap_or_else(|| Arc::from([]));
+        let from: Vec<Option<usize>> = schema.iter().map(|f| old.iter().position(|o| o.name == f.name)).collect();
+        let capacity = self.capacity(schema.len());
+        for watched in self.entities.values_mut() {
+            let grid = *watched.tail.grid();
+            let mut fresh = Watched::new(watched.entity.clone(), grid, schema.len(), capacity, self.config.ui.max_points);
+            for row in watched.tail.values().rows() {
+                let carried: Vec<f64> =
+                    from.iter().map(|at| at.and_then(|at| row.get(at)).copied().unwrap_or(f64::NAN)).collect();
+                fresh.push(&carried);
+            }
+            fresh.judge = watched.judge.clone();
+            fresh.tracker = watched.tracker.clone();
+            *watched = fresh;
+        }
+    }
+
+    /// Scores of rows that are past judging, for the picture.
+    fn show_past(&mut self) {
+        let Some(scorer) = self.scorer.clone() else { return };
+        let points = self.config.ui.max_points;
+        for watched in self.entities.values_mut() {
+            let rows = watched.tail.grid().len();
+            let first = rows.saturating_sub(points);
+            let Ok(scored) = scorer.score(&[rows_of(watched, first, rows, scorer.context())]) else { continue };
+            let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
+            for (time, score) in times.into_iter().zip(scored.into_iter().flatten()) {
+                watched.show_score(time, &score);
+            }
+        }
+    }
+
+    /// Scores and judges every row that has no verdict yet, oldest first, and returns the verdicts in time order. Without
+    /// a model the rows are final as "warming up".
+    ///
+    /// # Errors
+    /// [`ModelError`] when the network can't take the windows.
+    pub fn judge(&mut self) -> Result<Vec<Verdict>, ModelError> {
+        let Some(filled) = self.filled else { return Ok(Vec::new()) };
+        let step = self.step();
+        // Rows that were there before the first look are the past: shown, not judged.
+        let judged = self.judged.unwrap_or(filled - step);
+        let todo = Grid::covering(judged + step, filled, step);
+        if todo.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scores = self.scores(&todo)?;
+        let mut verdicts = Vec::new();
+        let mut changes = Vec::new();
+        if let Some(rules) = &self.rules {
+            for (watched, scores) in self.entities.values_mut().zip(scores) {
+                let skipped = todo.len() - scores.len().min(todo.len());
+                for (time, score) in todo.times().skip(skipped).zip(scores) {
+                    let verdict = verdict(watched, rules, time, &score);
+                    changes.extend(watched.tracker.track(rules, &verdict));
+                    self.last_scored = verdict.score.map(|_| time).max(self.last_scored);
+                    watched.take(verdict.clone(), score.observed);
+                    verdicts.push(verdict);
+                }
+            }
+        }
+        verdicts.sort_by_key(|verdict| verdict.time);
+        self.judged = Some(filled);
+        for change in changes {
+            self.record(change);
+        }
+        Ok(verdicts)
+    }
+
+    fn scores(&self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
+        let Some(scorer) = &self.scorer else {
+            let none = RowScore::unscored(RowState::WarmingUp, 0);
+            return Ok(self.entities.values().map(|w| vec![none.clone(); todo.len().min(w.tail.grid().len())]).collect());
+        };
+        let items: Vec<Rows<'_>> = self
+            .entities
+            .values()
+            .map(|watched| {
+                let rows = watched.tail.grid().len();
+                rows_of(watched, rows.saturating_sub(todo.len()), rows, scorer.context())
+            })
+            .collect();
+        scorer.score(&items)
+    }
+
+    fn record(&mut self, change: IncidentChange) {
+        match change {
+            IncidentChange::Opened(mut incident) => {
+                let id = self.ledger.open(&mut incident);
+                if let Some(watched) = self.entities.get_mut(&incident.entity) {
+                    watched.tracker.assign(id);
+                }
+            }
+            IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => self.ledger.update(&incident),
+        }
+    }
+
+    /// Lets entities go that were silent for an hour.
+    fn let_go(&mut self) {
+        let Some(filled) = self.filled else { return };
+        let gone: Vec<Entity> = self
+            .entities
+            .iter()
+            .filter(|(entity, w)| !entity.is_sole() && filled.since(w.last_seen.unwrap_or(w.tail.grid().start())) > VANISHED)
+            .map(|(entity, _)| entity.clone())
+            .collect();
+        for entity in gone {
+            if let Some(change) = self.entities.remove(&entity).and_then(|mut watched| watched.tracker.vanish(filled)) {
+                self.record(change);
+            }
+        }
+    }
+
+    /// Writes what changed since the last call to the journal: incidents and checkpoint in one transaction.
+    ///
+    /// # Errors
+    /// [`JournalError`]; nothing is lost, the next call tries again.
+    pub fn commit(&mut self) -> Result<(), JournalError> {
+        let entities = self.entities.iter().map(|(e, w)| (e.clone(), (w.judge.clone(), w.tracker.clone()))).collect();
+        let checkpoint = Checkpoint { judged: self.judged, entities };
+        let bytes = serde_json::to_vec(&checkpoint).unwrap_or_default();
+        self.ledger.commit(&[(CHECKPOINT, &bytes)])
+    }
+}
+
+fn by_entity(frames: &[Frame]) -> BTreeMap<&Entity, Vec<&Frame>> {
+    let mut map: BTreeMap<&Entity, Vec<&Frame>> = BTreeMap::new();
+    for frame in frames {
+        map.entry(frame.entity()).or_default().push(frame);
+    }
+    map
+}
+
+fn names(schema: &Schema) -> Vec<&str> {
+    schema.iter().map(|feature| &*feature.name).collect()
+}
+
+/// Rows `first..last` of an entity with the context that their windows reach into.
+fn rows_of(watched: &Watched, first: usize, last: usize, context: usize) -> Rows<'_> {
+    let from = first.saturating_sub(context);
+    Rows {
+        entity: &watched.entity,
+        grid: watched.tail.grid().slice(from, last),
+        values: watched.tail.values().slice_move(ndarray::s![from..last, ..]),
+        first: first - from,
+    }
+}
+
+fn verdict(watched: &mut Watched, rules: &JudgeRules, time: Time, score: &RowScore) -> Verdict {
+    let row = match score.state {
+        RowState::Scored => {
+            Row::Scored(Scored { time, score: score.score, mse: score.mse, features: score.features.clone() })
+        }
+        state => Row::Unscored { time, state },
+    };
+    watched.judge.judge(rules, row)
+}

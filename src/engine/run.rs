@@ -1,0 +1,452 @@
+//! The loop: ticks, answers, commands, trainings and forecasts, and a snapshot after every change.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::clock::Clock;
+use super::collector::{Answer, Ask, Collecting, Collector};
+use super::forecasting::{self, Forecasting, Round};
+use super::lane::Lane;
+use super::ledger::Ledger;
+use super::models;
+use super::pipeline::Pipeline;
+use super::scorer::Scorer;
+use super::trainer::{Ended, Job, Trainer};
+use super::{EngineError, Handle, Request, Running, history, open};
+use crate::config::Config;
+use crate::domain::{
+    BuildInfo, Command, ControlError, HistoryAnswer, HistoryQuery, Level, Notice, PipelineId, Snapshot, Time, TrainingOutcome,
+};
+use crate::source::any::Source;
+use crate::source::replay::ReplaySource;
+use crate::source::{Collect, SourceError};
+use crate::store::{Journal, Registry};
+
+/// Readers hear of the time going on at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// After a failed training without any model, the next try waits this long.
+const TRY_AGAIN: Duration = Duration::from_mins(1);
+
+/// Notices kept for readers.
+const NOTICES: usize = 100;
+
+/// What was built.
+pub const BUILD: BuildInfo = BuildInfo { version: env!("CARGO_PKG_VERSION"), target: TARGET };
+
+const TARGET: &str = if cfg!(target_os = "linux") {
+    "linux"
+} else if cfg!(target_os = "macos") {
+    "macos"
+} else {
+    "windows"
+};
+
+/// Makes the test pipeline's source when it is first asked for.
+pub type TestSource = Box<dyn Fn(Time) -> Result<ReplaySource, SourceError> + Send>;
+
+/// What an engine is started with.
+pub struct Setup {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where models and journal are. The caller holds its lock.
+    pub data_dir: PathBuf,
+    /// The live source.
+    pub source: Source,
+    /// The test pipeline's source.
+    pub test: TestSource,
+    /// Start the test pipeline at once.
+    pub start_test: bool,
+    /// A line that explains an unusual start.
+    pub banner: Option<String>,
+    /// Things to tell the readers at once.
+    pub notices: Vec<String>,
+}
+
+/// Starts an engine; must be called within a tokio runtime.
+///
+/// # Errors
+/// [`EngineError`] when journal or registry can't be opened. A source that does not answer is no error: it is shown.
+pub fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Running, EngineError> {
+    let (handle, requests) = Handle::new();
+    let mut core = Core::new(setup, clock)?;
+    let (publish, snapshots) = watch::channel(Arc::new(core.snapshot()));
+    let task = tokio::spawn(async move { core.run(requests, publish).await });
+    Ok(Running { snapshots, control: Arc::new(handle), task })
+}
+
+struct Core {
+    config: Arc<Config>,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    live: Lane,
+    test: Option<Lane>,
+    test_source: TestSource,
+    trainer: Trainer,
+    forecasting: Forecasting,
+    answers: (mpsc::Sender<(PipelineId, Answer)>, mpsc::Receiver<(PipelineId, Answer)>),
+    notices: VecDeque<Notice>,
+    next_notice: u64,
+    revision: u64,
+    started: Time,
+    banner: Option<String>,
+    stopping: bool,
+}
+
+impl Core {
+    fn new(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let now = clock.now();
+        let Setup { config, data_dir, source, test, start_test, banner, notices } = setup;
+        let registry = Registry::open(&data_dir.join("models"));
+        let (mut journal, set_aside) = Journal::open(&data_dir.join("journal.sqlite"))?;
+        journal.prune(now - config.journal.retention.0)?;
+        let answers = mpsc::channel(4);
+        let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
+        let live = lane(PipelineId::Live, source, pipeline, &config, &clock, &answers.0);
+        let mut core = Self {
+            config,
+            clock,
+            registry,
+            live,
+            test: None,
+            test_source: test,
+            trainer: Trainer::default(),
+            forecasting: Forecasting::default(),
+            answers,
+            notices: VecDeque::new(),
+            next_notice: 1,
+            revision: 0,
+            started: now,
+            banner,
+            stopping: false,
+        };
+        for text in notices.into_iter().chain(set_aside) {
+            core.note(Level::Warning, text);
+        }
+        core.load_model()?;
+        if start_test {
+            core.start_test();
+        }
+        Ok(core)
+    }
+
+    /// The last good model scores at once.
+    fn load_model(&mut self) -> Result<(), EngineError> {
+        let found = models::load(&self.registry, &self.config)?;
+        for text in found.notices {
+            self.note(Level::Warning, text);
+        }
+        if let Some((bundle, meta)) = found.model {
+            self.live.pipeline.adopt(Arc::new(Scorer::new(bundle, Arc::clone(&self.config))?));
+            self.live.model = Some(models::view(&meta));
+        }
+        if self.live.model.is_some() || !self.config.autoencoder.enabled {
+            self.live.collector.ask(Ask::Play);
+        }
+        Ok(())
+    }
+
+    fn start_test(&mut self) {
+        if self.test.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let opened = (self.test_source)(now).map_err(EngineError::from).and_then(|source| {
+            let config = Arc::new(open::for_recording(&self.config, &source));
+            let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
+            let source = Source::Replay(Box::new(source));
+            Ok(lane(PipelineId::Test, source, pipeline, &config, &self.clock, &self.answers.0))
+        });
+        match opened {
+            Ok(lane) => self.test = Some(lane),
+            Err(error) => self.note(Level::Error, format!("test mode can't start: {error}")),
+        }
+    }
+
+    fn note(&mut self, level: Level, text: String) {
+        match level {
+            Level::Info => tracing::info!("{text}"),
+            Level::Warning => tracing::warn!("{text}"),
+            Level::Error => tracing::error!("{text}"),
+        }
+        if self.notices.len() == NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(Notice { id: self.next_notice, time: self.clock.now(), level, text });
+        self.next_notice += 1;
+    }
+
+    fn lane(&mut self, id: PipelineId) -> Option<&mut Lane> {
+        match id {
+            PipelineId::Live => Some(&mut self.live),
+            PipelineId::Test => self.test.as_mut(),
+        }
+    }
+
+    fn lanes(&mut self) -> impl Iterator<Item = &mut Lane> {
+        std::iter::once(&mut self.live).chain(&mut self.test)
+    }
+
+    async fn run(&mut self, mut requests: mpsc::Receiver<Request>, publish: watch::Sender<Arc<Snapshot>>) {
+        while !self.stopping {
+            let now = self.clock.now();
+            for lane in self.lanes() {
+                lane.tick(now);
+            }
+            self.start_due_work(now);
+            publish.send_replace(Arc::new(self.snapshot()));
+            let wake = self.lanes().map(|lane| lane.next_tick).min().unwrap_or(now).min(now + HEARTBEAT);
+            let clock = Arc::clone(&self.clock);
+            tokio::select! {
+                request = requests.recv() => self.request(request),
+                Some((id, answer)) = self.answers.1.recv() => self.answer(id, answer),
+                ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
+                round = self.forecasting.next() => if let Some(round) = round { self.forecast(round) },
+                () = clock.sleep_until(wake) => {}
+            }
+        }
+        self.trainer.cancel_all();
+        self.forecasting.cancel();
+        self.commit();
+        publish.send_replace(Arc::new(self.snapshot()));
+    }
+
+    fn request(&mut self, request: Option<Request>) {
+        match request {
+            None => self.stopping = true,
+            Some(Request::Command(command)) => self.command(command),
+            Some(Request::History(query, reply)) => {
+                // A reader that no longer waits needs no answer.
+                let _ = reply.send(self.history(&query));
+            }
+        }
+    }
+
+    fn history(&mut self, query: &HistoryQuery) -> Result<HistoryAnswer, ControlError> {
+        let lane = self.lane(query.pipeline).ok_or(ControlError::NotFound)?;
+        history::answer(&lane.pipeline, query)
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Shutdown => self.stopping = true,
+            Command::StartTest => self.start_test(),
+            Command::Retrain(id) => {
+                if let Some(lane) = self.lane(id) {
+                    lane.wants_training = true;
+                    lane.ask_history();
+                }
+            }
+            Command::CancelTraining(id) => {
+                let cancelled = self.trainer.cancel(id);
+                if let Some(lane) = self.lane(id) {
+                    lane.dirty = true;
+                    if !cancelled && !std::mem::take(&mut lane.wants_training) {
+                        self.note(Level::Info, "no training runs that could be cancelled".into());
+                    }
+                }
+            }
+            Command::InjectSpike => {
+                if !self.test.as_ref().is_some_and(|lane| lane.collector.ask(Ask::Inject)) {
+                    self.note(Level::Warning, "no spike was put in: test mode does not run or is busy".into());
+                }
+            }
+            Command::Acknowledge(id) => self.change_incident(id, |ledger| ledger.acknowledge(id)),
+            Command::Label(id, label) => self.change_incident(id, |ledger| ledger.label(id, label)),
+            Command::SetInterval(interval) => {
+                let now = self.clock.now();
+                self.live.interval = interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
+                self.live.next_tick = self.live.next_tick.min(now + self.live.interval);
+                self.live.dirty = true;
+            }
+        }
+    }
+
+    fn change_incident<E: std::fmt::Display>(&mut self, id: u64, change: impl Fn(&mut Ledger) -> Result<bool, E>) {
+        let mut outcome = Ok(false);
+        for lane in self.lanes() {
+            lane.dirty = true;
+            outcome = change(lane.pipeline.ledger_mut());
+            if !matches!(outcome, Ok(false)) {
+                break;
+            }
+        }
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => self.note(Level::Warning, format!("there is no incident {id}")),
+            Err(error) => self.note(Level::Error, format!("incident {id} was not changed: {error}")),
+        }
+    }
+
+    fn answer(&mut self, id: PipelineId, answer: Answer) {
+        let now = self.clock.now();
+        let Some(lane) = self.lane(id) else { return };
+        let was_stale = lane.is_stale();
+        let worked = lane.heard(&answer, now);
+        let (history, due, name) = (answer.history, answer.due, if id == PipelineId::Live { "the source" } else { "the sample" });
+        match answer.result {
+            Ok(batch) if history => self.take_history(id, batch.frames, now),
+            Ok(batch) => {
+                lane.pipeline.ingest(&batch.frames, due);
+                let judged = lane.pipeline.judge();
+                if let Err(error) = judged {
+                    self.note(Level::Error, format!("rows up to {due} could not be scored: {error}"));
+                }
+                self.commit();
+            }
+            Err(error) => {
+                if !was_stale {
+                    self.note(Level::Error, format!("{name} failed: {error}"));
+                }
+            }
+        }
+        if worked && was_stale {
+            self.note(Level::Info, format!("{name} is back"));
+        }
+    }
+
+    fn commit(&mut self) {
+        if let Err(error) = self.live.pipeline.commit() {
+            self.note(Level::Error, format!("the journal could not be written, it is tried again with the next tick: {error}"));
+        }
+        if let Some(Err(error)) = self.test.as_mut().map(|lane| lane.pipeline.commit()) {
+            self.note(Level::Error, error.to_string());
+        }
+    }
+
+    /// History has come: it fills what is shown, and a training that waited for it can start.
+    fn take_history(&mut self, id: PipelineId, frames: Vec<crate::domain::Frame>, now: Time) {
+        let Some(lane) = self.lane(id) else { return };
+        lane.pipeline.backfill(&frames);
+        lane.has_history = true;
+        lane.forecast_at = None;
+        lane.dirty = true;
+        let wanted = std::mem::take(&mut lane.wants_training) || (lane.model.is_none() && lane.training_is_due(now));
+        if wanted {
+            let config = Arc::clone(lane.config());
+            self.trainer.request(Job { pipeline: id, frames, config }, now);
+        } else {
+            // Too little to learn from: the play itself may bring more.
+            lane.collector.ask(Ask::Play);
+        }
+    }
+
+    /// Trainings and forecasts that are due by themselves.
+    fn start_due_work(&mut self, now: Time) {
+        let busy: Vec<PipelineId> =
+            [PipelineId::Live, PipelineId::Test].into_iter().filter(|id| self.trainer.is_busy_with(*id)).collect();
+        for lane in self.lanes() {
+            let first = !lane.has_history && !lane.is_stale() && lane.pipeline.filled().is_some();
+            let due = !busy.contains(&lane.id) && !lane.wants_training && lane.training_is_due(now);
+            if (first || (due && lane.has_history)) && !lane.collecting_history {
+                lane.wants_training |= due;
+                lane.ask_history();
+            }
+        }
+        self.start_forecast(now);
+    }
+
+    fn start_forecast(&mut self, now: Time) {
+        let config = &self.config.forecast;
+        if !config.enabled || self.forecasting.is_busy() {
+            return;
+        }
+        for lane in std::iter::once(&mut self.live).chain(&mut self.test) {
+            let due = forecasting::next_round(config, lane.forecast_at, now) <= now;
+            if lane.has_history && due && !self.trainer.is_busy_with(lane.id) {
+                lane.forecast_at = Some(now);
+                let left_out = self.forecasting.start(lane.id, &lane.pipeline, config);
+                if left_out > 0 {
+                    tracing::warn!(left_out, most = forecasting::MOST_SERIES, "series without a forecast");
+                }
+                return;
+            }
+        }
+    }
+
+    fn forecast(&mut self, round: Round) {
+        if let Some((count, reason)) = round.failed {
+            tracing::info!(count, reason, "series could not be forecast");
+        }
+        let Some(lane) = self.lane(round.pipeline) else { return };
+        lane.dirty = true;
+        for (entity, column, forecast) in round.forecasts {
+            if let Some(watched) = lane.pipeline.entity_mut(&entity) {
+                watched.set_forecast(column, Some(forecast));
+            }
+        }
+    }
+
+    fn training_ended(&mut self, ended: Ended) {
+        let now = self.clock.now();
+        let (id, took) = (ended.pipeline, now.since(ended.started));
+        let config = self.lane(id).map(|lane| Arc::clone(lane.config()));
+        let config = config.unwrap_or_else(|| Arc::clone(&self.config));
+        let outcome = ended.result.map_err(EngineError::from).and_then(|learned| {
+            let meta = match id {
+                PipelineId::Live => models::keep(&self.registry, &learned, ended.started, now, self.config.retrain.keep)?,
+                PipelineId::Test => models::meta(&learned.bundle, ended.started, now),
+            };
+            Ok((Arc::new(Scorer::new(learned.bundle, config)?), meta))
+        });
+        self.trainer.start_next(now);
+        let result = match outcome {
+            Ok((scorer, meta)) => {
+                let version = meta.version.clone();
+                if let Some(lane) = self.lane(id) {
+                    lane.pipeline.adopt(scorer);
+                    lane.model = Some(models::view(&meta));
+                    lane.forecast_at = None;
+                }
+                Ok(version)
+            }
+            Err(error) => {
+                self.note(Level::Error, format!("training brought no new model: {error}"));
+                Err(error.to_string())
+            }
+        };
+        if let Some(lane) = self.lane(id) {
+            lane.not_before = now + TRY_AGAIN;
+            lane.dirty = true;
+            lane.collector.ask(Ask::Play);
+            lane.last_training = Some(TrainingOutcome { ended: now, took, result });
+        }
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let now = self.clock.now();
+        self.revision += 1;
+        let live = self.live.view(self.trainer.view(PipelineId::Live, now));
+        let test = self.test.as_mut().map(|lane| lane.view(self.trainer.view(PipelineId::Test, now)));
+        Snapshot {
+            revision: self.revision,
+            now,
+            started: self.started,
+            build: BUILD,
+            banner: self.banner.clone(),
+            interval: self.live.interval,
+            live,
+            test,
+            notices: self.notices.iter().cloned().collect(),
+            stopping: self.stopping,
+        }
+    }
+}
+
+fn lane(
+    id: PipelineId,
+    source: Source,
+    pipeline: Pipeline,
+    config: &Arc<Config>,
+    clock: &Arc<dyn Clock>,
+    answers: &mpsc::Sender<(PipelineId, Answer)>,
+) -> Lane {
+    let settings = Collecting::of(config, &source);
+    let name = source.name();
+    let collector = Collector::start(id, source, settings, Arc::clone(clock), answers.clone());
+    Lane::new(id, name, pipeline, collector, Arc::clone(config), clock.now())
+}

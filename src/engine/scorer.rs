@@ -1,0 +1,215 @@
+//! From raw rows to window errors: one batched pass over all entities that have new rows.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, s};
+
+use super::learn::{self, LearnError};
+use crate::config::Config;
+use crate::domain::{Entity, FeatureVerdict, Grid, RowState};
+use crate::model::{Bundle, ModelError, window_errors};
+use crate::prep::calendar;
+use crate::prep::gaps::{self, Look};
+use crate::prep::scale::Scaler;
+
+/// Windows in one pass through the network: bounds the memory of a long catch-up.
+const PASS: usize = 512;
+
+/// New rows of one entity, with the rows before them that their windows reach into.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    /// Whose.
+    pub entity: &'a Entity,
+    /// Times of `values`.
+    pub grid: Grid,
+    /// Raw values `[rows, metrics]`, NaN where missing.
+    pub values: ArrayView2<'a, f64>,
+    /// The first row that wants a score.
+    pub first: usize,
+}
+
+/// What the model says of one row.
+#[derive(Clone, Debug)]
+pub struct RowScore {
+    /// Scored, or why not.
+    pub state: RowState,
+    /// Error over threshold; meaningless unless scored.
+    pub score: f64,
+    /// Mean squared error over the window and the features that could be judged (scaled units).
+    pub mse: f64,
+    /// Per metric; a feature that could not be judged has share 0.
+    pub features: Vec<FeatureVerdict>,
+    /// Rows of the window in which something was observed.
+    pub observed: usize,
+}
+
+impl RowScore {
+    pub fn unscored(state: RowState, observed: usize) -> Self {
+        Self { state, score: f64::NAN, mse: f64::NAN, features: Vec::new(), observed }
+    }
+}
+
+/// A model ready to score. Immutable and shared: a new model is a new `Arc<Scorer>`.
+#[derive(Debug)]
+pub struct Scorer {
+    /// What was learned.
+    pub bundle: Bundle,
+    config: Arc<Config>,
+    zone: TimeZone,
+}
+
+/// One window waiting for the network.
+struct Pending {
+    item: usize,
+    row: usize,
+    judged: Vec<bool>,
+    observed: usize,
+}
+
+impl Scorer {
+    /// A scorer over a bundle.
+    ///
+    /// # Errors
+    /// [`LearnError::Zone`] when the configured time zone is not known here.
+    pub fn new(bundle: Bundle, config: Arc<Config>) -> Result<Self, LearnError> {
+        let zone = learn::time_zone(&config)?;
+        Ok(Self { bundle, config, zone })
+    }
+
+    /// Rows that a window's fill may reach back over.
+    pub fn context(&self) -> usize {
+        self.config.autoencoder.window + self.config.preprocess.max_gap + 1
+    }
+
+    /// Scores every row from `first` on of every item, in order. Nothing looks ahead: row `i` sees rows up to `i`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the network can't take the windows (a defect, not bad data).
+    pub fn score(&self, items: &[Rows<'_>]) -> Result<Vec<Vec<RowScore>>, ModelError> {
+        let ready: Vec<Ready> = items.iter().map(|item| self.ready(item)).collect();
+        let mut results: Vec<Vec<RowScore>> = items
+            .iter()
+            .map(|item| {
+                let rows = item.values.nrows().saturating_sub(item.first);
+                vec![RowScore::unscored(RowState::WarmingUp, 0); rows]
+            })
+            .collect();
+        for (entity, network) in &self.bundle.networks {
+            let mut pending = Vec::new();
+            for (index, (item, ready)) in items.iter().zip(&ready).enumerate() {
+                if !entity.is_sole() && entity != item.entity {
+                    continue;
+                }
+                for row in item.first..item.values.nrows() {
+                    match self.window(ready, index, row) {
+                        Ok(window) => pending.push(window),
+                        Err(unscored) => put(&mut results, index, row - item.first, unscored),
+                    }
+                }
+            }
+            for pass in pending.chunks(PASS) {
+                let input = self.gather(&ready, pass);
+                let output = network.reconstruct(input.view())?;
+                let errors = window_errors(input.view(), output.view(), self.mask(pass).view());
+                let windows = errors.features.outer_iter().zip(&errors.mse).zip(output.outer_iter());
+                for (pending, ((errors, mse), output)) in pass.iter().zip(windows) {
+                    if let (Some(item), Some(ready)) = (items.get(pending.item), ready.get(pending.item)) {
+                        let expected = output.row(output.nrows().saturating_sub(1));
+                        let scored = self.row_score(ready, pending, errors, *mse, expected);
+                        put(&mut results, pending.item, pending.row - item.first, scored);
+                    }
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    fn ready(&self, item: &Rows<'_>) -> Ready {
+        let scaler = self.bundle.scaler(item.entity).clone();
+        let raw = learn::with_rates(item.values, &self.bundle.schema, &item.grid, &self.config);
+        let prep = &self.config.preprocess;
+        let filled = gaps::fill(raw.view(), prep.fill, Look::Back, prep.max_gap, &scaler.fallback(prep.fill));
+        let rows = calendar::append(scaler.transform(filled.values.view()).view(), &item.grid, &self.zone);
+        Ready { scaler, raw, rows, observed: filled.observed }
+    }
+
+    /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it is not judged; a
+    /// window in which too few were, or whose newest row has nothing at all, is stale.
+    fn window(&self, ready: &Ready, item: usize, row: usize) -> Result<Pending, RowScore> {
+        let window = self.config.autoencoder.window;
+        if row + 1 < window {
+            return Err(RowScore::unscored(RowState::WarmingUp, row + 1));
+        }
+        let observed = ready.observed.slice(s![row + 1 - window..=row, ..]);
+        let rows = observed.rows().into_iter().filter(|r| r.iter().any(|o| *o)).count();
+        let fewest = self.config.detect.min_observed.0;
+        let part = |count: usize| count as f64 / window as f64;
+        let judged: Vec<bool> =
+            observed.columns().into_iter().map(|c| part(c.iter().filter(|o| **o).count()) >= fewest).collect();
+        let newest = observed.row(window - 1).iter().zip(&judged).any(|(observed, judged)| *observed && *judged);
+        if !newest || part(rows) < fewest {
+            return Err(RowScore::unscored(RowState::Stale, rows));
+        }
+        Ok(Pending { item, row, judged, observed: rows })
+    }
+
+    fn gather(&self, ready: &[Ready], pass: &[Pending]) -> Array3<f32> {
+        let window = self.config.autoencoder.window;
+        let columns = self.bundle.schema.len() + learn::CALENDAR;
+        let mut input = Array3::zeros((pass.len(), window, columns));
+        for (mut slot, pending) in input.outer_iter_mut().zip(pass) {
+            if let Some(ready) = ready.get(pending.item) {
+                slot.assign(&ready.rows.slice(s![pending.row + 1 - window..=pending.row, ..]));
+            }
+        }
+        input
+    }
+
+    /// Which features count in which window, `[windows, metrics]`.
+    fn mask(&self, pass: &[Pending]) -> Array2<bool> {
+        let judged = |(at, column): (usize, usize)| {
+            pass.get(at).and_then(|pending| pending.judged.get(column)).copied().unwrap_or(false)
+        };
+        Array2::from_shape_fn((pass.len(), self.bundle.schema.len()), judged)
+    }
+
+    fn row_score(
+        &self,
+        ready: &Ready,
+        window: &Pending,
+        errors: ArrayView1<'_, f64>,
+        mse: f64,
+        expected: ArrayView1<'_, f32>,
+    ) -> RowScore {
+        let judged = |error: f64| if error.is_finite() { error } else { 0.0 };
+        let total: f64 = errors.iter().copied().map(judged).sum();
+        let features = errors
+            .iter()
+            .zip(expected)
+            .enumerate()
+            .map(|(column, (error, expected))| FeatureVerdict {
+                value: ready.raw.get((window.row, column)).copied().unwrap_or(f64::NAN),
+                expected: ready.scaler.inverse(column, f64::from(*expected)),
+                mse: *error,
+                share: if total > 0.0 { judged(*error) / total } else { 1.0 / errors.len() as f64 },
+            })
+            .collect();
+        let score = mse / self.bundle.calibration.threshold_mse;
+        RowScore { state: RowState::Scored, score, mse, features, observed: window.observed }
+    }
+}
+
+/// An item's rows as the network sees them.
+struct Ready {
+    scaler: Scaler,
+    raw: Array2<f64>,
+    rows: Array2<f32>,
+    observed: Array2<bool>,
+}
+
+fn put(results: &mut [Vec<RowScore>], item: usize, row: usize, score: RowScore) {
+    if let Some(slot) = results.get_mut(item).and_then(|rows| rows.get_mut(row)) {
+        *slot = score;
+    }
+}

@@ -1,0 +1,128 @@
+//! The recent raw rows of one entity.
+
+use ndarray::{Array2, ArrayView2, aview2};
+
+use crate::domain::{Frame, Grid, Time};
+
+/// Newest raw rows of one entity on its grid, NaN where missing. Holds at most twice its capacity in rows for a moment,
+/// then lets the older half go.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    grid: Grid,
+    columns: usize,
+    rows: Vec<f64>,
+    capacity: usize,
+}
+
+impl Tail {
+    /// An empty tail of `columns` columns whose first row will be at `start`; keeps the newest `capacity` rows.
+    pub fn new(start: Grid, columns: usize, capacity: usize) -> Self {
+        Self { grid: start.slice(0, 0), columns, rows: Vec::new(), capacity: capacity.max(1) }
+    }
+
+    /// The rows' times.
+    pub const fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// All rows, `[rows, columns]`.
+    pub fn values(&self) -> ArrayView2<'_, f64> {
+        ArrayView2::from_shape((self.grid.len(), self.columns), &self.rows)
+            .unwrap_or_else(|_| aview2::<f64, 0>(&[]))
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> Option<&[f64]> {
+        self.rows.get(row * self.columns..(row + 1) * self.columns)
+    }
+
+    /// Appends a row at the next grid time; short rows are filled up with missing values.
+    pub fn push(&mut self, row: &[f64]) {
+        let missing = std::iter::repeat_n(f64::NAN, self.columns.saturating_sub(row.len()));
+        self.rows.extend(row.iter().take(self.columns).copied().chain(missing));
+        self.grid = Grid::new(self.grid.start(), self.grid.step(), self.grid.len() + 1);
+        if self.grid.len() >= self.capacity.saturating_mul(2) {
+            let surplus = self.grid.len() - self.capacity;
+            self.rows.drain(..surplus * self.columns);
+            self.grid = self.grid.slice(surplus, self.grid.len());
+        }
+    }
+
+    /// Puts the observed values of `row` into the row at `time`; says whether anything changed.
+    pub fn amend(&mut self, time: Time, row: &[f64]) -> bool {
+        let Some(index) = self.grid.row(time) else { return false };
+        let Some(kept) = self.rows.get_mut(index * self.columns..(index + 1) * self.columns) else { return false };
+        let mut changed = false;
+        for (slot, value) in kept.iter_mut().zip(row) {
+            if value.is_finite() && (slot.is_nan() || *slot != *value) {
+                *slot = *value;
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// Takes older rows from frames of the same columns, and fills what is missing from them; what was there stays. The
+    /// rows then end at `last`.
+    pub fn backfill(&mut self, frames: &[&Frame], last: Time) {
+        let Some(first) = frames.iter().map(|f| f.grid().start()).min() else { return };
+        let whole = Grid::covering(first.min(self.grid.start()), last, self.grid.step());
+        let grid = whole.slice(whole.len().saturating_sub(self.capacity), whole.len());
+        let mut rows = Array2::from_elem((grid.len(), self.columns), f64::NAN);
+        let own = (self.grid, self.values());
+        for (from, values) in frames.iter().map(|f| (*f.grid(), f.values())).chain([own]) {
+            for (time, row) in from.times().zip(values.rows()) {
+                let Some(index) = grid.row(time) else { continue };
+                for (slot, value) in rows.row_mut(index).iter_mut().zip(row) {
+                    if value.is_finite() {
+                        *slot = *value;
+                    }
+                }
+            }
+        }
+        self.rows = rows.into_raw_vec_and_offset().0;
+        self.grid = grid;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use ndarray::array;
+
+    use super::*;
+    use crate::domain::{Entity, Feature, Schema};
+
+    fn grid(start: i64, len: usize) -> Grid {
+        Grid::new(Time::from_secs(start), Duration::from_secs(10), len)
+    }
+
+    #[test]
+    fn keeps_the_newest_rows_and_their_times() {
+        let mut tail = Tail::new(grid(100, 0), 1, 3);
+        for i in 0..100 {
+            tail.push(&[f64::from(i)]);
+            assert!(tail.grid().len() < 6);
+            assert_eq!(tail.grid().last(), Some(Time::from_secs(100 + i64::from(i) * 10)));
+        }
+        assert_eq!(tail.row(tail.grid().len() - 1), Some(&[99.0][..]));
+    }
+
+    #[test]
+    fn backfill_puts_older_rows_before_and_keeps_its_own() {
+        let schema: Schema = Arc::from([Feature::plain("a"), Feature::plain("b")]);
+        let older = Frame::new(Entity::sole(), schema, grid(100, 3), array![[1., 1.], [2., 2.], [3., f64::NAN]]).unwrap();
+        let mut tail = Tail::new(grid(120, 0), 2, 10);
+        tail.push(&[30., 30.]);
+        tail.push(&[40.]);
+        tail.backfill(&[&older], Time::from_secs(130));
+        assert_eq!(tail.grid().start(), Time::from_secs(100));
+        assert_eq!(tail.row(2), Some(&[30., 30.][..]));
+        assert_eq!(tail.row(1), Some(&[2., 2.][..]));
+        assert!(tail.row(3).unwrap()[1].is_nan());
+        assert!(tail.amend(Time::from_secs(130), &[f64::NAN, 7.0]));
+        assert_eq!(tail.row(3), Some(&[40., 7.][..]));
+    }
+}

@@ -1,0 +1,206 @@
+//! What a pipeline keeps of one entity.
+
+use std::sync::Arc;
+
+use super::scorer::RowScore;
+use super::tail::Tail;
+use crate::detect::Tracker;
+use crate::detect::Judge;
+use crate::domain::{Entity, EntityView, Feature, FeatureView, Forecast, Grid, RowState, Schema, Series, Time, Verdict};
+
+/// One feature's recent past and its part in the newest verdict.
+#[derive(Clone, Debug)]
+struct Column {
+    values: Series,
+    anomalous: Series,
+    forecast: Option<Arc<Forecast>>,
+}
+
+/// One entity's rows, verdicts and open incident. Bounded: the tail by its capacity, every series by `points`.
+#[derive(Debug)]
+pub struct Watched {
+    /// Whose.
+    pub entity: Entity,
+    /// Raw rows.
+    pub tail: Tail,
+    /// Gates, row by row.
+    pub judge: Judge,
+    /// The open incident.
+    pub tracker: Tracker,
+    /// Last grid time with a sample.
+    pub last_seen: Option<Time>,
+    columns: Vec<Column>,
+    scores: Series,
+    anomalous: Series,
+    latest: Option<Arc<Verdict>>,
+    observed: Option<usize>,
+    points: usize,
+}
+
+impl Watched {
+    /// An entity of which nothing is known yet; its first row will be at the start of `grid`.
+    pub fn new(entity: Entity, grid: Grid, columns: usize, capacity: usize, points: usize) -> Self {
+        let column =
+            Column { values: Series::with_capacity(points), anomalous: Series::with_capacity(points), forecast: None };
+        Self {
+            tail: Tail::new(grid, columns, capacity),
+            judge: Judge::new(entity.clone()),
+            tracker: Tracker::new(entity.clone()),
+            entity,
+            last_seen: None,
+            columns: vec![column; columns],
+            scores: Series::with_capacity(points),
+            anomalous: Series::with_capacity(points),
+            latest: None,
+            observed: None,
+            points,
+        }
+    }
+
+    /// Appends a row; its score and verdict come later.
+    pub fn push(&mut self, row: &[f64]) {
+        self.tail.push(row);
+        for (at, column) in self.columns.iter_mut().enumerate() {
+            column.values.push(row.get(at).copied().unwrap_or(f64::NAN));
+            column.anomalous.push(0.0);
+        }
+        self.scores.push(f64::NAN);
+        self.anomalous.push(0.0);
+        if row.iter().any(|v| v.is_finite()) {
+            self.last_seen = self.tail.grid().last();
+        }
+    }
+
+    /// Takes late samples for a row that is already there; verdicts stay.
+    pub fn amend(&mut self, time: Time, row: &[f64]) {
+        if !self.tail.amend(time, row) {
+            return;
+        }
+        let Some(age) = self.age(time) else { return };
+        for (column, value) in self.columns.iter_mut().zip(row) {
+            if value.is_finite() {
+                column.values.amend(age, *value);
+            }
+        }
+    }
+
+    /// Rows between `time` and the newest row.
+    fn age(&self, time: Time) -> Option<usize> {
+        let grid = self.tail.grid();
+        grid.row(time).map(|row| grid.len() - 1 - row)
+    }
+
+    /// Shows the score of a row without judging it.
+    pub fn show_score(&mut self, time: Time, score: &RowScore) {
+        if let (Some(age), RowState::Scored) = (self.age(time), score.state) {
+            self.scores.amend(age, score.score);
+        }
+    }
+
+    /// Takes the final word on a row.
+    pub fn take(&mut self, verdict: Verdict, observed: usize) {
+        let Some(age) = self.age(verdict.time) else { return };
+        if let Some(score) = verdict.score {
+            self.scores.amend(age, score);
+        }
+        if verdict.is_anomaly {
+            self.anomalous.amend(age, 1.0);
+            let most = verdict.features.iter().map(|f| f.share).fold(0.0, f64::max);
+            for (column, feature) in self.columns.iter_mut().zip(&verdict.features) {
+                // Who carries at least half of what the worst one carries is part of the story.
+                if feature.share > 0.0 && feature.share >= most / 2.0 {
+                    column.anomalous.amend(age, 1.0);
+                }
+            }
+        }
+        self.observed = Some(observed);
+        self.latest = Some(Arc::new(verdict));
+    }
+
+    /// Sets what is expected of one column.
+    pub fn set_forecast(&mut self, column: usize, forecast: Option<Arc<Forecast>>) {
+        if let Some(column) = self.columns.get_mut(column) {
+            column.forecast = forecast;
+        }
+    }
+
+    /// What is expected of one column.
+    pub fn forecast(&self, column: usize) -> Option<&Arc<Forecast>> {
+        self.columns.get(column).and_then(|column| column.forecast.as_ref())
+    }
+
+    /// Anomaly marks of the newest rows, oldest first.
+    pub fn marks(&self) -> Vec<bool> {
+        self.anomalous.iter().map(|mark| mark > 0.0).collect()
+    }
+
+    /// Reads the shown series anew from the tail, after history was filled in. Scores and marks of rows that were shown
+    /// stay with their rows.
+    pub fn refresh(&mut self) {
+        let rows = self.tail.grid().len().min(self.points);
+        let first = self.tail.grid().len() - rows;
+        let keep = |series: &Series, unknown: f64| {
+            let mut old = series.tail(rows);
+            let mut padded = vec![unknown; rows - old.len()];
+            padded.append(&mut old);
+            padded
+        };
+        let scores = keep(&self.scores, f64::NAN);
+        let marks = keep(&self.anomalous, 0.0);
+        self.scores = filled(self.points, scores);
+        self.anomalous = filled(self.points, marks);
+        for (at, column) in self.columns.iter_mut().enumerate() {
+            let marks = keep(&column.anomalous, 0.0);
+            column.anomalous = filled(self.points, marks);
+            let values = (first..first + rows)
+                .map(|row| self.tail.row(row).and_then(|r| r.get(at)).copied().unwrap_or(f64::NAN));
+            column.values = filled(self.points, values);
+        }
+        self.last_seen = self.last_seen.or_else(|| newest_observed(&self.tail));
+    }
+
+    /// What readers see.
+    pub fn view(&self, schema: &Schema) -> EntityView {
+        let grid = self.tail.grid();
+        let rows = self.scores.len();
+        EntityView {
+            entity: self.entity.clone(),
+            grid: grid.slice(grid.len().saturating_sub(rows), grid.len()),
+            features: schema.iter().zip(&self.columns).enumerate().map(|(i, (f, c))| self.feature(i, f, c)).collect(),
+            scores: self.scores.clone(),
+            anomalous: self.anomalous.clone(),
+            latest: self.latest.clone(),
+            observed_in_window: self.observed,
+        }
+    }
+
+    fn feature(&self, at: usize, feature: &Feature, column: &Column) -> FeatureView {
+        let scored = self.latest.as_ref().filter(|v| v.state == RowState::Scored).and_then(|v| v.features.get(at));
+        let now = self.tail.grid().last();
+        let breach = feature.limit.zip(column.forecast.as_ref()).and_then(|(limit, forecast)| forecast.reaches(limit));
+        FeatureView {
+            feature: feature.clone(),
+            values: column.values.clone(),
+            anomalous: column.anomalous.clone(),
+            mse: scored.map(|f| f.mse),
+            share: scored.map(|f| f.share),
+            expected: scored.map(|f| f.expected),
+            forecast: column.forecast.clone(),
+            breach_in: breach.zip(now).filter(|(at, now)| at > now).map(|(at, now)| at.since(now)),
+        }
+    }
+}
+
+fn filled(capacity: usize, points: impl IntoIterator<Item = f64>) -> Series {
+    let mut series = Series::with_capacity(capacity);
+    for point in points {
+        series.push(point);
+    }
+    series
+}
+
+fn newest_observed(tail: &Tail) -> Option<Time> {
+    let values = tail.values();
+    let row = (0..values.nrows()).rev().find(|row| values.row(*row).iter().any(|v| v.is_finite()))?;
+    Some(tail.grid().time(row))
+}

@@ -1,0 +1,319 @@
+//! A bundle as the bytes of one safetensors file, and back.
+//!
+//! Words (names, sizes, settings) are JSON under one metadata key; numbers are tensors, so that no digit is lost:
+//!
+//! | tensor | type | holds |
+//! |---|---|---|
+//! | `network.<n>.<tensor>` | f32 | weights of network `n`, named as in [`Shape`] |
+//! | `scaler.pooled` | f64 `[features, 5]` | [`Scaler::table`] over all entities |
+//! | `scaler.<n>` | f64 `[features, 5]` | the same of entity `n` |
+//! | `calibration` | f64 `[3]` | threshold, mean, deviation |
+//! | `calibration.tail` | f64 `[4]` | above, rate, shape, scale; only when there is a fitted tail |
+//! | `val_loss` | f64 `[1]` | validation loss of the weights kept |
+//!
+//! The same bundle always gives the same bytes: tensors are ordered by type and name, and there is one metadata key.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{Bundle, BundleError};
+use crate::config::{PreprocessConfig, ScalerKind};
+use crate::domain::{Calibration, Entity, Feature, Tail, Time};
+use crate::model::{Autoencoder, Shape};
+use crate::prep::scale::{Scaler, TABLE_WIDTH};
+
+/// The format written, and the only one read so far.
+pub const FORMAT: u64 = 1;
+
+/// The metadata key that holds all words.
+const KEY: &str = "pulsewatch";
+
+/// The words of a bundle.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    format: u64,
+    networks: Vec<(Entity, Shape)>,
+    scalers: Vec<Entity>,
+    scaler: ScalerKind,
+    schema: Vec<Feature>,
+    step_ms: u64,
+    preprocess: PreprocessConfig,
+    threshold_rule: String,
+    calibrated_on: usize,
+    has_tail: bool,
+    trained_on: (Time, Time),
+    windows: usize,
+    epochs: usize,
+    fingerprint: serde_json::Value,
+}
+
+/// The one word that is read before all others.
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
+impl Bundle {
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// [`BundleError::Inconsistent`] when the parts do not go together.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, BundleError> {
+        self.check()?;
+        let words = serde_json::to_string(&self.words())
+            .map_err(|e| BundleError::Inconsistent(e.to_string()))?;
+        let stored = self.stored()?;
+        let views = stored
+            .iter()
+            .map(|s| {
+                TensorView::new(s.kind, s.dims.clone(), &s.bytes)
+                    .map(|view| (s.name.as_str(), view))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| BundleError::Inconsistent(e.to_string()))?;
+        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), words)])))
+            .map_err(|e| BundleError::Inconsistent(e.to_string()))
+    }
+
+    /// A bundle from the bytes of its file. Nothing in them is trusted: sizes, names, types and numbers are checked.
+    ///
+    /// # Errors
+    /// [`BundleError`]; no bytes make it panic.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BundleError> {
+        let words = read_words(bytes)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let mut reader = Reader { tensors, read: 0 };
+        let bundle = reader.bundle(words)?;
+        let extra = reader.tensors.len().saturating_sub(reader.read);
+        if extra > 0 {
+            return Err(BundleError::Inconsistent(format!(
+                "{extra} tensors belong to nothing"
+            )));
+        }
+        bundle.check()?;
+        Ok(bundle)
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            format: FORMAT,
+            networks: self
+                .networks
+                .iter()
+                .map(|(entity, network)| (entity.clone(), network.shape().clone()))
+                .collect(),
+            scalers: self.scalers.keys().cloned().collect(),
+            scaler: self.pooled.kind(),
+            schema: self.schema.to_vec(),
+            step_ms: u64::try_from(self.step.as_millis()).unwrap_or(u64::MAX),
+            preprocess: self.preprocess.clone(),
+            threshold_rule: self.calibration.rule.clone(),
+            calibrated_on: self.calibration.windows,
+            has_tail: self.calibration.tail.is_some(),
+            trained_on: self.trained_on,
+            windows: self.windows,
+            epochs: self.epochs,
+            fingerprint: self.fingerprint.clone(),
+        }
+    }
+
+    fn stored(&self) -> Result<Vec<Stored>, BundleError> {
+        let calibration = &self.calibration;
+        let mut all = vec![
+            Stored::scaler("scaler.pooled".into(), &self.pooled),
+            Stored::doubles(
+                "calibration".into(),
+                vec![3],
+                [
+                    calibration.threshold_mse,
+                    calibration.mean,
+                    calibration.deviation,
+                ],
+            ),
+            Stored::doubles("val_loss".into(), vec![1], [self.val_loss]),
+        ];
+        if let Some(tail) = calibration.tail {
+            let numbers = [tail.above, tail.rate, tail.shape, tail.scale];
+            all.push(Stored::doubles("calibration.tail".into(), vec![4], numbers));
+        }
+        for (place, scaler) in self.scalers.values().enumerate() {
+            all.push(Stored::scaler(format!("scaler.{place}"), scaler));
+        }
+        for (place, network) in self.networks.values().enumerate() {
+            for (parameter, values) in network.named_weights()? {
+                all.push(Stored {
+                    name: format!("network.{place}.{}", parameter.name),
+                    kind: Dtype::F32,
+                    dims: parameter.dims,
+                    bytes: values.into_iter().flat_map(f32::to_le_bytes).collect(),
+                });
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn damaged(error: safetensors::SafeTensorError) -> BundleError {
+    BundleError::Damaged(error.to_string())
+}
+
+fn read_words(bytes: &[u8]) -> Result<Words, BundleError> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let text = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|words| words.get(KEY))
+        .ok_or_else(|| BundleError::Damaged("it is not a file of this program".into()))?;
+    let json = |e: serde_json::Error| BundleError::Damaged(e.to_string());
+    let Format { format } = serde_json::from_str(text).map_err(json)?;
+    if format != FORMAT {
+        return Err(BundleError::Version { found: format });
+    }
+    serde_json::from_str(text).map_err(json)
+}
+
+/// A tensor on its way into the file.
+struct Stored {
+    name: String,
+    kind: Dtype,
+    dims: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    fn doubles(name: String, dims: Vec<usize>, values: impl IntoIterator<Item = f64>) -> Self {
+        Self {
+            name,
+            kind: Dtype::F64,
+            dims,
+            bytes: values.into_iter().flat_map(f64::to_le_bytes).collect(),
+        }
+    }
+
+    fn scaler(name: String, scaler: &Scaler) -> Self {
+        let table = scaler.table();
+        let (rows, columns) = table.dim();
+        Self::doubles(name, vec![rows, columns], table)
+    }
+}
+
+/// Takes tensors out of a file and counts them.
+struct Reader<'a> {
+    tensors: SafeTensors<'a>,
+    read: usize,
+}
+
+impl Reader<'_> {
+    fn bundle(&mut self, words: Words) -> Result<Bundle, BundleError> {
+        let features = words.schema.len();
+        let mut scalers = BTreeMap::new();
+        for (place, entity) in words.scalers.into_iter().enumerate() {
+            let scaler = self.scaler(&format!("scaler.{place}"), words.scaler, features)?;
+            scalers.insert(entity, scaler);
+        }
+        let mut networks = BTreeMap::new();
+        for (place, (entity, shape)) in words.networks.into_iter().enumerate() {
+            networks.insert(entity, self.network(place, shape)?);
+        }
+        let [threshold_mse, mean, deviation] = self.doubles("calibration")?;
+        let [val_loss] = self.doubles("val_loss")?;
+        let tail = if words.has_tail {
+            let [above, rate, shape, scale] = self.doubles("calibration.tail")?;
+            Some(Tail {
+                above,
+                rate,
+                shape,
+                scale,
+            })
+        } else {
+            None
+        };
+        Ok(Bundle {
+            networks,
+            scalers,
+            pooled: self.scaler("scaler.pooled", words.scaler, features)?,
+            schema: words.schema.into(),
+            step: Duration::from_millis(words.step_ms),
+            preprocess: words.preprocess,
+            calibration: Calibration {
+                rule: words.threshold_rule,
+                threshold_mse,
+                windows: words.calibrated_on,
+                mean,
+                deviation,
+                tail,
+            },
+            trained_on: words.trained_on,
+            windows: words.windows,
+            epochs: words.epochs,
+            val_loss,
+            fingerprint: words.fingerprint,
+        })
+    }
+
+    fn network(&mut self, place: usize, shape: Shape) -> Result<Autoencoder, BundleError> {
+        // Before its sizes are multiplied anywhere.
+        shape.check()?;
+        let weights = shape
+            .parameters()
+            .into_iter()
+            .map(|parameter| {
+                let name = format!("network.{place}.{}", parameter.name);
+                let bytes = self.bytes(&name, Dtype::F32, &parameter.dims)?;
+                let (words, _) = bytes.as_chunks::<4>();
+                let values: Vec<f32> = words.iter().map(|b| f32::from_le_bytes(*b)).collect();
+                if values.iter().all(|v| v.is_finite()) {
+                    Ok(values)
+                } else {
+                    Err(BundleError::Damaged(format!(
+                        "`{name}` holds a weight that is no finite number"
+                    )))
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Autoencoder::from_values(shape, weights)?)
+    }
+
+    fn scaler(
+        &mut self,
+        name: &str,
+        kind: ScalerKind,
+        features: usize,
+    ) -> Result<Scaler, BundleError> {
+        let dims = [features, TABLE_WIDTH];
+        let bytes = self.bytes(name, Dtype::F64, &dims)?;
+        let (words, _) = bytes.as_chunks::<8>();
+        let values = words.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        ndarray::Array2::from_shape_vec(dims, values)
+            .ok()
+            .and_then(|table| Scaler::from_table(kind, table.view()))
+            .ok_or_else(|| BundleError::Damaged(format!("`{name}` is no scaler")))
+    }
+
+    fn doubles<const N: usize>(&mut self, name: &str) -> Result<[f64; N], BundleError> {
+        let bytes = self.bytes(name, Dtype::F64, &[N])?;
+        let (words, _) = bytes.as_chunks::<8>();
+        let values: Vec<f64> = words.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        values
+            .try_into()
+            .map_err(|_| BundleError::Damaged(format!("`{name}` has another size")))
+    }
+
+    fn bytes(&mut self, name: &str, kind: Dtype, dims: &[usize]) -> Result<Vec<u8>, BundleError> {
+        let view = self.tensors.tensor(name).map_err(damaged)?;
+        if view.dtype() != kind || view.shape() != dims {
+            return Err(BundleError::Inconsistent(format!(
+                "`{name}` is {:?} of {:?}, expected {kind:?} of {dims:?}",
+                view.dtype(),
+                view.shape()
+            )));
+        }
+        self.read += 1;
+        Ok(view.data().to_vec())
+    }
+}

@@ -1,0 +1,273 @@
+//! The forecaster as its callers use it.
+
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Normal};
+
+use super::{Fit, ForecastError, Forecaster, Predict};
+use crate::config::{ForecastConfig, ForecastModel, Span};
+use crate::domain::{Forecast, Grid, Time};
+
+const STEP: Duration = Duration::from_secs(600);
+const DAY: usize = 144;
+
+fn grid(rows: usize) -> Grid {
+    Grid::new(Time::from_secs(1_700_000_000), STEP, rows)
+}
+
+fn shape(row: usize) -> f64 {
+    let days = row as f64 / DAY as f64;
+    50.0 + 10.0 * (days * TAU).sin() + 5.0 * (days / 7.0 * TAU).cos()
+}
+
+fn noisy(rows: usize, noise: f64, seed: u64, of: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let normal = Normal::new(0.0, noise).unwrap();
+    (0..rows)
+        .map(|row| of(row) + normal.sample(&mut rng))
+        .collect()
+}
+
+fn forecaster() -> Forecaster {
+    Forecaster::from_config(&ForecastConfig::default())
+}
+
+fn sound(forecast: &Forecast) {
+    let rows = forecast.grid.len();
+    assert_eq!(
+        (
+            forecast.yhat.len(),
+            forecast.lower.len(),
+            forecast.upper.len()
+        ),
+        (rows, rows, rows)
+    );
+    for ((y, low), high) in forecast
+        .yhat
+        .iter()
+        .zip(&forecast.lower)
+        .zip(&forecast.upper)
+    {
+        assert!(low <= y && y <= high, "{low} ≤ {y} ≤ {high}");
+    }
+}
+
+fn errors(forecast: &Forecast, truth: &[f64]) -> (f64, f64) {
+    let rows = forecast.yhat.iter().zip(truth);
+    let mae = rows.clone().map(|(y, t)| (y - t).abs()).sum::<f64>() / truth.len() as f64;
+    let held = forecast.lower.iter().zip(&forecast.upper).zip(truth);
+    let held = held.filter(|((l, u), t)| l <= t && t <= u).count();
+    (mae, held as f64 / truth.len() as f64)
+}
+
+#[test]
+fn daily_and_weekly_seasons_are_learned_and_the_band_holds_what_it_says() {
+    let (mut mae, mut coverage) = (0.0, 0.0);
+    let runs = 6;
+    for seed in 0..runs {
+        let all = noisy(15 * DAY, 1.0, seed, shape);
+        let (past, future) = all.split_at(14 * DAY);
+        let forecast = forecaster().forecast(&grid(past.len()), past).unwrap();
+        sound(&forecast);
+        assert_eq!(forecast.grid, grid(past.len()).ahead(DAY));
+        let (error, held) = errors(&forecast, future);
+        mae += error / runs as f64;
+        coverage += held / runs as f64;
+    }
+    // The mean absolute value of unit noise is 0.8; two weeks alone cost a weekly shape half of that again in variance.
+    assert!(mae < 1.1, "mean absolute error {mae}");
+    assert!((coverage - 0.9).abs() < 0.05, "coverage {coverage}");
+}
+
+#[test]
+fn seasons_are_chosen_by_the_data() {
+    let rows = 14 * DAY;
+    let both = noisy(rows, 1.0, 1, shape);
+    let flat = noisy(rows, 1.0, 2, |_| 5.0);
+    let hours = |values: &[f64], config: &ForecastConfig| -> Vec<u64> {
+        let model = Forecaster::from_config(config)
+            .fit(&grid(rows), values)
+            .unwrap();
+        let seasons = model.seasonalities();
+        seasons.iter().map(|s| s.as_secs() / 3600).collect()
+    };
+    let auto = ForecastConfig::default();
+    let all = ForecastConfig {
+        model: ForecastModel::Mstl,
+        ..ForecastConfig::default()
+    };
+    assert_eq!(hours(&both, &auto), [24, 168]);
+    assert!(hours(&flat, &auto).is_empty());
+    assert_eq!(hours(&flat, &all), [24, 168]);
+}
+
+#[test]
+fn a_constant_stays_without_a_band() {
+    for value in [0.0, 7.25, -3e9] {
+        let forecast = forecaster().forecast(&grid(300), &[value; 300]).unwrap();
+        sound(&forecast);
+        let off = |v: &f64| (v - value).abs() <= value.abs() * 1e-9;
+        assert!(
+            forecast
+                .yhat
+                .iter()
+                .chain(&forecast.lower)
+                .chain(&forecast.upper)
+                .all(off)
+        );
+    }
+}
+
+#[test]
+fn gaps_cost_little_and_a_gap_at_the_end_moves_nothing() {
+    let all = noisy(15 * DAY, 0.5, 3, shape);
+    let (past, future) = all.split_at(14 * DAY);
+    let mut holed = past.to_vec();
+    // A tenth of all rows, a whole day, and the last hour.
+    for row in (0..holed.len()).filter(|row| row % 10 == 3) {
+        holed[row] = f64::NAN;
+    }
+    let end = holed.len();
+    holed[5 * DAY..6 * DAY].fill(f64::NAN);
+    holed[end - 6..].fill(f64::INFINITY);
+    let forecast = forecaster().forecast(&grid(end), &holed).unwrap();
+    sound(&forecast);
+    assert_eq!(forecast.grid, grid(end).ahead(DAY));
+    let (mae, _) = errors(&forecast, future);
+    assert!(mae < 1.0, "mean absolute error {mae}");
+}
+
+#[test]
+fn an_incident_in_the_history_leaves_no_shape_behind() {
+    let mut past = noisy(14 * DAY, 0.5, 4, shape);
+    past[12 * DAY + 30..12 * DAY + 45].fill(400.0);
+    let forecast = forecaster().forecast(&grid(past.len()), &past).unwrap();
+    let truth: Vec<f64> = (14 * DAY..15 * DAY).map(shape).collect();
+    let (mae, _) = errors(&forecast, &truth);
+    assert!(mae < 0.6, "mean absolute error {mae}");
+}
+
+#[test]
+fn next_to_nothing_is_an_error_that_says_so() {
+    let error = forecaster()
+        .forecast(&grid(50), &[f64::NAN; 50])
+        .unwrap_err();
+    assert_eq!(
+        error,
+        ForecastError::TooFew {
+            have: 0,
+            need: 3,
+            rows: 50
+        }
+    );
+    assert!(error.to_string().contains("0 of 50"));
+    let error = forecaster().forecast(&grid(50), &[1.0; 49]).unwrap_err();
+    assert!(matches!(
+        error,
+        ForecastError::Shape {
+            rows: 50,
+            values: 49
+        }
+    ));
+    let model = forecaster().fit(&grid(50), &[1.0; 50]).unwrap();
+    for level in [0.0, 1.0, f64::NAN] {
+        assert!(matches!(
+            model.predict(3, level),
+            Err(ForecastError::Level(_))
+        ));
+        assert!(matches!(
+            model.in_sample(level),
+            Err(ForecastError::Level(_))
+        ));
+    }
+}
+
+#[test]
+fn a_line_goes_on() {
+    let line = |row: usize| 3.0 + 0.02 * row as f64;
+    let past = noisy(7 * DAY, 0.5, 5, line);
+    let forecast = forecaster().forecast(&grid(past.len()), &past).unwrap();
+    sound(&forecast);
+    let truth: Vec<f64> = (7 * DAY..8 * DAY).map(line).collect();
+    let (mae, _) = errors(&forecast, &truth);
+    assert!(mae < 0.6, "mean absolute error {mae}");
+}
+
+#[test]
+fn short_series_have_a_forecast_too() {
+    for rows in [3, 5, 11, 12, 23, 24, 40, 287] {
+        let past = noisy(rows, 0.1, 6, |row| row as f64);
+        let forecast = forecaster().forecast(&grid(rows), &past).unwrap();
+        sound(&forecast);
+        assert_eq!(forecast.grid, grid(rows).ahead(DAY));
+        assert!(forecast.yhat.iter().all(|y| y.is_finite()));
+        assert!(
+            (forecast.yhat[0] - rows as f64).abs() < 3.0,
+            "{rows}: {}",
+            forecast.yhat[0]
+        );
+        let past = forecaster()
+            .fit(&grid(rows), &past)
+            .unwrap()
+            .in_sample(0.9)
+            .unwrap();
+        sound(&past);
+        assert_eq!(past.grid, grid(rows));
+    }
+}
+
+#[test]
+fn a_long_history_is_averaged_to_the_points_allowed() {
+    let minutes = Duration::from_secs(60);
+    let rows = 14 * 1440;
+    let past = Grid::new(Time::from_secs(0), minutes, rows);
+    let values = noisy(rows, 1.0, 7, |row| shape(row / 10));
+    let forecast = forecaster().forecast(&past, &values).unwrap();
+    sound(&forecast);
+    assert_eq!(forecast.grid.step(), minutes * 10);
+    assert_eq!(forecast.grid.len(), DAY);
+    let ahead = forecast.grid.start().since(past.last().unwrap());
+    assert!(ahead > Duration::ZERO && ahead <= minutes * 10, "{ahead:?}");
+}
+
+#[test]
+fn large_and_wild_numbers_stay_numbers() {
+    let large = noisy(500, 1e9, 8, |row| 4e12 + shape(row) * 1e9);
+    let forecast = forecaster().forecast(&grid(500), &large).unwrap();
+    sound(&forecast);
+    assert!(forecast.yhat.iter().all(|y| *y > 3.9e12 && *y < 4.2e12));
+    let wild: Vec<f64> = (0..500_i32)
+        .map(|row| match row % 5 {
+            0 => f64::MAX,
+            1 => f64::NAN,
+            2 => f64::NEG_INFINITY,
+            3 => 1e90,
+            _ => -1e-300,
+        })
+        .collect();
+    sound(&forecaster().forecast(&grid(500), &wild).unwrap());
+}
+
+#[test]
+fn a_fitted_model_survives_serialisation_and_a_zero_horizon() {
+    let past = noisy(4 * DAY, 1.0, 9, shape);
+    let model = forecaster().fit(&grid(past.len()), &past).unwrap();
+    let text = serde_json::to_string(&model).unwrap();
+    let again: super::SeasonalModel = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        again.predict(10, 0.8).unwrap(),
+        model.predict(10, 0.8).unwrap()
+    );
+    assert!(model.predict(0, 0.8).unwrap().yhat.is_empty());
+    let config = ForecastConfig {
+        horizon: Span::secs(0),
+        ..ForecastConfig::default()
+    };
+    let none = Forecaster::from_config(&config)
+        .forecast(&grid(past.len()), &past)
+        .unwrap();
+    assert!(none.grid.is_empty());
+}

@@ -1,0 +1,207 @@
+//! What stands in for missing values, and which rows are too far from an observed one to be used.
+
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1};
+
+use crate::config::Fill;
+
+/// Which values a gap may be filled from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Only earlier ones: live scoring and backtests. A gap with nothing before it takes the fallback, a line across a gap
+    /// becomes the last value held, and the rows of a gap are broken from the first one that lies more than `max_gap` in it.
+    Back,
+    /// Earlier and later ones: training.
+    Both,
+}
+
+/// Values without holes, and what is true of them. All parts have the rows of the input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filled {
+    /// `[rows, features]`, all finite.
+    pub values: Array2<f64>,
+    /// `[rows, features]`: the value was there and finite.
+    pub observed: Array2<bool>,
+    /// `[rows]`: no window may touch this row.
+    pub broken: Vec<bool>,
+}
+
+/// Fills the gaps (non-finite cells) of `values` `[rows, features]`.
+///
+/// `fallback` holds one typical value per feature, from training ([`super::scale::Scaler::fallback`]); one that is missing or
+/// not finite counts as 0. Gaps longer than `max_gap` rows are filled too, but their rows are `broken`; with
+/// [`Fill::Drop`] and [`Fill::None`] every row with a gap is. A feature that is missing in all rows takes its fallback
+/// and breaks no row: it is a masked feature, not a gap.
+///
+/// With [`Look::Back`] row `i` depends on rows `0..=i` alone, except for which features count as wholly missing.
+#[must_use]
+pub fn fill(
+    values: ArrayView2<'_, f64>,
+    policy: Fill,
+    look: Look,
+    max_gap: usize,
+    fallback: &[f64],
+) -> Filled {
+    let observed = values.mapv(f64::is_finite);
+    let mut filled = values.to_owned();
+    let mut broken = vec![false; values.nrows()];
+    for (feature, mut column) in filled.columns_mut().into_iter().enumerate() {
+        let seen = observed.column(feature);
+        let fallback = fallback
+            .get(feature)
+            .copied()
+            .filter(|v| v.is_finite())
+            .unwrap_or(0.0);
+        if !seen.iter().any(|s| *s) {
+            column.fill(fallback);
+            continue;
+        }
+        for (from, to) in runs(seen) {
+            fill_run(&mut column, from, to, policy, look, fallback);
+            let first_broken = match (policy, look) {
+                (Fill::Drop | Fill::None, _) => from,
+                (_, Look::Back) => from.saturating_add(max_gap).min(to),
+                (_, Look::Both) if to - from > max_gap => from,
+                (_, Look::Both) => to,
+            };
+            broken[first_broken..to].fill(true);
+        }
+    }
+    Filled {
+        values: filled,
+        observed,
+        broken,
+    }
+}
+
+/// The gaps of a column as half-open row ranges, in order.
+fn runs(seen: ArrayView1<'_, bool>) -> Vec<(usize, usize)> {
+    let mut runs = Vec::new();
+    let mut start = None;
+    for (row, seen) in seen.iter().enumerate() {
+        match (seen, start) {
+            (false, None) => start = Some(row),
+            (true, Some(from)) => {
+                runs.push((from, row));
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    runs.extend(start.map(|from| (from, seen.len())));
+    runs
+}
+
+/// Fills one gap; the row before it, if any, is filled already and the row after it, if any, was observed.
+fn fill_run(
+    column: &mut ArrayViewMut1<'_, f64>,
+    from: usize,
+    to: usize,
+    policy: Fill,
+    look: Look,
+    fallback: f64,
+) {
+    let before = from.checked_sub(1).map(|row| column[row]);
+    let after = match look {
+        Look::Both => column.get(to).copied(),
+        Look::Back => None,
+    };
+    let span = (to - from + 1) as f64;
+    for row in from..to {
+        column[row] = match (policy, before, after) {
+            (Fill::Mean | Fill::Median, _, _) | (_, None, None) => fallback,
+            (Fill::Linear, Some(left), Some(right)) => {
+                let part = (row - from + 1) as f64 / span;
+                left * (1.0 - part) + right * part
+            }
+            (_, Some(value), _) | (_, None, Some(value)) => value,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    const X: f64 = f64::NAN;
+
+    fn column(values: &[f64]) -> Array2<f64> {
+        Array2::from_shape_vec((values.len(), 1), values.to_vec()).unwrap()
+    }
+
+    fn filled(values: &[f64], policy: Fill, look: Look) -> (Vec<f64>, Vec<bool>) {
+        let filled = fill(column(values).view(), policy, look, 2, &[9.0]);
+        (filled.values.into_raw_vec_and_offset().0, filled.broken)
+    }
+
+    #[test]
+    fn each_policy_looking_both_ways() {
+        let rows = [X, 1.0, X, X, 4.0, X];
+        for (policy, expected) in [
+            (Fill::FfillBfill, [1.0, 1.0, 1.0, 1.0, 4.0, 4.0]),
+            (Fill::Linear, [1.0, 1.0, 2.0, 3.0, 4.0, 4.0]),
+            (Fill::Mean, [9.0, 1.0, 9.0, 9.0, 4.0, 9.0]),
+            (Fill::Median, [9.0, 1.0, 9.0, 9.0, 4.0, 9.0]),
+        ] {
+            assert_eq!(
+                filled(&rows, policy, Look::Both),
+                (expected.to_vec(), vec![false; 6])
+            );
+        }
+        for policy in [Fill::Drop, Fill::None] {
+            let (values, broken) = filled(&rows, policy, Look::Both);
+            assert!(values.iter().all(|v| v.is_finite()));
+            assert_eq!(broken, [true, false, true, true, false, true]);
+        }
+    }
+
+    #[test]
+    fn looking_back_never_uses_what_comes_later() {
+        let rows = [X, 1.0, X, X, X, 4.0];
+        for policy in [Fill::FfillBfill, Fill::Linear] {
+            let (values, broken) = filled(&rows, policy, Look::Back);
+            assert_eq!(values, [9.0, 1.0, 1.0, 1.0, 1.0, 4.0]);
+            assert_eq!(broken, [false, false, false, false, true, false]);
+        }
+    }
+
+    #[test]
+    fn a_long_gap_breaks_all_its_rows_in_training() {
+        let (values, broken) = filled(&[1.0, X, X, X, 4.0], Fill::FfillBfill, Look::Both);
+        assert_eq!(values, [1.0, 1.0, 1.0, 1.0, 4.0]);
+        assert_eq!(broken, [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn a_feature_without_any_value_is_masked_not_broken() {
+        let values = array![[1.0, X], [X, f64::INFINITY], [3.0, X]];
+        let filled = fill(
+            values.view(),
+            Fill::FfillBfill,
+            Look::Both,
+            5,
+            &[0.0, f64::NAN],
+        );
+        assert_eq!(filled.values, array![[1.0, 0.0], [1.0, 0.0], [3.0, 0.0]]);
+        assert_eq!(
+            filled.observed,
+            array![[true, false], [false, false], [true, false]]
+        );
+        assert_eq!(filled.broken, [false; 3]);
+    }
+
+    #[test]
+    fn no_rows_and_no_columns_are_fine() {
+        let none = Array2::<f64>::zeros((0, 3));
+        assert!(
+            fill(none.view(), Fill::Linear, Look::Both, 5, &[])
+                .broken
+                .is_empty()
+        );
+        let bare = Array2::<f64>::zeros((3, 0));
+        assert_eq!(
+            fill(bare.view(), Fill::Drop, Look::Back, 5, &[]).broken,
+            [false; 3]
+        );
+    }
+}

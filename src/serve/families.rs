@@ -1,0 +1,256 @@
+//! The exporter's vocabulary: every metric's name, kind, labels and help text.
+
+use std::collections::HashMap;
+
+use prometheus::core::Desc;
+
+use Kind::{Counter as C, Gauge as G, Histogram as H};
+
+/// What a family counts like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Gauge,
+    Counter,
+    Histogram,
+}
+
+/// One metric name.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// Without the configured prefix.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// Labels besides `entity`.
+    pub labels: &'static [&'static str],
+    /// Carries the `entity` label when `group_by` is set.
+    pub per_entity: bool,
+    pub help: &'static str,
+}
+
+/// One name per whole installation.
+const fn whole(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Family {
+    Family {
+        name,
+        kind,
+        labels,
+        per_entity: false,
+        help,
+    }
+}
+
+/// One series, or one per feature, for every entity.
+const fn each(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Family {
+    Family {
+        name,
+        kind,
+        labels,
+        per_entity: true,
+        help,
+    }
+}
+
+pub(super) const BUILD_INFO: Family = whole(
+    "build_info",
+    G,
+    &["version", "target"],
+    "What was built; always 1.",
+);
+pub(super) const SOURCE_UP: Family = whole(
+    "source_up",
+    G,
+    &[],
+    "1 when the last collection from the source worked, 0 when it failed.",
+);
+pub(super) const READINESS: Family = whole(
+    "readiness_ratio",
+    G,
+    &[],
+    "Part of the windows at hand that a first model needs, 0 to 1.",
+);
+pub(super) const THRESHOLD: Family = whole(
+    "anomaly_threshold_mse",
+    G,
+    &[],
+    "The autoencoder's threshold: a window's mean squared error over it is a candidate.",
+);
+pub(super) const MODEL_INFO: Family = whole(
+    "model_info",
+    G,
+    &["version", "threshold_rule"],
+    "The model that scores now; always 1.",
+);
+pub(super) const MODEL_AGE: Family = whole(
+    "model_age_seconds",
+    G,
+    &[],
+    "Time since the training of the model that scores now ended.",
+);
+pub(super) const TRAINING: Family = whole(
+    "training_in_progress",
+    G,
+    &[],
+    "1 while a new model is being trained, else 0.",
+);
+pub(super) const TRAINING_TOOK: Family = whole(
+    "training_duration_seconds",
+    G,
+    &[],
+    "How long the last training took, whether it gave a model or failed.",
+);
+pub(super) const COLLECT_TOOK: Family = whole(
+    "collect_duration_seconds",
+    H,
+    &[],
+    "How long collections from the source took.",
+);
+pub(super) const COLLECT_ERRORS: Family = whole(
+    "collect_errors_total",
+    C,
+    &["reason"],
+    "Collections that failed since the process started, by reason.",
+);
+pub(super) const SERIES_DROPPED: Family = whole(
+    "source_series_dropped_total",
+    C,
+    &[],
+    "Label sets left out of the data because a cap on entities or features was reached.",
+);
+pub(super) const TICKS_LATE: Family = whole(
+    "ticks_late_total",
+    C,
+    &[],
+    "Rounds of collecting and scoring that began late by more than an interval.",
+);
+pub(super) const NOT_EXPORTED: Family = whole(
+    "series_not_exported",
+    G,
+    &[],
+    "Series that this scrape left out because exporter.max_series was reached.",
+);
+
+pub(super) const IS_ANOMALY: Family = each(
+    "is_anomaly_detected",
+    G,
+    &[],
+    "1 when the newest scored row is an anomaly, 0 when it is not; absent when it could not be scored.",
+);
+pub(super) const SCORE: Family = each(
+    "anomaly_score",
+    G,
+    &[],
+    "The newest score; over 1 is over the calibrated threshold.",
+);
+pub(super) const MSE: Family = each(
+    "latest_reconstruction_error_mse",
+    G,
+    &[],
+    "The autoencoder's mean squared error over the newest window, in scaled units.",
+);
+pub(super) const INCIDENT: Family = each(
+    "incident_active",
+    G,
+    &[],
+    "1 while an incident is open, else 0.",
+);
+pub(super) const ANOMALIES: Family = each(
+    "total_anomalies_count_total",
+    C,
+    &[],
+    "Incidents opened, restarts included.",
+);
+pub(super) const STALE: Family = each(
+    "samples_stale",
+    G,
+    &[],
+    "1 when the source fails or the newest window is mostly missing, so that nothing new was judged, else 0.",
+);
+pub(super) const LAST_RUN: Family = each(
+    "last_successful_run_timestamp_seconds",
+    G,
+    &[],
+    "When rows were last scored, in seconds since the Unix epoch.",
+);
+pub(super) const IN_WINDOW: Family = each(
+    "data_points_in_current_window",
+    G,
+    &[],
+    "Rows of the newest window that were observed, not filled.",
+);
+pub(super) const FEATURE_MSE: Family = each(
+    "feature_reconstruction_error_mse",
+    G,
+    &["feature_name"],
+    "A feature's mean squared error over the newest window, in scaled units.",
+);
+pub(super) const FEATURE_SHARE: Family = each(
+    "feature_anomaly_share",
+    G,
+    &["feature_name"],
+    "A feature's part in the newest score, 0 to 1.",
+);
+pub(super) const BREACH: Family = each(
+    "forecast_breach_seconds",
+    G,
+    &["feature_name"],
+    "Time until the forecast reaches the feature's limit; absent when it stays below or has none.",
+);
+pub(super) const FORECAST: Family = each(
+    "forecast",
+    G,
+    &["feature_name", "bound"],
+    "The forecast's next point, in the feature's own unit: the expected value (yhat) and its band (lower, upper).",
+);
+
+/// Every family, in the order in which the cap is spent: the whole installation's first, then verdicts, then details.
+pub(super) const ALL: [&Family; 25] = [
+    &BUILD_INFO,
+    &SOURCE_UP,
+    &READINESS,
+    &THRESHOLD,
+    &MODEL_INFO,
+    &MODEL_AGE,
+    &TRAINING,
+    &TRAINING_TOOK,
+    &COLLECT_TOOK,
+    &COLLECT_ERRORS,
+    &SERIES_DROPPED,
+    &TICKS_LATE,
+    &NOT_EXPORTED,
+    &IS_ANOMALY,
+    &SCORE,
+    &MSE,
+    &INCIDENT,
+    &ANOMALIES,
+    &STALE,
+    &LAST_RUN,
+    &IN_WINDOW,
+    &FEATURE_MSE,
+    &FEATURE_SHARE,
+    &BREACH,
+    &FORECAST,
+];
+
+impl Family {
+    /// The registry's description of this family under `prefix`.
+    ///
+    /// # Errors
+    /// When `prefix` and name together are no valid metric name.
+    pub(super) fn desc(&self, prefix: &str) -> prometheus::Result<Desc> {
+        Desc::new(
+            format!("{prefix}{}", self.name),
+            self.help.to_owned(),
+            self.labels.iter().map(|name| (*name).to_owned()).collect(),
+            HashMap::new(),
+        )
+    }
+}

@@ -1,0 +1,227 @@
+//! Who may change something: the token, and the Host and Origin that a web page can't forge.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Problem;
+
+/// What a mutating request must show.
+///
+/// The Host must name this listener, so that a page whose name was bound to a loopback address can't get in; the Origin,
+/// when there is one, must be that same host, so that another page's form can't either. The token is asked for whenever
+/// one is set. A listener that others can reach and that has no token lets nobody change anything.
+#[derive(Debug)]
+pub(super) struct Guard {
+    listen: SocketAddr,
+    token: Option<SecretString>,
+}
+
+impl Guard {
+    pub(super) const fn new(listen: SocketAddr, token: Option<SecretString>) -> Self {
+        Self { listen, token }
+    }
+
+    /// Others can reach the listener, and there is no token to tell them apart.
+    pub(super) fn is_shut(&self) -> bool {
+        self.token.is_none() && !is_loopback(self.listen.ip())
+    }
+
+    /// Lets a mutating request through, or says why not (401 or 403) and what would.
+    pub(super) fn check(&self, request: &Parts) -> Result<(), Problem> {
+        let host = self.check_host(request)?;
+        check_origin(&request.headers, &host)?;
+        self.check_token(&request.headers)
+    }
+
+    fn check_host(&self, request: &Parts) -> Result<Authority, Problem> {
+        let named = match request.uri.authority() {
+            Some(authority) => Some(authority.clone()),
+            None => request
+                .headers
+                .get(HOST)
+                .and_then(|host| Authority::try_from(host.as_bytes()).ok()),
+        };
+        named.filter(|name| self.is_own(name)).ok_or_else(|| {
+            forbidden(format!(
+                "the request's Host is not this listener; send it to http://{} or by a loopback name",
+                self.listen
+            ))
+        })
+    }
+
+    fn is_own(&self, name: &Authority) -> bool {
+        if name.as_str().contains('@') {
+            return false;
+        }
+        let host = name.host().trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            // A page's name can be made to point anywhere, but an address is what it says.
+            Ok(ip) => {
+                is_loopback(ip) || ip == self.listen.ip() || self.listen.ip().is_unspecified()
+            }
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some(token) = &self.token else {
+            return if self.is_shut() {
+                Err(forbidden(
+                    "this listener can be reached from other hosts and has no token, so nothing can be changed through it; \
+                     set `api.token`, or listen on a loopback address",
+                ))
+            } else {
+                Ok(())
+            };
+        };
+        let given = headers.get(AUTHORIZATION).and_then(bearer);
+        match given {
+            Some(given) if same(given, token.expose_secret().as_bytes()) => Ok(()),
+            Some(_) => Err(unauthorized(
+                "the token is not the one set as `api.token`",
+                "Bearer realm=\"pulsewatch\", error=\"invalid_token\"",
+            )),
+            None => Err(unauthorized(
+                "this route needs the token set as `api.token`; send `Authorization: Bearer <token>`",
+                "Bearer realm=\"pulsewatch\"",
+            )),
+        }
+    }
+}
+
+fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Problem> {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let page = Uri::try_from(origin.as_bytes()).ok();
+    let same_host = page.is_some_and(|page| {
+        page.scheme_str() == Some("http")
+            && page.authority().is_some_and(|authority| {
+                authority.host().eq_ignore_ascii_case(host.host())
+                    && authority.port_u16().unwrap_or(80) == host.port_u16().unwrap_or(80)
+            })
+    });
+    if same_host {
+        Ok(())
+    } else {
+        Err(forbidden(
+            "the request comes from another site's page (its Origin is not this listener)",
+        ))
+    }
+}
+
+fn bearer(header: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = header.as_bytes().split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}
+
+/// Compares in a time that depends on the lengths only, so that a wrong guess tells nothing of the token.
+fn same(given: &[u8], token: &[u8]) -> bool {
+    let difference = given
+        .iter()
+        .zip(token)
+        .fold(0_u8, |seen, (a, b)| std::hint::black_box(seen | (a ^ b)));
+    given.len() == token.len() && difference == 0
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn forbidden(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, detail)
+}
+
+fn unauthorized(detail: &str, challenge: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, detail)
+        .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn check(listen: &str, token: Option<&str>, headers: &[(&str, &str)]) -> u16 {
+        let guard = Guard::new(listen.parse().unwrap(), token.map(SecretString::from));
+        let request = headers.iter().fold(Request::builder(), |r, (name, value)| {
+            r.header(*name, *value)
+        });
+        let (parts, ()) = request.uri("/train").body(()).unwrap().into_parts();
+        guard
+            .check(&parts)
+            .map_or_else(|problem| problem.status().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn the_host_must_be_this_listener() {
+        for (listen, host, status) in [
+            ("127.0.0.1:8901", "127.0.0.1:8901", 200),
+            ("127.0.0.1:8901", "LOCALHOST:9999", 200),
+            ("127.0.0.1:8901", "[::1]:8901", 200),
+            ("127.0.0.1:8901", "127.0.0.1.evil.example", 403),
+            ("127.0.0.1:8901", "localhost@evil.example", 403),
+            ("127.0.0.1:8901", "192.0.2.7:8901", 403),
+            ("127.0.0.1:8901", "not a host", 403),
+        ] {
+            assert_eq!(check(listen, None, &[("host", host)]), status, "{host}");
+        }
+        assert_eq!(check("127.0.0.1:8901", None, &[]), 403);
+        let good = ("authorization", "Bearer s3cret");
+        for (listen, host, status) in [
+            ("192.0.2.7:8901", "192.0.2.7:8901", 200),
+            ("0.0.0.0:8901", "192.0.2.7:8901", 200),
+            ("0.0.0.0:8901", "rebound.example:8901", 403),
+        ] {
+            let headers = [("host", host), good];
+            assert_eq!(check(listen, Some("s3cret"), &headers), status, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused() {
+        for (origin, status) in [
+            ("http://127.0.0.1:8901", 200),
+            ("http://127.0.0.1:8902", 403),
+            ("http://localhost:8901", 403),
+            ("http://evil.example", 403),
+            ("https://127.0.0.1:8901", 403),
+            ("null", 403),
+        ] {
+            let headers = [("host", "127.0.0.1:8901"), ("origin", origin)];
+            assert_eq!(check("127.0.0.1:8901", None, &headers), status, "{origin}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_asked_for_when_set_and_needed_beyond_loopback() {
+        let host = ("host", "127.0.0.1");
+        for (token, authorization, status) in [
+            (Some("s3cret"), Some("Bearer s3cret"), 200),
+            (Some("s3cret"), Some("bearer  s3cret"), 200),
+            (Some("s3cret"), Some("Bearer s3cre"), 401),
+            (Some("s3cret"), Some("Bearer s3cret2"), 401),
+            (Some("s3cret"), Some("Basic s3cret"), 401),
+            (Some("s3cret"), Some("x"), 401),
+            (Some("s3cret"), None, 401),
+            (None, None, 200),
+        ] {
+            let mut headers = vec![host];
+            headers.extend(authorization.map(|value| ("authorization", value)));
+            assert_eq!(
+                check("127.0.0.1:1", token, &headers),
+                status,
+                "{authorization:?}"
+            );
+        }
+        assert_eq!(check("0.0.0.0:1", None, &[host]), 403);
+    }
+}

@@ -1,0 +1,71 @@
+//! `GET /metrics/live-long`: everything that is kept of an entity, with what is expected to come.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::super::Problem;
+use super::super::router::App;
+use super::{AskResult, about, answer, chosen, read, stamp, table};
+use crate::domain::{Forecast, HistoryQuery, PipelineId};
+
+/// Points per feature when `?points=` is not given.
+const POINTS: usize = 500;
+/// Most points per feature, as for every history query.
+const MOST_POINTS: usize = 2000;
+
+/// The whole window, averaged to at most `?points=` rows (500; at most 2,000), and forecasts.
+pub(in crate::serve) async fn live_long(
+    State(app): State<App>,
+    ask: AskResult,
+) -> Result<Response, Problem> {
+    let ask = read(ask)?;
+    let snapshot = app.snapshot();
+    let view = chosen(&snapshot.live, ask.entity.as_deref())?;
+    let history = app
+        .control()
+        .history(HistoryQuery {
+            pipeline: PipelineId::Live,
+            entity: view.entity.clone(),
+            from: None,
+            to: None,
+            max_points: ask.points.unwrap_or(POINTS).clamp(1, MOST_POINTS),
+        })
+        .await?;
+    let forecasts: Map<String, Value> = history
+        .series
+        .iter()
+        .filter_map(|series| {
+            let forecast = series.forecast.as_deref()?;
+            Some((series.name.to_string(), rows(forecast)))
+        })
+        .collect();
+    let anomalies = history
+        .grid
+        .times()
+        .zip(&history.anomalous)
+        .filter(|(_, anomalous)| **anomalous)
+        .map(|(time, _)| stamp(time))
+        .collect();
+    let mut more = about(&snapshot.live, view);
+    more.insert("step_seconds", json!(history.grid.step().as_secs_f64()));
+    more.insert("forecasts", forecasts.into());
+    let times = history.grid.times();
+    let columns = history
+        .series
+        .iter()
+        .map(|series| (&*series.name, series.values.clone()));
+    Ok(answer(table(times, columns), anomalies, more).into_response())
+}
+
+fn rows(forecast: &Forecast) -> Value {
+    let columns = [
+        ("yhat", forecast.yhat.clone()),
+        ("lower", forecast.lower.clone()),
+        ("upper", forecast.upper.clone()),
+    ];
+    json!({
+        "level": forecast.level,
+        "points": table(forecast.grid.times(), columns.into_iter()),
+    })
+}

@@ -1,0 +1,297 @@
+//! The listener: bound before anything else starts, bounded while it serves, drained when it ends.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use prometheus::Registry;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::collector::{SnapshotCollector, descs};
+use super::guard::Guard;
+use super::router::{App, router};
+use crate::config::{ApiConfig, ExporterConfig};
+use crate::domain::{Control, Snapshot};
+
+/// Connections at once; more wait in the system's queue.
+const CONNECTIONS: usize = 256;
+/// A request's head must arrive within this time; an idle connection is closed after it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Header lines of one request.
+const HEADERS: usize = 64;
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 * 1024;
+/// How long requests that are being answered may go on after the end was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+/// Pause after a connection could not be accepted (no file descriptors left, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why the listener can't work.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Somebody else has the port that was asked for.
+    #[error(
+        "exporter.listen = \"{address}\": another program listens there; stop it, or set `exporter.listen` to a free address"
+    )]
+    Taken {
+        /// What was asked for.
+        address: SocketAddr,
+    },
+    /// The system refuses the address.
+    #[error(
+        "exporter.listen = \"{address}\": can't listen there: {cause}; set `exporter.listen` to an address of this host"
+    )]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's word.
+        cause: std::io::Error,
+    },
+    /// The prefix can't begin a metric name.
+    #[error(
+        "exporter.prefix = \"{prefix}\" can't begin a metric name; use letters, digits, `_` and `:`, not a digit first, such as \"anomaly_detector_\""
+    )]
+    Prefix {
+        /// What was asked for.
+        prefix: String,
+    },
+    /// The token can't be had, or is no token.
+    #[error("api.token: {0}")]
+    Token(String),
+    /// The runtime would not take the listener.
+    #[error("the listener on {address} could not be started: {cause}")]
+    Start {
+        /// Where it listens.
+        address: SocketAddr,
+        /// The system's word.
+        cause: std::io::Error,
+    },
+    /// The metrics can't be registered.
+    #[error("the exporter's metrics could not be registered: {0}")]
+    Register(#[from] prometheus::Error),
+}
+
+/// The exporter and the HTTP routes, not started yet.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Takes the port. `Ok(None)` when the exporter is off, or when its address is the default one (`explicit` is false)
+    /// and another program has it: the caller then shows [`Server::port_taken`] and goes on without.
+    ///
+    /// # Errors
+    /// [`ServeError::Taken`] when an explicit address is in use, and whatever else is wrong with the address, the prefix
+    /// or the token; the message names the key.
+    pub fn bind(
+        exporter: &ExporterConfig,
+        api: &ApiConfig,
+        explicit: bool,
+    ) -> Result<Option<Bound>, ServeError> {
+        if !exporter.enabled {
+            return Ok(None);
+        }
+        if descs(&exporter.prefix).is_err() {
+            return Err(ServeError::Prefix {
+                prefix: exporter.prefix.clone(),
+            });
+        }
+        let token = token(api)?;
+        let address = exporter.listen;
+        match TcpListener::bind(address) {
+            Ok(listener) => Bound::new(listener, exporter.clone(), token).map(Some),
+            Err(cause) if cause.kind() == std::io::ErrorKind::AddrInUse => {
+                if explicit {
+                    Err(ServeError::Taken { address })
+                } else {
+                    Ok(None)
+                }
+            }
+            Err(cause) => Err(ServeError::Listen { address, cause }),
+        }
+    }
+
+    /// The warning for [`Server::bind`] having answered `None` although the exporter is on.
+    #[must_use]
+    pub fn port_taken(exporter: &ExporterConfig) -> String {
+        format!(
+            "another program listens on {}, so the exporter and the HTTP routes are off in this run; set `exporter.listen` to a free address",
+            exporter.listen
+        )
+    }
+}
+
+fn token(api: &ApiConfig) -> Result<Option<SecretString>, ServeError> {
+    let Some(secret) = &api.token else {
+        return Ok(None);
+    };
+    let token = secret.resolve().map_err(ServeError::Token)?;
+    if token.expose_secret().trim().is_empty() {
+        return Err(ServeError::Token(
+            "the token is empty; write a long random word, or leave the key out".into(),
+        ));
+    }
+    Ok(Some(token))
+}
+
+/// A listener that has its port and answers once [`Bound::serve`] runs; until then connections wait.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    local: SocketAddr,
+    exporter: ExporterConfig,
+    guard: Guard,
+}
+
+impl Bound {
+    fn new(
+        listener: TcpListener,
+        exporter: ExporterConfig,
+        token: Option<SecretString>,
+    ) -> Result<Self, ServeError> {
+        let local = listener
+            .set_nonblocking(true)
+            .and_then(|()| listener.local_addr())
+            .map_err(|cause| ServeError::Listen {
+                address: exporter.listen,
+                cause,
+            })?;
+        Ok(Self {
+            listener,
+            local,
+            exporter,
+            guard: Guard::new(local, token),
+        })
+    }
+
+    /// Where it listens; the real port when port 0 was asked for.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What the operator should know before it serves: a listener that other hosts reach, without a token, refuses every
+    /// route that changes something.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.guard.is_shut().then(|| {
+            format!(
+                "exporter.listen = \"{}\" can be reached from other hosts and `api.token` is not set: routes that change something (POST /train) are refused; set `api.token` to allow them",
+                self.local
+            )
+        })
+    }
+
+    /// Answers requests until `shutdown` is ready; requests that are being answered then have 5 s to end, and what is left
+    /// is cut off. At most 256 connections and 64 requests are handled at once.
+    ///
+    /// # Errors
+    /// When the listener or the metrics can't be set up; once it serves it does not fail.
+    pub async fn serve(
+        self,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        control: Arc<dyn Control>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let registry = registry(&snapshots, &self.exporter)?;
+        let listener = tokio::net::TcpListener::from_std(self.listener).map_err(|cause| {
+            ServeError::Start {
+                address: self.local,
+                cause,
+            }
+        })?;
+        let app = router(App::new(snapshots, control, registry, self.guard));
+        let (stop, stopped) = watch::channel(());
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut open = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                accepted = accept(&listener, &room) => {
+                    if let Some((stream, permit)) = accepted {
+                        let connection = connection(stream, app.clone(), stopped.clone());
+                        open.spawn(async move {
+                            connection.await;
+                            drop(permit);
+                        });
+                    }
+                }
+                Some(_) = open.join_next() => {}
+            }
+        }
+        drop((listener, stop));
+        let drained =
+            tokio::time::timeout(GRACE, async { while open.join_next().await.is_some() {} });
+        if drained.await.is_err() {
+            tracing::warn!(
+                left = open.len(),
+                "requests were still being answered 5 s after the end was asked for: cut off"
+            );
+            open.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+fn registry(
+    snapshots: &watch::Receiver<Arc<Snapshot>>,
+    exporter: &ExporterConfig,
+) -> Result<Registry, ServeError> {
+    let registry = Registry::new();
+    registry.register(Box::new(SnapshotCollector::new(
+        snapshots.clone(),
+        exporter,
+    )?))?;
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(
+        prometheus::process_collector::ProcessCollector::for_self(),
+    ))?;
+    Ok(registry)
+}
+
+/// The next connection and its place among [`CONNECTIONS`]; `None` after a pause when none could be accepted.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(error) => {
+            tracing::debug!(%error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// Serves one connection until it closes, or until `stopped` and its current answer is out.
+async fn connection(stream: TcpStream, app: axum::Router, mut stopped: watch::Receiver<()>) {
+    // An answer is written whole; waiting to join it with the next only delays it. A socket without the option still works.
+    let _ = stream.set_nodelay(true);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(HEADERS)
+        .max_header_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        // Nothing is ever sent: the channel closing is the signal.
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,217 @@
+//! This machine as a source: CPU, memory, swap, load, disks and network, with their history kept across restarts.
+
+mod day_files;
+mod kept;
+mod probe;
+mod rates;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::Duration;
+
+use self::day_files::Writes;
+use self::kept::Kept;
+use self::rates::Rates;
+use super::columns::Columns;
+use super::{Batch, Collect, SourceError};
+use crate::domain::{Direction, Entity, Feature, Frame, Schema, Time, Unit};
+
+pub use probe::{Counters, Probe, Reading, SystemProbe};
+
+/// Number of features.
+const WIDTH: usize = 9;
+
+/// One value per feature, NaN where unknown.
+type Row = [f64; WIDTH];
+
+/// How long one reading may take: a file system that does not answer must not hold the engine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The host's features, in their fixed order. What a system can't tell is missing, never 0; rates and `cpu` need two
+/// readings, so the first has none.
+///
+/// - `cpu` percent of all cores, `memory` percent not available, `swap` percent used (missing without swap)
+/// - `load1`: running processes, averaged over a minute (missing on Windows)
+/// - `disk_read`, `disk_write`: all mounted block devices together
+/// - `network_receive`, `network_transmit`: all real interfaces together; loopback, tunnels, bridges, bonds, VLANs and the
+///   interfaces of containers and virtual machines are left out, for their traffic passes a real one or none
+/// - `disk_used`: percent of the fullest writable file system that is not removable
+#[must_use]
+pub fn features() -> Vec<Feature> {
+    let feature = |name, unit, direction, limit| Feature {
+        unit,
+        direction,
+        limit,
+        ..Feature::plain(name)
+    };
+    let rate = |name| feature(name, Unit::BytesPerSecond, Direction::Both, None);
+    vec![
+        feature("cpu", Unit::Percent, Direction::Above, Some(90.0)),
+        feature("memory", Unit::Percent, Direction::Above, Some(90.0)),
+        feature("swap", Unit::Percent, Direction::Above, None),
+        feature("load1", Unit::None, Direction::Above, None),
+        rate("disk_read"),
+        rate("disk_write"),
+        rate("network_receive"),
+        rate("network_transmit"),
+        feature("disk_used", Unit::Percent, Direction::Above, Some(90.0)),
+    ]
+}
+
+/// Samples this machine once per [`Collect::recent`], at its `to` time; each grid time has the mean of the samples in the
+/// step that it ends. Keeps 14 days' worth of rows, at most 100,000, in memory
+/// and, given a folder, on disk (one file per day, written once a minute and at the end).
+#[derive(Debug)]
+pub struct HostSource<P: Probe = SystemProbe> {
+    probe: Arc<Mutex<P>>,
+    name: String,
+
+    schema: Schema,
+    rates: Rates,
+    kept: Kept,
+}
+
+impl HostSource {
+    /// This machine. `history_dir` is where its history is kept (one Parquet file per day); `None` keeps nothing. Warnings
+    /// say which kept files were damaged and set aside; nothing there is fatal.
+    ///
+    /// # Errors
+    /// [`SourceError::Setup`] when this system's metrics can't be read at all.
+    pub fn new(
+        step: Duration,
+        history_dir: Option<PathBuf>,
+        now: Time,
+    ) -> Result<(Self, Vec<String>), SourceError> {
+        let probe = SystemProbe::new().map_err(|e| {
+            SourceError::Setup(format!(
+                "this host's metrics can't be read: {e}; set `[source] kind` to \"prometheus\" or \"replay\""
+            ))
+        })?;
+        let name = sysinfo::System::host_name().unwrap_or_else(|_| "unnamed".into());
+        Ok(Self::with_probe(probe, &name, step, history_dir, now))
+    }
+}
+
+impl<P: Probe> HostSource<P> {
+    /// A machine named `host` that `probe` reads, with what was kept of it and the warnings of reading that.
+    pub fn with_probe(
+        probe: P,
+        host: &str,
+        step: Duration,
+        history_dir: Option<PathBuf>,
+        now: Time,
+    ) -> (Self, Vec<String>) {
+        let (kept, warnings) = Kept::load(history_dir, step, now);
+        let source = Self {
+            probe: Arc::new(Mutex::new(probe)),
+            name: format!("this host ({host})"),
+            schema: features().into(),
+            rates: Rates::default(),
+            kept,
+        };
+        (source, warnings)
+    }
+
+    /// Earliest and latest grid time of what is kept.
+    #[must_use]
+    pub fn span(&self) -> Option<(Time, Time)> {
+        self.kept.span()
+    }
+
+    /// One reading, on a thread that may block.
+    async fn read(&self) -> Result<Reading, SourceError> {
+        let probe = Arc::clone(&self.probe);
+        let reading = tokio::task::spawn_blocking(move || match probe.try_lock() {
+            Ok(mut probe) => Some(probe.read()),
+            Err(TryLockError::Poisoned(broken)) => Some(broken.into_inner().read()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        match tokio::time::timeout(PATIENCE, reading).await {
+            Ok(Ok(Some(reading))) => Ok(reading),
+            Ok(Ok(None)) | Err(_) => Err(SourceError::Timeout(format!(
+                "{}: reading this host's metrics takes over {} s; does a mounted file system not answer?",
+                self.name,
+                PATIENCE.as_secs()
+            ))),
+            Ok(Err(e)) => Err(SourceError::Decode(format!(
+                "{}: reading this host's metrics failed: {e}",
+                self.name
+            ))),
+        }
+    }
+
+    /// Writes what is due, on a thread that may block; what could not be written is tried again later.
+    async fn flush(&mut self, writes: Writes) -> Vec<String> {
+        if writes.is_empty() {
+            return Vec::new();
+        }
+        let days = writes.days();
+        let done = tokio::task::spawn_blocking(move || writes.run()).await;
+        let failed = done.unwrap_or_else(|e| vec![e.to_string()]);
+        if !failed.is_empty() {
+            self.kept.retry(days);
+        }
+        failed
+    }
+
+    fn frame(&self, columns: &Columns, from: Time, to: Time) -> Option<Frame> {
+        let (grid, values) = self.kept.grid(from, to);
+        columns.frame(Entity::sole(), grid, &values, 0..grid.len())
+    }
+}
+
+impl<P: Probe> Collect for HostSource<P> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// What was kept within `periods`, without asking the machine.
+    async fn history(
+        &mut self,
+        periods: &[(Time, Time)],
+        schema: Option<&Schema>,
+        progress: &(dyn Fn(f64) + Sync),
+    ) -> Result<Batch, SourceError> {
+        let columns = Columns::new(&self.schema, schema);
+        let frames = periods
+            .iter()
+            .filter_map(|(from, to)| self.frame(&columns, *from, *to))
+            .collect();
+        progress(1.0);
+        Ok(Batch {
+            frames,
+            unknown: columns.unknown,
+            ..Batch::default()
+        })
+    }
+
+    /// Takes one sample at `to` and gives the rows in `[from, to]`.
+    async fn recent(
+        &mut self,
+        from: Time,
+        to: Time,
+        schema: Option<&Schema>,
+    ) -> Result<Batch, SourceError> {
+        let reading = self.read().await?;
+        let row = self.rates.row(&reading);
+        self.kept.add(to, &row);
+        let writes = self.kept.due(to);
+        let warnings = self.flush(writes).await;
+        let columns = Columns::new(&self.schema, schema);
+        Ok(Batch {
+            frames: self.frame(&columns, from, to).into_iter().collect(),
+            warnings,
+            unknown: columns.unknown,
+            dropped: 0,
+        })
+    }
+}
+
+/// Nothing that was sampled is lost on the way out.
+impl<P: Probe> Drop for HostSource<P> {
+    fn drop(&mut self) {
+        for warning in self.kept.unwritten().run() {
+            tracing::warn!("{warning}");
+        }
+    }
+}

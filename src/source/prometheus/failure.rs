@@ -1,0 +1,232 @@
+//! What a server's refusal means: whose fault, what to do, and whether asking again or asking for less may help.
+
+use std::time::Duration;
+
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use serde::de::IgnoredAny;
+
+use super::answer::Answer;
+use super::retry::{Cure, Trouble};
+use crate::source::SourceError;
+
+/// How servers say that a request covers too much at once (Prometheus, Thanos, Mimir, VictoriaMetrics).
+const TOO_MUCH: [&str; 7] = [
+    "exceeded maximum resolution",
+    "too many points",
+    "too many samples",
+    "maxPointsPerTimeseries",
+    "maxSamplesPerQuery",
+    "time range exceeds the limit",
+    "response too large",
+];
+
+/// The error part of an answer.
+#[derive(Debug, Default)]
+pub(super) struct ServerError {
+    /// `bad_data`, `execution`, …
+    pub kind: Option<String>,
+    /// The server's words.
+    pub text: Option<String>,
+}
+
+impl ServerError {
+    /// Reads an error page: the API's JSON, or else plain text. Other markup says nothing useful.
+    pub fn of(page: &[u8]) -> Self {
+        if let Ok(answer) = serde_json::from_slice::<Answer<IgnoredAny>>(page) {
+            return Self {
+                kind: answer.error_type,
+                text: answer.error,
+            };
+        }
+        let text = String::from_utf8_lossy(page);
+        let text = text.trim();
+        let plain = !text.is_empty() && !text.starts_with('<');
+        Self {
+            kind: None,
+            text: plain.then(|| text.to_owned()),
+        }
+    }
+}
+
+/// An answer that is none.
+#[derive(Debug)]
+pub(super) struct Refusal<'a> {
+    /// Who refused, as shown.
+    pub server: &'a str,
+    /// HTTP status; 200 for an error inside a regular answer.
+    pub status: u16,
+    /// The server's word for the kind of error, cleaned.
+    pub kind: Option<String>,
+    /// The server's words, cleaned.
+    pub text: Option<String>,
+}
+
+impl Refusal<'_> {
+    /// What follows from it; `asked` is how long the server wants to be left alone.
+    pub fn trouble(&self, asked: Option<Duration>) -> Trouble {
+        let text = self.text.as_deref().unwrap_or("");
+        let message = |hint: &str| format!("{}; {hint}", self.line());
+        if TOO_MUCH.iter().any(|words| text.contains(words)) {
+            return Trouble {
+                error: SourceError::Query(message(
+                    "it allows less at once than one step of this query needs",
+                )),
+                cure: Cure::Less,
+            };
+        }
+        match self.status {
+            429 => self.again(
+                asked,
+                message("lower [source] concurrency, or ask less often"),
+            ),
+            408 | 500..=599 if self.status != 501 => {
+                self.again(asked, message("see the server's log if this lasts"))
+            }
+            401 | 403 | 407 => refused(message(
+                "check [source] bearer, basic, headers and what they are allowed to read",
+            )),
+            404 | 405 | 410 | 501 => refused(message(
+                "is [source] url the base address of a Prometheus-compatible server, with its path prefix if it has one?",
+            )),
+            _ => refused(message("correct the query's expr")),
+        }
+    }
+
+    fn again(&self, asked: Option<Duration>, text: String) -> Trouble {
+        Trouble {
+            error: if self.status == 408 {
+                SourceError::Timeout(text)
+            } else {
+                SourceError::Http(text)
+            },
+            cure: Cure::Again(asked),
+        }
+    }
+
+    /// `http://h answered 400 Bad Request (bad_data): parse error`.
+    fn line(&self) -> String {
+        let mut line = format!("{} answered ", self.server);
+        if self.status == 200 {
+            line.push_str("with an error");
+        } else {
+            line.push_str(&self.status.to_string());
+            let reason = reqwest::StatusCode::from_u16(self.status)
+                .ok()
+                .and_then(|status| status.canonical_reason());
+            if let Some(reason) = reason {
+                line.push(' ');
+                line.push_str(reason);
+            }
+        }
+        if let Some(kind) = &self.kind {
+            line.push_str(&format!(" ({kind})"));
+        }
+        if let Some(text) = &self.text {
+            line.push_str(": ");
+            line.push_str(text);
+        }
+        line
+    }
+}
+
+fn refused(text: String) -> Trouble {
+    Trouble::last(SourceError::Query(text))
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is compared with the server's own clock.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(secs) = text.parse() {
+        return Some(Duration::from_secs(secs));
+    }
+    let date = |text: &str| {
+        jiff::fmt::rfc2822::DateTimeParser::new()
+            .parse_timestamp(text)
+            .ok()
+    };
+    let now = date(headers.get(DATE)?.to_str().ok()?)?;
+    let secs = date(text)?.as_second().saturating_sub(now.as_second());
+    Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(status: u16, page: &str) -> Trouble {
+        let error = ServerError::of(page.as_bytes());
+        let refusal = Refusal {
+            server: "http://h",
+            status,
+            kind: error.kind,
+            text: error.text,
+        };
+        refusal.trouble(Some(Duration::from_secs(3)))
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let again = Cure::Again(Some(Duration::from_secs(3)));
+        for (status, reason, cure) in [
+            (200, "query", Cure::Nothing),
+            (400, "query", Cure::Nothing),
+            (401, "query", Cure::Nothing),
+            (403, "query", Cure::Nothing),
+            (404, "query", Cure::Nothing),
+            (408, "timeout", again),
+            (422, "query", Cure::Nothing),
+            (429, "http", again),
+            (500, "http", again),
+            (501, "query", Cure::Nothing),
+            (502, "http", again),
+            (503, "http", again),
+            (504, "http", again),
+        ] {
+            let trouble = trouble(status, "<html>oops</html>");
+            assert_eq!(
+                (trouble.error.reason(), trouble.cure),
+                (reason, cure),
+                "{status}"
+            );
+            assert!(!trouble.error.to_string().contains("oops"));
+        }
+    }
+
+    #[test]
+    fn the_servers_words_are_passed_on() {
+        let page =
+            r#"{"status":"error","errorType":"bad_data","error":"1:5: parse error: unclosed"}"#;
+        let text = trouble(400, page).error.to_string();
+        assert!(
+            text.contains("400 Bad Request (bad_data): 1:5: parse error"),
+            "{text}"
+        );
+        let text = trouble(502, "upstream gone\n").error.to_string();
+        assert!(text.contains("502 Bad Gateway: upstream gone"), "{text}");
+    }
+
+    #[test]
+    fn too_much_at_once_is_asked_in_parts() {
+        let page = r#"{"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"}"#;
+        assert_eq!(trouble(400, page).cure, Cure::Less);
+        let page = r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}"#;
+        assert_eq!(trouble(422, page).cure, Cure::Less);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers), None);
+        headers.insert(RETRY_AFTER, "7".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(7)));
+        headers.insert(
+            RETRY_AFTER,
+            "Fri, 31 Dec 1999 23:59:59 GMT".parse().unwrap(),
+        );
+        assert_eq!(retry_after(&headers), None);
+        headers.insert(DATE, "Fri, 31 Dec 1999 23:59:49 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(10)));
+        headers.insert(DATE, "Sat, 01 Jan 2000 00:00:00 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::ZERO));
+    }
+}

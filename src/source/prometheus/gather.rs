@@ -1,0 +1,338 @@
+//! Gets one query's series for all periods: from the cache what it holds, from the server the rest.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::block::{Block, overlay};
+use super::cache::{Cache, Key};
+use super::client::Client;
+use super::plan::{self, MAX_POINTS, Piece};
+use super::retry::{Cure, Health};
+use crate::domain::{Direction, Grid, Labels, Unit};
+use crate::source::SourceError;
+
+/// Values that one answer should hold at most; about 50 MB of JSON.
+const ROOMY: usize = 2_000_000;
+
+/// Values that one collection may hold, over all queries: 2 GiB.
+const MAX_VALUES: usize = 1 << 28;
+
+/// Different notes kept per query.
+const MAX_NOTES: usize = 20;
+
+/// One configured query, as it applies to the watched system.
+#[derive(Debug)]
+pub(super) struct Query {
+    /// Its name in the configuration.
+    pub alias: Arc<str>,
+    /// What is asked.
+    pub expr: String,
+    /// What the values count.
+    pub unit: Unit,
+    /// Which deviations matter.
+    pub direction: Direction,
+    /// Where the metric hits its ceiling.
+    pub limit: Option<f64>,
+    /// What its chunks are filed under.
+    pub key: Key,
+}
+
+/// One collection over all queries.
+pub(super) struct Job<'a> {
+    /// Whom to ask.
+    pub client: &'a Client,
+    /// Where closed chunks are kept.
+    pub cache: Option<&'a Cache>,
+    /// The periods.
+    pub grids: &'a [Grid],
+    /// What is asked for, in time order.
+    pub pieces: Vec<Piece>,
+    /// Rows of a chunk.
+    pub chunk: usize,
+    /// What is known of the server.
+    pub health: Health,
+    /// Hears how many rows of a query are done.
+    pub done: &'a (dyn Fn(usize) + Sync),
+    /// Values that still fit into memory.
+    pub room: AtomicUsize,
+    /// Chunks were written.
+    pub wrote: AtomicBool,
+    /// Writing failed once; it is not tried again in this collection.
+    pub unwritable: AtomicBool,
+}
+
+impl<'a> Job<'a> {
+    /// A collection of `pieces` for the periods `grids`.
+    pub fn new(
+        client: &'a Client,
+        cache: Option<&'a Cache>,
+        grids: &'a [Grid],
+        pieces: Vec<Piece>,
+        chunk: usize,
+        done: &'a (dyn Fn(usize) + Sync),
+    ) -> Self {
+        Self {
+            client,
+            cache,
+            grids,
+            pieces,
+            chunk,
+            health: Health::default(),
+            done,
+            room: AtomicUsize::new(MAX_VALUES),
+            wrote: AtomicBool::new(false),
+            unwritable: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What came of one query.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Values by label set and period; a period without any value is `None`.
+    pub series: BTreeMap<Labels, Vec<Option<Vec<f64>>>>,
+    /// What the server or the cache wants known.
+    pub notes: BTreeSet<String>,
+    /// Why something is missing.
+    pub error: Option<SourceError>,
+    /// Label sets for which there was no room, as hashes.
+    pub crowded: HashSet<u64>,
+}
+
+impl Gathered {
+    /// Takes over a block's values wherever it meets a period.
+    pub fn add(&mut self, block: &Block, grids: &[Grid], room: &AtomicUsize) {
+        for (labels, values) in &block.series {
+            for (period, grid) in grids.iter().enumerate() {
+                let Some(meet) = meeting(grid, &block.grid, values) else {
+                    continue;
+                };
+                if !self.series.contains_key(labels) {
+                    self.series.insert(labels.clone(), vec![None; grids.len()]);
+                }
+                let slot = self.series.get_mut(labels).and_then(|s| s.get_mut(period));
+                let Some(slot) = slot else { continue };
+                if slot.is_none() && !reserve(room, grid.len()) {
+                    let mut hasher = DefaultHasher::new();
+                    labels.hash(&mut hasher);
+                    self.crowded.insert(hasher.finish());
+                    continue;
+                }
+                let rows = slot.get_or_insert_with(|| vec![f64::NAN; grid.len()]);
+                overlay(rows, grid, meet, &block.grid);
+            }
+        }
+        self.series
+            .retain(|_, periods| periods.iter().any(Option::is_some));
+    }
+
+    fn note(&mut self, note: String) {
+        if self.notes.len() < MAX_NOTES {
+            self.notes.insert(note);
+        }
+    }
+}
+
+/// `values`, if one of them is observed at a time of `grid`.
+fn meeting<'v>(grid: &Grid, of: &Grid, values: &'v [f64]) -> Option<&'v [f64]> {
+    let last = grid.last()?;
+    let observed = of
+        .times()
+        .zip(values)
+        .any(|(time, value)| !value.is_nan() && time >= grid.start() && time <= last);
+    observed.then_some(values)
+}
+
+fn reserve(room: &AtomicUsize, values: usize) -> bool {
+    room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.checked_sub(values)
+    })
+    .is_ok()
+}
+
+/// All of one query's pieces. What fails is told in [`Gathered::error`]; what came before it is kept.
+pub(super) async fn gather(job: &Job<'_>, query: &Query) -> Gathered {
+    let mut gathered = Gathered::default();
+    let missing = from_cache(job, query, &mut gathered).await;
+    if let Err(error) = from_server(job, query, &missing, &mut gathered).await {
+        gathered.error = Some(error);
+    }
+    gathered
+}
+
+/// Takes what the cache has; gives back the pieces that it has not.
+async fn from_cache(job: &Job<'_>, query: &Query, gathered: &mut Gathered) -> Vec<Piece> {
+    let Some(cache) = job.cache else {
+        return job.pieces.clone();
+    };
+    let mut missing = Vec::new();
+    for piece in &job.pieces {
+        if !piece.keep {
+            missing.push(*piece);
+            continue;
+        }
+        let (cache, key, grid) = (cache.clone(), query.key.clone(), piece.grid);
+        let read = tokio::task::spawn_blocking(move || cache.load(&key, grid));
+        let (block, warning) = read.await.unwrap_or((None, None));
+        if let Some(warning) = warning {
+            gathered.note(warning);
+        }
+        if let Some(block) = block {
+            gathered.add(&block, job.grids, &job.room);
+            (job.done)(grid.len());
+        } else {
+            missing.push(*piece);
+        }
+    }
+    missing
+}
+
+/// Asks for the newest piece first, alone: a query that can't work is found out with one request, and how many series it
+/// has says how much to ask for at once.
+async fn from_server(
+    job: &Job<'_>,
+    query: &Query,
+    missing: &[Piece],
+    gathered: &mut Gathered,
+) -> Result<(), SourceError> {
+    let Some((scout, rest)) = missing.split_last() else {
+        return Ok(());
+    };
+    let limit = AtomicUsize::new(MAX_POINTS);
+    let first = ask(job, query, scout.grid, &limit).await?;
+    let width = (ROOMY / first.0.series.len().max(1)).clamp(job.chunk, MAX_POINTS);
+    take(job, query, missing, first, gathered).await;
+    let mut asked: FuturesUnordered<_> = plan::requests(rest, width)
+        .into_iter()
+        .map(|grid| ask(job, query, grid, &limit))
+        .collect();
+    while let Some(answer) = asked.next().await {
+        take(job, query, missing, answer?, gathered).await;
+    }
+    Ok(())
+}
+
+/// One stretch, in as many requests as the server wants it split into.
+async fn ask(
+    job: &Job<'_>,
+    query: &Query,
+    grid: Grid,
+    limit: &AtomicUsize,
+) -> Result<(Block, Vec<String>), SourceError> {
+    let mut whole = Block::empty(grid);
+    let mut notes = Vec::new();
+    let mut row = 0;
+    while row < grid.len() {
+        let points = limit.load(Ordering::Relaxed).min(grid.len() - row);
+        let part = grid.slice(row, row + points);
+        match job.client.range(&query.expr, part, &job.health).await {
+            Ok(told) => {
+                whole.join(told.data);
+                notes.extend(told.notes);
+                row += points;
+            }
+            Err(trouble) if trouble.cure == Cure::Less && points > 1 => {
+                limit.fetch_min(points / 2, Ordering::Relaxed);
+            }
+            Err(trouble) => return Err(trouble.error),
+        }
+    }
+    Ok((whole, notes))
+}
+
+/// Takes an answer over and keeps its closed chunks.
+async fn take(
+    job: &Job<'_>,
+    query: &Query,
+    missing: &[Piece],
+    (block, notes): (Block, Vec<String>),
+    gathered: &mut Gathered,
+) {
+    for note in notes {
+        gathered.note(note);
+    }
+    gathered.add(&block, job.grids, &job.room);
+    (job.done)(block.grid.len());
+    let Some(cache) = job
+        .cache
+        .filter(|_| !job.unwritable.load(Ordering::Relaxed))
+    else {
+        return;
+    };
+    let chunks: Vec<Grid> = missing
+        .iter()
+        .filter(|piece| piece.keep && within(&piece.grid, &block.grid))
+        .map(|piece| piece.grid)
+        .collect();
+    if chunks.is_empty() {
+        return;
+    }
+    let (cache, key) = (cache.clone(), query.key.clone());
+    let write = move || {
+        chunks
+            .into_iter()
+            .try_for_each(|chunk| cache.store(&key, &block.slice(chunk)))
+    };
+    job.wrote.store(true, Ordering::Relaxed);
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await
+        && !job.unwritable.swap(true, Ordering::Relaxed)
+    {
+        gathered.note(format!(
+            "fetched history can't be kept for the next run: {error}"
+        ));
+    }
+}
+
+fn within(inner: &Grid, outer: &Grid) -> bool {
+    inner.start() >= outer.start() && inner.last() <= outer.last()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::Time;
+
+    fn grid(first: i64, len: usize) -> Grid {
+        Grid::new(Time::from_secs(first * 60), Duration::from_secs(60), len)
+    }
+
+    fn block(first: i64, values: &[f64]) -> Block {
+        let mut block = Block::empty(grid(first, values.len()));
+        block.series.insert(Labels::new(), values.to_vec());
+        block
+    }
+
+    #[test]
+    fn blocks_fill_the_periods_they_meet() {
+        let grids = [grid(0, 4), grid(10, 2)];
+        let room = AtomicUsize::new(100);
+        let mut gathered = Gathered::default();
+        gathered.add(&block(2, &[1.0, 2.0, 3.0]), &grids, &room);
+        gathered.add(&block(6, &[9.0, 9.0]), &grids, &room);
+        let periods = &gathered.series[&Labels::new()];
+        assert_eq!(periods[0].as_ref().unwrap()[2..], [1.0, 2.0]);
+        assert!(periods[1].is_none());
+        gathered.add(&block(8, &[4.0, 5.0, 6.0]), &grids, &room);
+        let periods = &gathered.series[&Labels::new()];
+        assert_eq!(periods[1].as_ref().unwrap()[0], 6.0);
+        assert_eq!(room.into_inner(), 94);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_once() {
+        let grids = [grid(0, 4)];
+        let room = AtomicUsize::new(3);
+        let mut gathered = Gathered::default();
+        gathered.add(&block(0, &[1.0]), &grids, &room);
+        gathered.add(&block(1, &[1.0]), &grids, &room);
+        assert!(gathered.series.is_empty());
+        assert_eq!(gathered.crowded.len(), 1);
+    }
+}

@@ -1,0 +1,208 @@
+//! A recording placed on a regular grid.
+
+use std::time::Duration;
+
+use super::{MAX_CELLS, Recording};
+use crate::domain::{Entity, Feature, Frame, Grid, Schema, Time};
+use crate::source::SourceError;
+
+/// A [`Frame`] and where each input row went.
+#[derive(Clone, Debug)]
+pub struct Gridded {
+    /// Values on the aligned grid that covers every row.
+    pub frame: Frame,
+    /// For each input row, in file order, its row of the frame.
+    pub rows: Vec<usize>,
+    /// Input rows whose grid row another one also claims (duplicates and rows closer than a step): their values count
+    /// only where the other one's are missing.
+    pub superseded: usize,
+}
+
+impl Gridded {
+    /// The frame's row that input row `row` went to; `None` when there is no such input row.
+    #[must_use]
+    pub fn row_of(&self, row: usize) -> Option<usize> {
+        self.rows.get(row).copied()
+    }
+}
+
+impl Recording {
+    /// Every row at the nearest time of the aligned grid. Where several rows claim one, each cell takes the observed value
+    /// nearest to the grid time, and of equally near ones the last in the file. A recording that keeps a constant distance
+    /// to the grid (rows at half past every minute) is shifted onto it whole, so that jitter can't throw two of its rows
+    /// together.
+    ///
+    /// # Errors
+    /// [`SourceError::File`] when the grid would have over [`MAX_CELLS`] cells.
+    pub fn frame(&self, step: Duration, entity: Entity) -> Result<Gridded, SourceError> {
+        let step = Grid::new(Time::default(), step, 0).step();
+        let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+        let offset = self.offset(step_ms);
+        let slots: Vec<i64> = self
+            .times
+            .iter()
+            .map(|t| {
+                t.millis()
+                    .saturating_sub(offset)
+                    .saturating_add(step_ms / 2)
+                    .div_euclid(step_ms)
+            })
+            .collect();
+        let grid = self.grid(&slots, step, step_ms)?;
+        let first = slots.iter().min().copied().unwrap_or(0);
+        let rows: Vec<usize> = slots
+            .iter()
+            .map(|slot| usize::try_from(slot - first).unwrap_or(0))
+            .collect();
+        let schema: Schema = self.columns.iter().map(|c| Feature::plain(c)).collect();
+        let (frame, superseded) = self.fill(Frame::missing(entity, schema, grid), &rows);
+        Ok(Gridded {
+            frame,
+            rows,
+            superseded,
+        })
+    }
+
+    fn grid(&self, slots: &[i64], step: Duration, step_ms: i64) -> Result<Grid, SourceError> {
+        let (Some(first), Some(last)) = (slots.iter().min(), slots.iter().max()) else {
+            return Ok(Grid::new(Time::default(), step, 0));
+        };
+        let len = usize::try_from(last.saturating_sub(*first).saturating_add(1)).unwrap_or(0);
+        let start = Time::from_millis(first.saturating_mul(step_ms));
+        if len.saturating_mul(self.columns.len()) > MAX_CELLS {
+            return Err(SourceError::File(format!(
+                "rows from {start} to {} every {} s make {len} rows of {} columns, over {MAX_CELLS} cells (2 GB); \
+                 choose a coarser step, or look for a row with a wrong time",
+                Time::from_millis(last.saturating_mul(step_ms)),
+                step.as_secs_f64(),
+                self.columns.len()
+            )));
+        }
+        Ok(Grid::new(start, step, len))
+    }
+
+    /// Puts the values in, those farthest from their grid time first, so that the nearest stay.
+    fn fill(&self, mut frame: Frame, rows: &[usize]) -> (Frame, usize) {
+        let distance = |i: usize| -> u64 {
+            let (Some(time), Some(row)) = (self.times.get(i), rows.get(i)) else {
+                return 0;
+            };
+            time.millis().abs_diff(frame.grid().time(*row).millis())
+        };
+        let mut order: Vec<(usize, u64, usize)> = rows
+            .iter()
+            .enumerate()
+            .map(|(i, row)| (*row, u64::MAX - distance(i), i))
+            .collect();
+        order.sort_unstable();
+        let mut superseded = 0;
+        let mut last = None;
+        let grid = *frame.grid();
+        for (row, _, i) in order {
+            superseded += usize::from(last == Some(row));
+            last = Some(row);
+            if i >= self.values.nrows() {
+                continue;
+            }
+            for (column, value) in self.values.row(i).iter().enumerate() {
+                frame.put(grid.time(row), column, *value);
+            }
+        }
+        (frame, superseded)
+    }
+
+    /// The constant distance of the rows to the grid, milliseconds in (−step/2, step/2]: the median around the first row's.
+    /// Zero up to a quarter of a step, where the nearest grid time is plain.
+    fn offset(&self, step_ms: i64) -> i64 {
+        let wrap = |ms: i64| {
+            let rest = ms.rem_euclid(step_ms);
+            if rest > step_ms / 2 {
+                rest - step_ms
+            } else {
+                rest
+            }
+        };
+        let Some(first) = self.times.first().map(|t| wrap(t.millis())) else {
+            return 0;
+        };
+        let mut around: Vec<i64> = self
+            .times
+            .iter()
+            .map(|t| wrap(t.millis().saturating_sub(first)))
+            .collect();
+        let middle = around.len() / 2;
+        let (_, median, _) = around.select_nth_unstable(middle);
+        let offset = wrap(first.saturating_add(*median));
+        if offset.abs() <= step_ms / 4 {
+            0
+        } else {
+            offset
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn recording(rows: &[(f64, f64)]) -> Recording {
+        Recording {
+            times: rows
+                .iter()
+                .map(|r| Time::from_secs_f64(r.0).unwrap())
+                .collect(),
+            columns: vec!["a".into()],
+            values: Array2::from_shape_vec((rows.len(), 1), rows.iter().map(|r| r.1).collect())
+                .unwrap(),
+        }
+    }
+
+    fn column(gridded: &Gridded) -> Vec<f64> {
+        gridded.frame.column(0).unwrap().to_vec()
+    }
+
+    #[test]
+    fn duplicates_gaps_and_disorder() {
+        let placed = recording(&[
+            (120.0, 1.0),
+            (60.0, 2.0),
+            (120.0, 3.0),
+            (300.0, 5.0),
+            (300.0, f64::NAN),
+            (121.0, 4.0),
+        ])
+        .frame(MINUTE, Entity::sole())
+        .unwrap();
+        assert_eq!(placed.rows, [1, 0, 1, 4, 4, 1]);
+        assert_eq!(placed.superseded, 3);
+        let values = column(&placed);
+        assert_eq!((values[0], values[1], values[4]), (2.0, 3.0, 5.0));
+        assert!(values[2].is_nan() && values[3].is_nan());
+        assert_eq!(placed.row_of(3), Some(4));
+        assert_eq!(placed.row_of(6), None);
+    }
+
+    #[test]
+    fn half_a_step_off_with_jitter_stays_one_row_each() {
+        let rows: Vec<(f64, f64)> = (0..50)
+            .map(|i| {
+                let jitter = [0.4, -0.4, 0.1, -0.2][i % 4];
+                (30.0 + 60.0 * i as f64 + jitter, i as f64)
+            })
+            .collect();
+        let placed = recording(&rows).frame(MINUTE, Entity::sole()).unwrap();
+        assert_eq!(placed.superseded, 0);
+        assert_eq!(column(&placed), (0..50).map(f64::from).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_wild_time_is_refused_not_allocated() {
+        let wild = recording(&[(0.0, 1.0), (60.0, 1.0), (90_000_000_000.0, 1.0)]);
+        let error = wild.frame(MINUTE, Entity::sole()).unwrap_err().to_string();
+        assert!(error.contains("coarser step"), "{error}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The exporter and the HTTP routes over a real listener.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "serve/exporter.rs"]
+mod exporter;
+#[path = "serve/fixture.rs"]
+mod fixture;
+#[path = "serve/listener.rs"]
+mod listener;
+#[path = "serve/routes.rs"]
+mod routes;

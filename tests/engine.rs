@@ -1,5 +1,10 @@
 //! The engine from start to incident and over a restart, driven faster than time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +13,8 @@ use std::time::Duration;
 use ndarray::Array2;
 use pulsewatch::config::{Config, Span};
 use pulsewatch::domain::{
-    Command, Control, ControlError, Entity, HistoryQuery, IncidentState, PipelineId, PipelineView, Snapshot, SourceState, Time,
+    Command, Control, ControlError, Entity, HistoryQuery, IncidentState, PipelineId, PipelineView,
+    Snapshot, SourceState, Time,
 };
 use pulsewatch::engine::Running;
 use pulsewatch::engine::clock::ManualClock;
@@ -26,14 +32,20 @@ const ROWS: usize = 1200;
 const INCIDENT: std::ops::Range<usize> = 1000..1012;
 
 fn recording() -> Recording {
-    let times = (0..ROWS).map(|row| Time::from_secs(START + row as i64 * STEP)).collect();
+    let times = (0..ROWS)
+        .map(|row| Time::from_secs(START + row as i64 * STEP))
+        .collect();
     let values = Array2::from_shape_fn((ROWS, 2), |(row, column)| {
         let phase = row as f64 * 0.07 + column as f64;
         let noise = ((row * 7919 + column * 104_729) % 1000) as f64 / 1000.0 - 0.5;
         let bump = if INCIDENT.contains(&row) { 60.0 } else { 0.0 };
         50.0 + 20.0 * phase.sin() + 3.0 * noise + bump
     });
-    Recording { times, columns: vec!["cpu".into(), "latency".into()], values }
+    Recording {
+        times,
+        columns: vec!["cpu".into(), "latency".into()],
+        values,
+    }
 }
 
 struct Bench {
@@ -51,8 +63,14 @@ impl Bench {
         config.forecast.seasonalities = vec![Span::secs(90 * STEP as u64)];
         config.detect.interval = Span::secs(1);
         change(&mut config);
-        let source =
-            ReplaySource::new(&recording(), "test".into(), PlayFrom::Fraction(LEARNED as f64 / ROWS as f64), 10.0, now, None);
+        let source = ReplaySource::new(
+            &recording(),
+            "test".into(),
+            PlayFrom::Fraction(LEARNED as f64 / ROWS as f64),
+            10.0,
+            now,
+            None,
+        );
         let source = source.unwrap().paused();
         let clock = ManualClock::at(now);
         let setup = Setup {
@@ -64,7 +82,11 @@ impl Bench {
             banner: None,
             notices: Vec::new(),
         };
-        Self { running: start(setup, Arc::new(clock.clone())).unwrap(), clock, now }
+        Self {
+            running: start(setup, Arc::new(clock.clone())).unwrap(),
+            clock,
+            now,
+        }
     }
 
     /// Drives the clock on in steps of a second until a snapshot is as wanted.
@@ -73,7 +95,11 @@ impl Bench {
             self.now = self.now + Duration::from_secs(1);
             self.clock.set(self.now);
             let mut snapshots = self.running.snapshots.clone();
-            let heard = tokio::time::timeout(Duration::from_millis(200), snapshots.wait_for(|s| wanted(s))).await;
+            let heard = tokio::time::timeout(
+                Duration::from_millis(200),
+                snapshots.wait_for(|s| wanted(s)),
+            )
+            .await;
             if heard.is_ok() {
                 return Arc::clone(&self.running.snapshots.borrow());
             }
@@ -100,33 +126,90 @@ async fn learns_finds_the_incident_and_goes_on_after_a_restart() {
     let mut bench = Bench::start(dir.path(), |_| {});
     let first = bench.until("trained", |s| s.live.model.is_some()).await;
     let model = first.live.model.clone().unwrap();
-    assert!(dir.path().join("models").join(&model.version).join("bundle.safetensors").exists());
-    assert_eq!(model.trained_on.1, Time::from_secs(START + (LEARNED as i64 - 1) * STEP));
+    assert!(
+        dir.path()
+            .join("models")
+            .join(&model.version)
+            .join("bundle.safetensors")
+            .exists()
+    );
+    assert_eq!(
+        model.trained_on.1,
+        Time::from_secs(START + (LEARNED as i64 - 1) * STEP)
+    );
 
     let done = bench.until("finished", |s| finished(&s.live)).await;
-    let found = done.live.incidents.iter().find(|i| i.duration() >= Duration::from_secs(10 * STEP as u64)).expect("an incident");
+    let found = done
+        .live
+        .incidents
+        .iter()
+        .find(|i| i.duration() >= Duration::from_secs(10 * STEP as u64))
+        .expect("an incident");
     let began = Time::from_secs(START + INCIDENT.start as i64 * STEP);
-    assert!(found.start >= began && found.start <= began + Duration::from_secs(2 * STEP as u64), "{found:?}");
+    assert!(
+        found.start >= began && found.start <= began + Duration::from_secs(2 * STEP as u64),
+        "{found:?}"
+    );
     assert_eq!(found.state, IncidentState::Closed);
     let shares: f64 = found.features.iter().map(|f| f.share).sum();
     assert!((shares - 1.0).abs() < 1e-6, "{found:?}");
-    assert!(done.live.incidents.len() <= 5, "few false alarms: {:#?}", done.live.incidents);
+    assert!(
+        done.live.incidents.len() <= 5,
+        "few false alarms: {:#?}",
+        done.live.incidents
+    );
     let view = &done.live.entities[0];
     assert_eq!(view.grid.len(), view.scores.len());
-    assert_eq!(view.grid.last(), Some(Time::from_secs(START + (ROWS as i64 - 1) * STEP)));
+    assert_eq!(
+        view.grid.last(),
+        Some(Time::from_secs(START + (ROWS as i64 - 1) * STEP))
+    );
 
-    bench.running.control.send(Command::Label(found.id, Some(pulsewatch::domain::Label::Real))).unwrap();
+    bench
+        .running
+        .control
+        .send(Command::Label(
+            found.id,
+            Some(pulsewatch::domain::Label::Real),
+        ))
+        .unwrap();
     let id = found.id;
-    bench.until("labelled", |s| s.live.incidents.iter().any(|i| i.id == id && i.label.is_some())).await;
+    bench
+        .until("labelled", |s| {
+            s.live
+                .incidents
+                .iter()
+                .any(|i| i.id == id && i.label.is_some())
+        })
+        .await;
     let total = done.live.counters.incidents_total;
     bench.stop().await;
 
     let mut again = Bench::start(dir.path(), |_| {});
-    let shown = again.until("connected", |s| s.live.last_scored.is_some() || finished(&s.live)).await;
-    assert_eq!(shown.live.model.as_ref().map(|m| &m.version), Some(&model.version), "scores with the kept model");
+    let shown = again
+        .until("connected", |s| {
+            s.live.last_scored.is_some() || finished(&s.live)
+        })
+        .await;
+    assert_eq!(
+        shown.live.model.as_ref().map(|m| &m.version),
+        Some(&model.version),
+        "scores with the kept model"
+    );
     assert!(shown.live.training.is_none());
-    assert_eq!(shown.live.counters.incidents_total, total, "a verdict is final: nothing is counted twice");
-    assert!(shown.live.incidents.iter().any(|i| i.id == id && i.label.is_some()), "{:#?}", shown.live.incidents);
+    assert_eq!(
+        shown.live.counters.incidents_total, total,
+        "a verdict is final: nothing is counted twice"
+    );
+    assert!(
+        shown
+            .live
+            .incidents
+            .iter()
+            .any(|i| i.id == id && i.label.is_some()),
+        "{:#?}",
+        shown.live.incidents
+    );
     again.stop().await;
 }
 
@@ -134,19 +217,53 @@ async fn learns_finds_the_incident_and_goes_on_after_a_restart() {
 async fn answers_history_and_forecasts() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::start(dir.path(), |_| {});
-    let forecast = |s: &Snapshot| s.live.entities.first().is_some_and(|e| e.features.iter().all(|f| f.forecast.is_some()));
+    let forecast = |s: &Snapshot| {
+        s.live
+            .entities
+            .first()
+            .is_some_and(|e| e.features.iter().all(|f| f.forecast.is_some()))
+    };
     let snapshot = bench.until("forecast", forecast).await;
-    let forecast = snapshot.live.entities[0].features[0].forecast.clone().unwrap();
-    for ((low, y), high) in forecast.lower.iter().zip(&forecast.yhat).zip(&forecast.upper) {
+    let forecast = snapshot.live.entities[0].features[0]
+        .forecast
+        .clone()
+        .unwrap();
+    for ((low, y), high) in forecast
+        .lower
+        .iter()
+        .zip(&forecast.yhat)
+        .zip(&forecast.upper)
+    {
         assert!(low <= y && y <= high);
     }
-    let query = HistoryQuery { pipeline: PipelineId::Live, entity: Entity::sole(), from: None, to: None, max_points: 100 };
+    let query = HistoryQuery {
+        pipeline: PipelineId::Live,
+        entity: Entity::sole(),
+        from: None,
+        to: None,
+        max_points: 100,
+    };
     let answer = bench.running.control.history(query.clone()).await.unwrap();
-    assert!(answer.grid.len() <= 100 && answer.grid.len() > 50, "{:?}", answer.grid);
+    assert!(
+        answer.grid.len() <= 100 && answer.grid.len() > 50,
+        "{:?}",
+        answer.grid
+    );
     assert_eq!(answer.series.len(), 2);
-    assert!(answer.series.iter().all(|s| s.values.len() == answer.grid.len() && s.forecast.is_some()));
-    let nobody = HistoryQuery { entity: Entity::named("nobody"), ..query };
-    assert_eq!(bench.running.control.history(nobody).await, Err(ControlError::NotFound));
+    assert!(
+        answer
+            .series
+            .iter()
+            .all(|s| s.values.len() == answer.grid.len() && s.forecast.is_some())
+    );
+    let nobody = HistoryQuery {
+        entity: Entity::named("nobody"),
+        ..query
+    };
+    assert_eq!(
+        bench.running.control.history(nobody).await,
+        Err(ControlError::NotFound)
+    );
     bench.stop().await;
 }
 
@@ -154,17 +271,35 @@ async fn answers_history_and_forecasts() {
 async fn cancelled_and_impossible_trainings_leave_no_model_and_say_so() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::start(dir.path(), |config| config.autoencoder.epochs = 5000);
-    bench.until("training", |s| s.live.training.as_ref().is_some_and(|t| t.epoch > 0)).await;
-    bench.running.control.send(Command::CancelTraining(PipelineId::Live)).unwrap();
-    let ended = bench.until("cancelled", |s| s.live.last_training.is_some()).await;
+    bench
+        .until("training", |s| {
+            s.live.training.as_ref().is_some_and(|t| t.epoch > 0)
+        })
+        .await;
+    bench
+        .running
+        .control
+        .send(Command::CancelTraining(PipelineId::Live))
+        .unwrap();
+    let ended = bench
+        .until("cancelled", |s| s.live.last_training.is_some())
+        .await;
     let outcome = ended.live.last_training.clone().unwrap();
     assert!(outcome.result.is_err_and(|why| why.contains("cancel")));
     assert!(ended.live.model.is_none());
     bench.stop().await;
 
     let mut bench = Bench::start(dir.path(), |config| config.autoencoder.window = 850);
-    let waiting = bench.until("waiting", |s| !s.live.entities.is_empty() && s.live.training.is_none()).await;
-    assert!(waiting.live.readiness.text.contains("windows"), "{:?}", waiting.live.readiness);
+    let waiting = bench
+        .until("waiting", |s| {
+            !s.live.entities.is_empty() && s.live.training.is_none()
+        })
+        .await;
+    assert!(
+        waiting.live.readiness.text.contains("windows"),
+        "{:?}",
+        waiting.live.readiness
+    );
     bench.stop().await;
 }
 
@@ -174,10 +309,16 @@ async fn test_mode_runs_beside_live_mode_and_finds_what_was_put_in() {
     let mut bench = Bench::start(dir.path(), |config| config.autoencoder.epochs = 12);
     assert!(bench.running.snapshots.borrow().test.is_none());
     bench.running.control.send(Command::StartTest).unwrap();
-    let done = bench.until("sample played", |s| s.test.as_deref().is_some_and(finished)).await;
+    let done = bench
+        .until("sample played", |s| s.test.as_deref().is_some_and(finished))
+        .await;
     let test = done.test.as_ref().unwrap();
     assert!(!test.incidents.is_empty());
     assert!(test.entities[0].anomalous.iter().any(|mark| mark > 0.0));
-    assert_eq!(done.live.counters.incidents_total, done.live.incidents.len() as u64, "test incidents are not the live ones");
+    assert_eq!(
+        done.live.counters.incidents_total,
+        done.live.incidents.len() as u64,
+        "test incidents are not the live ones"
+    );
     bench.stop().await;
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::config::Span;
 use crate::domain::{Contribution, Incident, IncidentState, Label, Time, Unit};
-use crate::report::columns::{Side, columns};
+use crate::report::table::{Align, Table};
 use crate::store::{IncidentFilter, Journal};
 
 /// Name of the journal within a data directory.
@@ -141,36 +141,33 @@ fn find(journal: &Journal, id: u64) -> anyhow::Result<Incident> {
 }
 
 fn table(incidents: &[Incident], now: Time) -> String {
-    let rows: Vec<Vec<String>> = incidents
-        .iter()
-        .map(|i| {
-            vec![
-                i.id.to_string(),
-                state(i.state).into(),
-                i.entity.to_string(),
-                i.start.to_string(),
-                ago(now, i.start),
-                span(i.duration()),
-                score(i.peak_score),
-                if i.acknowledged { "yes" } else { "no" }.into(),
-                label_word(i.label).into(),
-                named(&i.features),
-            ]
-        })
-        .collect();
-    let head = [
-        ("ID", Side::Right),
-        ("STATE", Side::Left),
-        ("ENTITY", Side::Left),
-        ("START", Side::Left),
-        ("AGE", Side::Right),
-        ("DURATION", Side::Right),
-        ("PEAK", Side::Right),
-        ("SEEN", Side::Left),
-        ("LABEL", Side::Left),
-        ("FEATURES", Side::Left),
-    ];
-    columns(&head, &rows)
+    let mut table = Table::new(&[
+        ("ID", Align::Right),
+        ("STATE", Align::Left),
+        ("ENTITY", Align::Left),
+        ("START", Align::Left),
+        ("AGE", Align::Right),
+        ("DURATION", Align::Right),
+        ("PEAK", Align::Right),
+        ("SEEN", Align::Left),
+        ("LABEL", Align::Left),
+        ("FEATURES", Align::Left),
+    ]);
+    for i in incidents {
+        table.row([
+            i.id.to_string(),
+            state(i.state).into(),
+            i.entity.to_string(),
+            i.start.to_string(),
+            ago(now, i.start),
+            span(i.duration()),
+            score(i.peak_score),
+            if i.acknowledged { "yes" } else { "no" }.into(),
+            label_word(i.label).into(),
+            named(&i.features),
+        ]);
+    }
+    table.to_string()
 }
 
 fn page(incident: &Incident, now: Time) -> String {
@@ -201,32 +198,18 @@ fn page(incident: &Incident, now: Time) -> String {
         ("label", label_word(incident.label).to_owned()),
     ];
     let facts = facts.map(|(name, fact)| format!("  {name:<9} {fact}\n"));
-    let rows: Vec<Vec<String>> = incident
-        .features
-        .iter()
-        .map(|f| {
-            vec![
-                String::new(),
-                f.feature.to_string(),
-                share(f.share),
-                Unit::None.show(f.value),
-                Unit::None.show(f.expected),
-            ]
-        })
-        .collect();
-    let head = [
-        ("", Side::Left),
-        ("FEATURE", Side::Left),
-        ("SHARE", Side::Right),
-        ("VALUE AT PEAK", Side::Right),
-        ("EXPECTED", Side::Right),
-    ];
-    format!(
-        "incident {}\n{}\n{}",
-        incident.id,
-        facts.concat(),
-        columns(&head, &rows)
-    )
+    let mut table = Table::new(&[
+        ("", Align::Left),
+        ("FEATURE", Align::Left),
+        ("SHARE", Align::Right),
+        ("VALUE AT PEAK", Align::Right),
+        ("EXPECTED", Align::Right),
+    ]);
+    for f in &incident.features {
+        let (value, expected) = (Unit::None.show(f.value), Unit::None.show(f.expected));
+        table.row(["", &*f.feature, &share(f.share), &value, &expected]);
+    }
+    format!("incident {}\n{}\n{table}", incident.id, facts.concat())
 }
 
 /// `cpu 75 %, memory 20 %, 3 more`

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::incidents::{ago, print_json, span};
 use crate::disk::DirLock;
 use crate::domain::Time;
-use crate::report::columns::{Side, columns};
+use crate::report::table::{Align, Table};
 use crate::store::{ListedModel, Registry};
 
 /// Lists model versions with their figures, newest first; a star marks the one that scores.
@@ -65,42 +65,38 @@ fn chosen(version: &str, json: bool, out: &mut dyn Write) -> anyhow::Result<()> 
 }
 
 fn table(models: &[ListedModel], now: Time) -> String {
-    let rows: Vec<Vec<String>> = models
-        .iter()
-        .map(|model| {
-            let meta = &model.meta;
-            let (from, to) = meta.trained_on;
-            vec![
-                if model.current { "*" } else { "" }.into(),
-                meta.version.clone(),
-                ago(now, meta.trained_at),
-                span(Duration::from_millis(meta.training_took_ms)),
-                from.to_string(),
-                to.to_string(),
-                meta.windows.to_string(),
-                meta.epochs.to_string(),
-                figure(meta.val_loss),
-                format!("{} ({})", figure(meta.threshold_mse), meta.threshold_rule),
-                meta.features.len().to_string(),
-                meta.entities.to_string(),
-            ]
-        })
-        .collect();
-    let head = [
-        ("", Side::Left),
-        ("VERSION", Side::Left),
-        ("AGE", Side::Right),
-        ("TOOK", Side::Right),
-        ("DATA FROM", Side::Left),
-        ("TO", Side::Left),
-        ("WINDOWS", Side::Right),
-        ("EPOCHS", Side::Right),
-        ("LOSS", Side::Right),
-        ("THRESHOLD", Side::Left),
-        ("FEATURES", Side::Right),
-        ("ENTITIES", Side::Right),
-    ];
-    columns(&head, &rows)
+    let mut table = Table::new(&[
+        ("", Align::Left),
+        ("VERSION", Align::Left),
+        ("AGE", Align::Right),
+        ("TOOK", Align::Right),
+        ("DATA FROM", Align::Left),
+        ("TO", Align::Left),
+        ("WINDOWS", Align::Right),
+        ("EPOCHS", Align::Right),
+        ("LOSS", Align::Right),
+        ("THRESHOLD", Align::Left),
+        ("FEATURES", Align::Right),
+        ("ENTITIES", Align::Right),
+    ]);
+    for ListedModel { meta, current } in models {
+        let (from, to) = meta.trained_on;
+        table.row([
+            if *current { "*" } else { "" }.into(),
+            meta.version.clone(),
+            ago(now, meta.trained_at),
+            span(Duration::from_millis(meta.training_took_ms)),
+            from.to_string(),
+            to.to_string(),
+            meta.windows.to_string(),
+            meta.epochs.to_string(),
+            figure(meta.val_loss),
+            format!("{} ({})", figure(meta.threshold_mse), meta.threshold_rule),
+            meta.features.len().to_string(),
+            meta.entities.to_string(),
+        ]);
+    }
+    table.to_string()
 }
 
 /// A mean squared error in three significant digits.

@@ -93,7 +93,7 @@ pub fn keep(registry: &Registry, learned: &Learned, started: Time, ended: Time, 
 /// The figures of a bundle; its version is given by the registry.
 pub fn meta(bundle: &Bundle, started: Time, ended: Time) -> ModelMeta {
     ModelMeta {
-        version: "not kept".into(),
+        version: "in memory".into(),
         trained_at: ended,
         training_took_ms: u64::try_from(ended.since(started).as_millis()).unwrap_or(u64::MAX),
         trained_on: bundle.trained_on,

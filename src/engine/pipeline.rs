@@ -144,8 +144,17 @@ impl Pipeline {
     }
 
     fn set_schema(&mut self, schema: &Schema) {
-        self.rules = Some(JudgeRules::new(&self.config.detect, &self.config.queries, schema, self.step()));
+        let mut detect = self.config.detect.clone();
+        detect.cooldown.0 = detect.cooldown.0.max(self.shortest_cooldown());
+        self.rules = Some(JudgeRules::new(&detect, &self.config.queries, schema, self.step()));
         self.schema = Some(Arc::clone(schema));
+    }
+
+    /// An error is a whole window's: it lingers after its cause is gone and wavers on its way out. Half a window of quiet
+    /// keeps one cause one incident.
+    fn shortest_cooldown(&self) -> Duration {
+        let rows = u32::try_from(self.config.autoencoder.window / 2).unwrap_or(u32::MAX);
+        self.step().saturating_mul(rows)
     }
 
     /// Rows that one entity may keep.

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::collector::{Answer, Ask, Collecting, Collector};
 use super::forecasting::{self, Forecasting, Round};
 use super::lane::Lane;
+use super::learn::FEWEST_WINDOWS;
 use super::ledger::Ledger;
 use super::models;
 use super::pipeline::Pipeline;
@@ -357,7 +358,8 @@ impl Core {
         }
         for lane in std::iter::once(&mut self.live).chain(&mut self.test) {
             let due = forecasting::next_round(config, lane.forecast_at, now) <= now;
-            if lane.has_history && due && !self.trainer.is_busy_with(lane.id) {
+            let enough = lane.readiness().have >= FEWEST_WINDOWS;
+            if lane.has_history && enough && due && !self.trainer.is_busy_with(lane.id) {
                 lane.forecast_at = Some(now);
                 let left_out = self.forecasting.start(lane.id, &lane.pipeline, config);
                 if left_out > 0 {

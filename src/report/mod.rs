@@ -3,7 +3,6 @@
 //! Everything here is made as bytes, the same for the same input; where they go is the caller's business.
 
 mod axis;
-pub mod columns;
 pub mod judge;
 mod nab;
 pub mod npy;

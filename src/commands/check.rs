@@ -26,29 +26,45 @@ const FLOPS: f64 = 4e9;
 pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = &context.config;
     let probe = if args.offline { None } else { ask(context)? };
-    let series: usize = probe.as_ref().map_or(0, |p| p.queries.iter().map(|q| q.series).sum());
+    let series: usize = probe
+        .as_ref()
+        .map_or(0, |p| p.queries.iter().map(|q| q.series).sum());
     let estimate = estimate(config, series.max(config.queries.len()).max(1));
     let nearest = context.data_dir.ancestors().find(|path| path.exists());
     let free = nearest.and_then(|path| free_space(path).ok());
     if args.json {
-        let queries: Vec<Value> = probe.iter().flat_map(|p| &p.queries).map(query_json).collect();
+        let queries: Vec<Value> = probe
+            .iter()
+            .flat_map(|p| &p.queries)
+            .map(query_json)
+            .collect();
         let report = json!({
             "configuration": context.config_path, "source": config.source.kind, "queries": queries, "series": series,
             "estimate": estimate.json(), "free_disk_bytes": free,
         });
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        let from = context.config_path.as_ref().map_or("built-in defaults".to_owned(), |p| p.display().to_string());
+        let from = context
+            .config_path
+            .as_ref()
+            .map_or("built-in defaults".to_owned(), |p| p.display().to_string());
         writeln!(out, "configuration  ok ({from})")?;
         for note in &context.notes {
             writeln!(out, "               {note}")?;
         }
         say_source(out, context, args, probe.as_ref())?;
         writeln!(out, "estimate       {}", estimate.text())?;
-        let free = free.map_or("unknown".to_owned(), |bytes| crate::domain::Unit::Bytes.show(bytes as f64));
-        writeln!(out, "disk           {free} free for {}", context.data_dir.display())?;
+        let free = free.map_or("unknown".to_owned(), |bytes| {
+            crate::domain::Unit::Bytes.show(bytes as f64)
+        });
+        writeln!(
+            out,
+            "disk           {free} free for {}",
+            context.data_dir.display()
+        )?;
     }
-    let failed = probe.is_some_and(|p| !p.queries.is_empty() && p.queries.iter().all(|q| q.error.is_some()));
+    let failed =
+        probe.is_some_and(|p| !p.queries.is_empty() && p.queries.iter().all(|q| q.error.is_some()));
     anyhow::ensure!(!failed, "every query failed; nothing can be collected");
     Ok(())
 }
@@ -56,19 +72,34 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
 /// Asks a Prometheus-compatible server; other sources have nothing to ask over the network.
 fn ask(context: &Context) -> anyhow::Result<Option<ProbeReport>> {
     let opened = open::open(&context.config, &context.data_dir, context.now())?;
-    let Source::Prometheus(source) = opened.source else { return Ok(None) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let Source::Prometheus(source) = opened.source else {
+        return Ok(None);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     Ok(Some(runtime.block_on(source.probe())?))
 }
 
-fn say_source(out: &mut dyn Write, context: &Context, args: &CheckArgs, probe: Option<&ProbeReport>) -> std::io::Result<()> {
+fn say_source(
+    out: &mut dyn Write,
+    context: &Context,
+    args: &CheckArgs,
+    probe: Option<&ProbeReport>,
+) -> std::io::Result<()> {
     let kind = context.config.source.kind;
     match (kind, probe) {
         (SourceKind::Prometheus, Some(probe)) => {
-            let version = probe.server.as_deref().unwrap_or("a server that does not tell its version");
+            let version = probe
+                .server
+                .as_deref()
+                .unwrap_or("a server that does not tell its version");
             writeln!(out, "source         reached, {version}")?;
             for query in &probe.queries {
-                let result = query.error.as_ref().map_or_else(|| format!("{} series", query.series), ToString::to_string);
+                let result = query
+                    .error
+                    .as_ref()
+                    .map_or_else(|| format!("{} series", query.series), ToString::to_string);
                 writeln!(out, "query          {}: {result}", query.query)?;
                 for warning in &query.warnings {
                     writeln!(out, "               warning: {warning}")?;
@@ -76,9 +107,15 @@ fn say_source(out: &mut dyn Write, context: &Context, args: &CheckArgs, probe: O
             }
             Ok(())
         }
-        (SourceKind::Prometheus, None) => writeln!(out, "source         not asked{}", if args.offline { " (--offline)" } else { "" }),
+        (SourceKind::Prometheus, None) => writeln!(
+            out,
+            "source         not asked{}",
+            if args.offline { " (--offline)" } else { "" }
+        ),
         (SourceKind::Host, _) => writeln!(out, "source         this host, no network needed"),
-        (SourceKind::Replay, _) => writeln!(out, "source         a recorded file, no network needed"),
+        (SourceKind::Replay, _) => {
+            writeln!(out, "source         a recorded file, no network needed")
+        }
     }
 }
 
@@ -99,16 +136,34 @@ fn estimate(config: &Config, series: usize) -> Estimate {
     let period: f64 = if config.history.periods.is_empty() {
         config.history.period.0.as_secs_f64()
     } else {
-        config.history.periods.iter().map(|p| p.end.duration_since(p.start).as_secs_f64()).sum()
+        config
+            .history
+            .periods
+            .iter()
+            .map(|p| p.end.duration_since(p.start).as_secs_f64())
+            .sum()
     };
     let rows = period / config.source.step.0.as_secs_f64();
-    let shape = Shape::new(&config.autoencoder, series.min(config.entities.max_features));
+    let shape = Shape::new(
+        &config.autoencoder,
+        series.min(config.entities.max_features),
+    );
     let weights = shape.weights().unwrap_or(usize::MAX) as f64;
     let windows = rows.min(config.autoencoder.max_windows as f64);
     // Forward and backward are about six multiply-adds per weight and row of a window.
-    let work = 6.0 * weights * windows * config.autoencoder.window as f64 * config.autoencoder.epochs as f64;
+    let work = 6.0
+        * weights
+        * windows
+        * config.autoencoder.window as f64
+        * config.autoencoder.epochs as f64;
     let values = rows * series as f64;
-    Estimate { series, rows, memory: 40e6 + values * 24.0, training_seconds: work / FLOPS, disk: values * STORED * 2.0 }
+    Estimate {
+        series,
+        rows,
+        memory: 40e6 + values * 24.0,
+        training_seconds: work / FLOPS,
+        disk: values * STORED * 2.0,
+    }
 }
 
 impl Estimate {

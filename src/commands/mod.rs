@@ -44,7 +44,10 @@ impl Context {
     /// [`ConfigErrors`], all at once.
     pub fn load(global: Global) -> Result<Self, ConfigErrors> {
         let loaded = crate::config::load(global.config.as_deref(), &crate::config::environment())?;
-        let data_dir = global.data_dir.clone().unwrap_or_else(crate::config::data_dir);
+        let data_dir = global
+            .data_dir
+            .clone()
+            .unwrap_or_else(crate::config::data_dir);
         Ok(Self {
             config: Arc::new(loaded.config),
             embedded: loaded.embedded,
@@ -63,7 +66,9 @@ impl Context {
 
 /// Runs a command and says on stderr what went wrong. 0 is done, 1 the work failed, 2 bad configuration.
 pub fn execute(global: Global, command: Command) -> ExitCode {
-    let Err(error) = dispatch(global, command) else { return ExitCode::SUCCESS };
+    let Err(error) = dispatch(global, command) else {
+        return ExitCode::SUCCESS;
+    };
     if is_closed_pipe(&error) {
         return ExitCode::SUCCESS;
     }
@@ -75,7 +80,10 @@ pub fn execute(global: Global, command: Command) -> ExitCode {
 
 /// `pulsewatch … | head` is no failure.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
@@ -92,7 +100,13 @@ fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
     let context = Context::load(global)?;
     match command {
         Command::Run(args) => run::run(&context, &args),
-        Command::Detect => run::run(&context, &RunArgs { no_tui: true, ..RunArgs::default() }),
+        Command::Detect => run::run(
+            &context,
+            &RunArgs {
+                no_tui: true,
+                ..RunArgs::default()
+            },
+        ),
         command => {
             let _log = logging::start(&context.global, None)?;
             for note in &context.notes {
@@ -114,17 +128,27 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
         Command::Backtest(args) => backtest::run(context, &args, out),
         Command::Check(args) => check::run(context, &args, out),
         Command::Incidents(args) => match args.action {
-            IncidentsAction::List(list) => incidents::list(dir, list.open, list.limit, list.json, now, out),
+            IncidentsAction::List(list) => {
+                incidents::list(dir, list.open, list.limit, list.json, now, out)
+            }
             IncidentsAction::Show(show) => incidents::show(dir, show.id, show.json, now, out),
             IncidentsAction::Ack(ack) => incidents::acknowledge(dir, ack.id, ack.json, out),
-            IncidentsAction::Label(label) => incidents::label(dir, label.id, word(label.label), label.json, out),
+            IncidentsAction::Label(label) => {
+                incidents::label(dir, label.id, word(label.label), label.json, out)
+            }
         },
         Command::Models(args) => match args.action {
             ModelsAction::List(list) => models::list(dir, list.json, now, out),
-            ModelsAction::Use(select) => models::use_version(dir, &select.version, select.json, out),
+            ModelsAction::Use(select) => {
+                models::use_version(dir, &select.version, select.json, out)
+            }
             ModelsAction::Rollback(rollback) => models::rollback(dir, rollback.json, out),
         },
-        Command::Run(_) | Command::Detect | Command::Config(_) | Command::Completions(_) | Command::Man => Ok(()),
+        Command::Run(_)
+        | Command::Detect
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man => Ok(()),
     }
 }
 

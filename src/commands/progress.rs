@@ -21,13 +21,19 @@ impl Progress {
     pub fn of(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(1000);
-            if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:40} {percent:>3} % {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix} {bar:40} {percent:>3} % {msg}")
+            {
                 bar.set_style(style);
             }
             bar.set_prefix(what);
             bar
         });
-        Self { what, bar, last: Mutex::new(None) }
+        Self {
+            what,
+            bar,
+            last: Mutex::new(None),
+        }
     }
 
     /// The part done, 0 to 1, and what there is to say of it.
@@ -40,7 +46,10 @@ impl Progress {
             return;
         }
         // A poisoned lock means that a line was cut short: the next one may still come.
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= LINES) {
             *last = Some(Instant::now());
             eprintln!("{}: {:.0} % {text}", self.what, part * 100.0);

@@ -41,10 +41,19 @@ const BANNER: &str = "No configuration: showing the built-in sample while this h
 /// # Errors
 /// When the data directory is owned by another process, the source can't be set up, or the listener can't be had.
 pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
-    let screen = !args.no_tui && !args.once && std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    let _log = logging::start(&context.global, screen.then_some(context.data_dir.as_path()))?;
+    let screen = !args.no_tui
+        && !args.once
+        && std::io::stdout().is_terminal()
+        && std::io::stdin().is_terminal();
+    let _log = logging::start(
+        &context.global,
+        screen.then_some(context.data_dir.as_path()),
+    )?;
     let _lock = DirLock::take(&context.data_dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(watch_over(context, args, screen));
     // A training thread or a slow answer must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -53,10 +62,22 @@ pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
 
 /// Sessions, one after the other, as long as only the configuration changed.
 async fn watch_over(context: &Context, args: &RunArgs, screen: bool) -> anyhow::Result<()> {
-    let mut config = Arc::new(if context.embedded { embedded(&context.config) } else { Config::clone(&context.config) });
+    let mut config = Arc::new(if context.embedded {
+        embedded(&context.config)
+    } else {
+        Config::clone(&context.config)
+    });
     let mut notices = context.notes.clone();
     loop {
-        match session(context, Arc::clone(&config), std::mem::take(&mut notices), args, screen).await? {
+        match session(
+            context,
+            Arc::clone(&config),
+            std::mem::take(&mut notices),
+            args,
+            screen,
+        )
+        .await?
+        {
             End::Quit => return Ok(()),
             End::Reload(changed) => {
                 config = Arc::new(*changed);
@@ -89,8 +110,16 @@ async fn session(
     let now = context.now();
     let opened = open::open(&config, &context.data_dir, now)?;
     notices.extend(opened.notices);
-    let bound = if args.once { None } else { listen(&config, &mut notices)? };
-    let mode = args.mode.unwrap_or(if context.embedded { cli::Mode::Test } else { cli::Mode::Live });
+    let bound = if args.once {
+        None
+    } else {
+        listen(&config, &mut notices)?
+    };
+    let mode = args.mode.unwrap_or(if context.embedded {
+        cli::Mode::Test
+    } else {
+        cli::Mode::Live
+    });
     let seed = config.autoencoder.seed;
     // A frame that is printed once shows all that the sample has.
     let speed = if args.once { 0.0 } else { SAMPLE_SPEED };
@@ -98,7 +127,9 @@ async fn session(
         config: opened.config,
         data_dir: context.data_dir.clone(),
         source: opened.source,
-        test: Box::new(move |wall| ReplaySource::sample(wall, speed, seed).map(ReplaySource::paused)),
+        test: Box::new(move |wall| {
+            ReplaySource::sample(wall, speed, seed).map(ReplaySource::paused)
+        }),
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,
@@ -114,7 +145,9 @@ async fn session(
         tokio::spawn(bound.serve(running.snapshots.clone(), running.control.clone(), shutdown))
     });
     let end = if args.once {
-        once(&running, mode, config.ui.theme, args).await.map(|()| End::Quit)
+        once(&running, mode, config.ui.theme, args)
+            .await
+            .map(|()| End::Quit)
     } else if screen {
         with_screen(context, &config, &running, mode).await
     } else {
@@ -129,7 +162,10 @@ async fn session(
 }
 
 /// Binds the listener: a port that was set must be had, the default one may be taken.
-fn listen(config: &Config, notices: &mut Vec<String>) -> anyhow::Result<Option<crate::serve::Bound>> {
+fn listen(
+    config: &Config,
+    notices: &mut Vec<String>,
+) -> anyhow::Result<Option<crate::serve::Bound>> {
     if !config.exporter.enabled {
         return Ok(None);
     }
@@ -150,7 +186,12 @@ async fn shut_down(running: Running) {
     let _ = tokio::time::timeout(Duration::from_secs(10), running.task).await;
 }
 
-async fn with_screen(context: &Context, config: &Arc<Config>, running: &Running, mode: cli::Mode) -> anyhow::Result<End> {
+async fn with_screen(
+    context: &Context,
+    config: &Arc<Config>,
+    running: &Running,
+    mode: cli::Mode,
+) -> anyhow::Result<End> {
     let options = tui::Options {
         mode: screen_mode(mode),
         config: config.ui.clone(),
@@ -186,7 +227,11 @@ fn screen_mode(mode: cli::Mode) -> tui::Mode {
 }
 
 /// Waits for a signal or a changed configuration.
-async fn headless(context: &Context, config: &Arc<Config>, running: &Running) -> anyhow::Result<End> {
+async fn headless(
+    context: &Context,
+    config: &Arc<Config>,
+    running: &Running,
+) -> anyhow::Result<End> {
     let mut snapshots = running.snapshots.clone();
     let told = async {
         // Ends when the engine has stopped, by itself or told by another reader.
@@ -205,7 +250,10 @@ async fn headless(context: &Context, config: &Arc<Config>, running: &Running) ->
 #[cfg(unix)]
 async fn stop_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -225,7 +273,9 @@ async fn stop_signal() -> &'static str {
 /// Ends when the configuration file says something else that is valid; what is not valid is reported and changes nothing.
 /// SIGHUP makes it look at once.
 async fn changed_file(context: &Context, config: &Arc<Config>) -> End {
-    let Some(path) = context.config_path.clone() else { return std::future::pending().await };
+    let Some(path) = context.config_path.clone() else {
+        return std::future::pending().await;
+    };
     let mut hangup = Hangup::new();
     let mut last = std::fs::read(&path).ok();
     loop {
@@ -236,7 +286,9 @@ async fn changed_file(context: &Context, config: &Arc<Config>) -> End {
         }
         last = text;
         match Context::load(context.global.clone()) {
-            Ok(fresh) if *fresh.config != **config => return End::Reload(Box::new(Config::clone(&fresh.config))),
+            Ok(fresh) if *fresh.config != **config => {
+                return End::Reload(Box::new(Config::clone(&fresh.config)));
+            }
             Ok(_) => {}
             Err(errors) => tracing::error!("the changed configuration is not used: {errors}"),
         }
@@ -252,7 +304,9 @@ struct Hangup {
 impl Hangup {
     #[cfg(unix)]
     fn new() -> Self {
-        Self { signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok() }
+        Self {
+            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+        }
     }
 
     #[cfg(not(unix))]
@@ -280,14 +334,33 @@ impl Hangup {
 }
 
 /// One frame as text (and as a picture), once there is something to show.
-async fn once(running: &Running, mode: cli::Mode, theme: ThemeName, args: &RunArgs) -> anyhow::Result<()> {
-    let id = if mode == cli::Mode::Test { PipelineId::Test } else { PipelineId::Live };
+async fn once(
+    running: &Running,
+    mode: cli::Mode,
+    theme: ThemeName,
+    args: &RunArgs,
+) -> anyhow::Result<()> {
+    let id = if mode == cli::Mode::Test {
+        PipelineId::Test
+    } else {
+        PipelineId::Live
+    };
     let mut snapshots = running.snapshots.clone();
     // When time runs out, what is there is shown: it says itself what is missing.
-    let _ = tokio::time::timeout(ONCE, snapshots.wait_for(|snapshot| has_something(snapshot, id))).await;
+    let _ = tokio::time::timeout(
+        ONCE,
+        snapshots.wait_for(|snapshot| has_something(snapshot, id)),
+    )
+    .await;
     let snapshot = Arc::clone(&snapshots.borrow());
     let theme = tui::Theme::new(theme, tui::ColorDepth::True, true);
-    let buffer = tui::overview(&snapshot, screen_mode(mode), &theme, args.size.width, args.size.height);
+    let buffer = tui::overview(
+        &snapshot,
+        screen_mode(mode),
+        &theme,
+        args.size.width,
+        args.size.height,
+    );
     std::io::stdout().write_all(tui::buffer_text(&buffer).as_bytes())?;
     if let Some(path) = &args.svg {
         crate::disk::write_atomic(path, svg::svg(&buffer).as_bytes())?;
@@ -298,7 +371,11 @@ async fn once(running: &Running, mode: cli::Mode, theme: ThemeName, args: &RunAr
 /// A scored row, or a reason why there is none.
 fn has_something(snapshot: &Snapshot, id: PipelineId) -> bool {
     snapshot.pipeline(id).is_some_and(|pipeline| {
-        let waiting = pipeline.training.is_none() && pipeline.model.is_none() && !pipeline.entities.is_empty();
-        pipeline.last_scored.is_some() || matches!(pipeline.source.state, SourceState::Stale { .. }) || waiting
+        let waiting = pipeline.training.is_none()
+            && pipeline.model.is_none()
+            && !pipeline.entities.is_empty();
+        pipeline.last_scored.is_some()
+            || matches!(pipeline.source.state, SourceState::Stale { .. })
+            || waiting
     })
 }

@@ -12,9 +12,9 @@ use super::Context;
 use super::progress::Progress;
 use crate::cli::{CollectArgs, FilterArgs, PreprocessArgs, TrainArgs};
 use crate::config::Config;
-use crate::disk::write_atomic;
 use crate::disk::DirLock;
 use crate::disk::Table;
+use crate::disk::write_atomic;
 use crate::domain::{Entity, Frame};
 use crate::engine::collector::Collecting;
 use crate::engine::learn::{self, Learned, Prepared};
@@ -26,8 +26,8 @@ use crate::report::{npy, plots};
 use crate::source::recording::Recording;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
-use crate::store::datasets::{self, Calendar};
 use crate::store::Registry;
+use crate::store::datasets::{self, Calendar};
 
 const NORMAL: &str = "normal_sequences.npy";
 
@@ -36,10 +36,20 @@ const NORMAL: &str = "normal_sequences.npy";
 /// # Errors
 /// When the source can't be reached, the file can't be read, or the result can't be written.
 pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let output = args.output.clone().unwrap_or_else(|| context.data_dir.join("raw.parquet"));
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| context.data_dir.join("raw.parquet"));
     let (frames, warnings) = match &args.input {
         Some(file) => (vec![recorded(&Recording::read(file)?)?], Vec::new()),
-        None if context.embedded => (vec![ReplaySource::sample(context.now(), 0.0, 0)?.recorded().clone()], vec!["no configuration: this is the built-in sample".into()]),
+        None if context.embedded => (
+            vec![
+                ReplaySource::sample(context.now(), 0.0, 0)?
+                    .recorded()
+                    .clone(),
+            ],
+            vec!["no configuration: this is the built-in sample".into()],
+        ),
         None => ask_source(context)?,
     };
     for warning in &warnings {
@@ -47,19 +57,57 @@ pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> an
     }
     let rows: usize = frames.iter().map(|frame| frame.grid().len()).sum();
     if rows == 0 {
-        bail!("the source has no rows in the period that was asked for; check `pulsewatch check`, or ask for another [history] period");
+        bail!(
+            "the source has no rows in the period that was asked for; check `pulsewatch check`, or ask for another [history] period"
+        );
     }
     let zone = learn::time_zone(&context.config)?;
-    let calendars: Vec<_> = frames.iter().map(|frame| calendar::columns(frame.grid(), &zone)).collect();
-    let column = |at: usize| calendars.iter().flat_map(|c| c.column(at).iter().map(|v| f64::from(*v)).collect::<Vec<_>>()).collect();
-    datasets::save_frames(&output, &frames, Some(&Calendar { day_of_week: column(0), hour_of_day: column(1) }))?;
-    let missing = frames.iter().flat_map(|frame| frame.values().iter().copied().collect::<Vec<_>>()).filter(|v| v.is_nan()).count();
-    let features: Vec<&str> = frames.first().map(|f| f.schema().iter().map(|f| &*f.name).collect()).unwrap_or_default();
+    let calendars: Vec<_> = frames
+        .iter()
+        .map(|frame| calendar::columns(frame.grid(), &zone))
+        .collect();
+    let column = |at: usize| {
+        calendars
+            .iter()
+            .flat_map(|c| {
+                c.column(at)
+                    .iter()
+                    .map(|v| f64::from(*v))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    datasets::save_frames(
+        &output,
+        &frames,
+        Some(&Calendar {
+            day_of_week: column(0),
+            hour_of_day: column(1),
+        }),
+    )?;
+    let missing = frames
+        .iter()
+        .flat_map(|frame| frame.values().iter().copied().collect::<Vec<_>>())
+        .filter(|v| v.is_nan())
+        .count();
+    let features: Vec<&str> = frames
+        .first()
+        .map(|f| f.schema().iter().map(|f| &*f.name).collect())
+        .unwrap_or_default();
     let summary = json!({
         "output": output, "rows": rows, "features": features, "missing_values": missing, "warnings": warnings,
         "entities": frames.iter().map(|f| f.entity().name()).collect::<std::collections::BTreeSet<_>>().len(),
     });
-    say(out, args.json, &summary, &format!("{rows} rows of {} features, {missing} values missing → {}", features.len(), output.display()))
+    say(
+        out,
+        args.json,
+        &summary,
+        &format!(
+            "{rows} rows of {} features, {missing} values missing → {}",
+            features.len(),
+            output.display()
+        ),
+    )
 }
 
 fn recorded(recording: &Recording) -> Result<Frame, SourceError> {
@@ -73,27 +121,61 @@ fn ask_source(context: &Context) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
     let mut source = opened.source;
     let periods = settings.periods(source.now(now));
     let progress = Progress::of("collecting");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let batch = runtime.block_on(source.history(&periods, None, &|part| progress.set(part, "")))?;
-    Ok((batch.frames, opened.notices.into_iter().chain(batch.warnings).collect()))
+    Ok((
+        batch.frames,
+        opened.notices.into_iter().chain(batch.warnings).collect(),
+    ))
 }
 
 /// `preprocess`: `raw.parquet` into `processed.parquet` and `scaler.json`.
 ///
 /// # Errors
 /// When there is no raw data or it can't be prepared.
-pub fn preprocess(context: &Context, args: &PreprocessArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let input = args.input.clone().unwrap_or_else(|| context.data_dir.join("raw.parquet"));
-    let output = args.output.clone().unwrap_or_else(|| context.data_dir.join("processed.parquet"));
-    let frames = datasets::load_frames(&input).with_context(|| format!("run `pulsewatch collect` first, or name a file with --input ({})", input.display()))?;
+pub fn preprocess(
+    context: &Context,
+    args: &PreprocessArgs,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let input = args
+        .input
+        .clone()
+        .unwrap_or_else(|| context.data_dir.join("raw.parquet"));
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| context.data_dir.join("processed.parquet"));
+    let frames = datasets::load_frames(&input).with_context(|| {
+        format!(
+            "run `pulsewatch collect` first, or name a file with --input ({})",
+            input.display()
+        )
+    })?;
     let prepared = learn::prepare(&frames, &context.config)?;
     let (table, scalers) = processed::to_table(&prepared);
     table.save(&output)?;
     let scaler = scaler_path(&output);
     datasets::save_json(&scaler, &scalers)?;
-    let windows: usize = learn::groups(&prepared, &context.config)?.iter().map(|(_, set)| set.len()).sum();
+    let windows: usize = learn::groups(&prepared, &context.config)?
+        .iter()
+        .map(|(_, set)| set.len())
+        .sum();
     let summary = json!({ "output": output, "scaler": scaler, "rows": table.times.len(), "windows": windows });
-    say(out, args.json, &summary, &format!("{} rows, {windows} usable windows → {} and {}", table.times.len(), output.display(), scaler.display()))
+    say(
+        out,
+        args.json,
+        &summary,
+        &format!(
+            "{} rows, {windows} usable windows → {} and {}",
+            table.times.len(),
+            output.display(),
+            scaler.display()
+        ),
+    )
 }
 
 /// The scaler stands beside the rows that it scaled.
@@ -102,7 +184,12 @@ fn scaler_path(processed: &Path) -> PathBuf {
 }
 
 fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
-    let hint = || format!("run `pulsewatch preprocess` first, or name a file with --input ({})", path.display());
+    let hint = || {
+        format!(
+            "run `pulsewatch preprocess` first, or name a file with --input ({})",
+            path.display()
+        )
+    };
     let table = Table::load(path).with_context(hint)?;
     let scalers: Scalers = datasets::load_json(&scaler_path(path)).with_context(hint)?;
     Ok(processed::from_table(&table, scalers)?)
@@ -115,39 +202,75 @@ fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
 pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let _lock = DirLock::take(&context.data_dir)?;
     let started = context.now();
-    let input = args.input.clone().unwrap_or_else(|| context.data_dir.join("processed.parquet"));
+    let input = args
+        .input
+        .clone()
+        .unwrap_or_else(|| context.data_dir.join("processed.parquet"));
     let prepared = load_processed(&input)?;
     let config = with_options(&context.config, args, &prepared);
     let groups = if args.on_filtered {
         let windows = read_sequences(&context.data_dir.join(NORMAL))?;
-        vec![(Entity::sole(), sequences::as_set(&windows, prepared.schema.len())?)]
+        vec![(
+            Entity::sole(),
+            sequences::as_set(&windows, prepared.schema.len())?,
+        )]
     } else {
         learn::groups(&prepared, &config)?
     };
     let bar = Progress::of("training");
     let mut hear = |p: Epochs| {
         let whole = p.epoch.saturating_sub(1) as f64 + p.fraction;
-        bar.set(whole / p.epochs.max(1) as f64, &format!("epoch {} of {}, loss {:.6}", p.epoch, p.epochs, p.train_loss));
+        bar.set(
+            whole / p.epochs.max(1) as f64,
+            &format!(
+                "epoch {} of {}, loss {:.6}",
+                p.epoch, p.epochs, p.train_loss
+            ),
+        );
     };
-    let learned = learn::learn_from(&prepared, groups, &config, &AtomicBool::new(false), &mut hear)?;
+    let learned = learn::learn_from(
+        &prepared,
+        groups,
+        &config,
+        &AtomicBool::new(false),
+        &mut hear,
+    )?;
     drop(bar);
     let registry = Registry::open(&context.data_dir.join("models"));
-    let meta = models::keep(&registry, &learned, started, context.now(), config.retrain.keep)?;
+    let meta = models::keep(
+        &registry,
+        &learned,
+        started,
+        context.now(),
+        config.retrain.keep,
+    )?;
     let plots = context.data_dir.join("plots");
     draw(&learned, &plots)?;
     let summary = json!({ "version": meta.version, "model": meta, "suggested_threshold_mse": meta.threshold_mse, "plots": plots });
     let text = format!(
         "model {}: {} windows, {} epochs, validation loss {:.6}\nsuggested threshold (mean squared error): {:.6} ({})\npictures: {}",
-        meta.version, meta.windows, meta.epochs, meta.val_loss, meta.threshold_mse, meta.threshold_rule, plots.display()
+        meta.version,
+        meta.windows,
+        meta.epochs,
+        meta.val_loss,
+        meta.threshold_mse,
+        meta.threshold_rule,
+        plots.display()
     );
     say(out, args.json, &summary, &text)
 }
 
 /// What `filter` left, `[n, window, columns]`.
 fn read_sequences(path: &Path) -> anyhow::Result<ndarray::Array3<f32>> {
-    let bytes = std::fs::read(path).with_context(|| format!("run `pulsewatch filter` first ({})", path.display()))?;
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("run `pulsewatch filter` first ({})", path.display()))?;
     let array = npy::from_npy(&bytes).with_context(|| path.display().to_string())?;
-    array.into_dimensionality().with_context(|| format!("{} does not hold sequences [n, window, features]", path.display()))
+    array.into_dimensionality().with_context(|| {
+        format!(
+            "{} does not hold sequences [n, window, features]",
+            path.display()
+        )
+    })
 }
 
 fn with_options(config: &Arc<Config>, args: &TrainArgs, prepared: &Prepared) -> Config {
@@ -162,9 +285,16 @@ fn with_options(config: &Arc<Config>, args: &TrainArgs, prepared: &Prepared) -> 
 
 /// The loss curve and the histogram of held-back errors with the threshold.
 fn draw(learned: &Learned, folder: &Path) -> anyhow::Result<()> {
-    write_atomic(&folder.join("loss.png"), &plots::loss_png(&learned.losses, learned.best_epoch)?)?;
-    let histogram = plots::histogram_png(&learned.held_back, learned.bundle.calibration.threshold_mse)?;
-    Ok(write_atomic(&folder.join("reconstruction_error_histogram.png"), &histogram)?)
+    write_atomic(
+        &folder.join("loss.png"),
+        &plots::loss_png(&learned.losses, learned.best_epoch)?,
+    )?;
+    let histogram =
+        plots::histogram_png(&learned.held_back, learned.bundle.calibration.threshold_mse)?;
+    Ok(write_atomic(
+        &folder.join("reconstruction_error_histogram.png"),
+        &histogram,
+    )?)
 }
 
 /// `filter`: every window as normal or anomalous under the current model.
@@ -175,23 +305,44 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
     let dir = &context.data_dir;
     let prepared = load_processed(&dir.join("processed.parquet"))?;
     let registry = Registry::open(&dir.join("models"));
-    let (version, bytes, _) = registry.current()?.context("there is no model yet; run `pulsewatch train` first")?;
+    let (version, bytes, _) = registry
+        .current()?
+        .context("there is no model yet; run `pulsewatch train` first")?;
     let bundle = crate::model::Bundle::from_bytes(&bytes)?;
     bundle.fits(&prepared.schema)?;
     let threshold = args.threshold.unwrap_or(bundle.calibration.threshold_mse);
     let sorted = sequences::sort(&prepared, &bundle, threshold, &context.config)?;
     write_atomic(&dir.join(NORMAL), &npy::to_npy(&sorted.normal)?)?;
-    write_atomic(&dir.join("anomalous_sequences.npy"), &npy::to_npy(&sorted.anomalous)?)?;
+    write_atomic(
+        &dir.join("anomalous_sequences.npy"),
+        &npy::to_npy(&sorted.anomalous)?,
+    )?;
     if args.all_errors {
-        write_atomic(&dir.join("all_sequence_errors.npy"), &npy::to_npy(&sorted.errors)?)?;
+        write_atomic(
+            &dir.join("all_sequence_errors.npy"),
+            &npy::to_npy(&sorted.errors)?,
+        )?;
     }
     let (normal, anomalous) = (sorted.normal.dim().0, sorted.anomalous.dim().0);
     let summary = json!({ "model": version, "threshold_mse": threshold, "normal": normal, "anomalous": anomalous });
-    say(out, args.json, &summary, &format!("model {version}, threshold {threshold:.6}: {normal} normal and {anomalous} anomalous sequences → {}", dir.display()))
+    say(
+        out,
+        args.json,
+        &summary,
+        &format!(
+            "model {version}, threshold {threshold:.6}: {normal} normal and {anomalous} anomalous sequences → {}",
+            dir.display()
+        ),
+    )
 }
 
 /// The result, for people or for programs.
-fn say(out: &mut dyn Write, as_json: bool, summary: &serde_json::Value, text: &str) -> anyhow::Result<()> {
+fn say(
+    out: &mut dyn Write,
+    as_json: bool,
+    summary: &serde_json::Value,
+    text: &str,
+) -> anyhow::Result<()> {
     if as_json {
         serde_json::to_writer_pretty(&mut *out, summary)?;
         writeln!(out)?;

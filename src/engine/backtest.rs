@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::EngineError;
 use super::learn::{self, Learned};
 use super::ledger::Ledger;
 use super::pipeline::Pipeline;
 use super::scorer::Scorer;
-use super::EngineError;
 use crate::config::Config;
 use crate::domain::{Entity, Frame, Time, Verdict};
 use crate::source::inject::{InjectSpec, apply, deviations};
@@ -44,7 +44,11 @@ pub struct Backtest {
 ///
 /// # Errors
 /// [`EngineError`] when there is too little to learn from, or the network can't score.
-pub fn backtest(recording: &Recording, train_until: Time, config: &Config) -> Result<Backtest, EngineError> {
+pub fn backtest(
+    recording: &Recording,
+    train_until: Time,
+    config: &Config,
+) -> Result<Backtest, EngineError> {
     let mut config = config.clone();
     let step = recording.step();
     config.source.step.0 = step;
@@ -53,11 +57,23 @@ pub fn backtest(recording: &Recording, train_until: Time, config: &Config) -> Re
     let config = Arc::new(config);
     let gridded = recording.frame(step, Entity::sole())?;
     let frame = &gridded.frame;
-    let split = frame.grid().times().take_while(|time| *time < train_until).count();
+    let split = frame
+        .grid()
+        .times()
+        .take_while(|time| *time < train_until)
+        .count();
     let training = frame.slice(0, split);
-    let learned = learn::learn(std::slice::from_ref(&training), &config, &AtomicBool::new(false), &mut |_| {})?;
+    let learned = learn::learn(
+        std::slice::from_ref(&training),
+        &config,
+        &AtomicBool::new(false),
+        &mut |_| {},
+    )?;
     let mut pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
-    pipeline.adopt(Arc::new(Scorer::new(learned.bundle.clone(), Arc::clone(&config))?));
+    pipeline.adopt(Arc::new(Scorer::new(
+        learned.bundle.clone(),
+        Arc::clone(&config),
+    )?));
     let verdicts = replay(&mut pipeline, frame, split)?;
     let rows = recording
         .times
@@ -66,15 +82,31 @@ pub fn backtest(recording: &Recording, train_until: Time, config: &Config) -> Re
         .filter(|(_, time)| **time >= train_until)
         .map(|(at, time)| {
             let on_grid = gridded.row_of(at).map(|row| frame.grid().time(row));
-            Row { time: *time, verdict: on_grid.and_then(|time| verdicts.get(&time).cloned()) }
+            Row {
+                time: *time,
+                verdict: on_grid.and_then(|time| verdicts.get(&time).cloned()),
+            }
         })
         .collect();
-    let features = frame.schema().iter().map(|feature| feature.name.to_string()).collect();
-    Ok(Backtest { rows, learned, features, step })
+    let features = frame
+        .schema()
+        .iter()
+        .map(|feature| feature.name.to_string())
+        .collect();
+    Ok(Backtest {
+        rows,
+        learned,
+        features,
+        step,
+    })
 }
 
 /// Feeds the rows after `split` in order, with enough rows before it for the first window.
-fn replay(pipeline: &mut Pipeline, frame: &Frame, split: usize) -> Result<HashMap<Time, Arc<Verdict>>, EngineError> {
+fn replay(
+    pipeline: &mut Pipeline,
+    frame: &Frame,
+    split: usize,
+) -> Result<HashMap<Time, Arc<Verdict>>, EngineError> {
     let context = pipeline.scorer().map_or(0, |scorer| scorer.context());
     let from = split.saturating_sub(context);
     let mut verdicts = HashMap::new();
@@ -87,9 +119,16 @@ fn replay(pipeline: &mut Pipeline, frame: &Frame, split: usize) -> Result<HashMa
     }
     for start in (split..frame.grid().len()).step_by(CHUNK) {
         let chunk = frame.slice(start, start + CHUNK);
-        let Some(last) = chunk.grid().last() else { break };
+        let Some(last) = chunk.grid().last() else {
+            break;
+        };
         pipeline.ingest(std::slice::from_ref(&chunk), last);
-        verdicts.extend(pipeline.judge()?.into_iter().map(|verdict| (verdict.time, Arc::new(verdict))));
+        verdicts.extend(
+            pipeline
+                .judge()?
+                .into_iter()
+                .map(|verdict| (verdict.time, Arc::new(verdict))),
+        );
     }
     Ok(verdicts)
 }
@@ -102,14 +141,25 @@ pub fn inject_into(
     spec: InjectSpec,
     known: &[(Time, bool)],
 ) -> Vec<(Time, bool)> {
-    let first = recording.times.iter().position(|time| *time >= train_until).unwrap_or(recording.times.len());
+    let first = recording
+        .times
+        .iter()
+        .position(|time| *time >= train_until)
+        .unwrap_or(recording.times.len());
     let deviations = deviations(&recording.values, 0..first);
     let known: HashMap<Time, bool> = known.iter().copied().collect();
-    let mut labels: Vec<(Time, bool)> =
-        recording.times.iter().map(|time| (*time, known.get(time).copied().unwrap_or(false))).collect();
+    let mut labels: Vec<(Time, bool)> = recording
+        .times
+        .iter()
+        .map(|time| (*time, known.get(time).copied().unwrap_or(false)))
+        .collect();
     for injection in spec.plan(&recording.values, first..recording.times.len(), &deviations) {
         if apply(&mut recording.values, &injection, &deviations) {
-            for (_, label) in labels.iter_mut().skip(injection.rows.start).take(injection.rows.len()) {
+            for (_, label) in labels
+                .iter_mut()
+                .skip(injection.rows.start)
+                .take(injection.rows.len())
+            {
                 *label = true;
             }
         }

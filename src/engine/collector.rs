@@ -65,7 +65,11 @@ pub struct Collecting {
 impl Collecting {
     /// For a source under a configuration. Only a server's samples come late.
     pub fn of(config: &Config, source: &Source) -> Self {
-        let latency = if matches!(source, Source::Prometheus(_)) { config.source.latency_offset.0 } else { Duration::ZERO };
+        let latency = if matches!(source, Source::Prometheus(_)) {
+            config.source.latency_offset.0
+        } else {
+            Duration::ZERO
+        };
         let window = config.autoencoder.window * 2 + config.preprocess.max_gap;
         Self {
             step: config.source.step.0,
@@ -87,7 +91,11 @@ impl Collecting {
             return vec![(due - self.history.period.0, due)];
         }
         let moment = |stamp: jiff::Timestamp| Time::from_millis(stamp.as_millisecond());
-        let periods = self.history.periods.iter().map(|p| (moment(p.start), moment(p.end).min(due)));
+        let periods = self
+            .history
+            .periods
+            .iter()
+            .map(|p| (moment(p.start), moment(p.end).min(due)));
         periods.filter(|(start, end)| start < end).collect()
     }
 }
@@ -112,7 +120,10 @@ impl Collector {
         let (progress_in, progress) = watch::channel(0.0);
         tokio::spawn(async move {
             while let Some(ask) = inbox.recv().await {
-                let Some(answer) = answer(&mut source, &settings, &*clock, &progress_in, ask).await else { continue };
+                let Some(answer) = answer(&mut source, &settings, &*clock, &progress_in, ask).await
+                else {
+                    continue;
+                };
                 if answers.send((id, answer)).await.is_err() {
                     break;
                 }
@@ -152,9 +163,15 @@ async fn answer(
             return None;
         }
         Ask::Recent { from, schema } => {
-            let backlog = settings.step.saturating_mul(u32::try_from(settings.backlog).unwrap_or(u32::MAX));
+            let backlog = settings
+                .step
+                .saturating_mul(u32::try_from(settings.backlog).unwrap_or(u32::MAX));
             let from = from.unwrap_or(due - backlog);
-            let asked = if from > due { Ok(Batch::default()) } else { source.recent(from, due, schema.as_ref()).await };
+            let asked = if from > due {
+                Ok(Batch::default())
+            } else {
+                source.recent(from, due, schema.as_ref()).await
+            };
             (false, asked)
         }
         Ask::History { schema } => {
@@ -162,9 +179,21 @@ async fn answer(
             let heard = |part: f64| {
                 progress.send_replace(part);
             };
-            (true, source.history(&settings.periods(now), schema.as_ref(), &heard).await)
+            (
+                true,
+                source
+                    .history(&settings.periods(now), schema.as_ref(), &heard)
+                    .await,
+            )
         }
     };
     let finished = source.finished(now);
-    Some(Answer { history, now, due, finished, took: clock.now().since(wall), result })
+    Some(Answer {
+        history,
+        now,
+        due,
+        finished,
+        took: clock.now().since(wall),
+        result,
+    })
 }

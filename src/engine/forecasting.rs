@@ -57,7 +57,12 @@ impl Forecasting {
                     continue;
                 }
                 let (entity, grid) = (watched.entity.clone(), *watched.tail.grid());
-                todo.push(Series { entity, column, grid, values: series.to_vec() });
+                todo.push(Series {
+                    entity,
+                    column,
+                    grid,
+                    values: series.to_vec(),
+                });
             }
         }
         let (done, running) = oneshot::channel();
@@ -66,7 +71,10 @@ impl Forecasting {
             // The receiver is gone only when the engine has ended.
             let _ = done.send(round(id, &todo, &config, &stop));
         };
-        match std::thread::Builder::new().name("forecasting".into()).spawn(run) {
+        match std::thread::Builder::new()
+            .name("forecasting".into())
+            .spawn(run)
+        {
             Ok(_) => self.running = Some(running),
             Err(error) => tracing::error!(%error, "no thread for forecasting"),
         }
@@ -75,7 +83,9 @@ impl Forecasting {
 
     /// Waits for the round to end; for ever when none runs.
     pub async fn next(&mut self) -> Option<Round> {
-        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let Some(running) = &mut self.running else {
+            return std::future::pending().await;
+        };
         let round = running.await.ok();
         self.running = None;
         round
@@ -87,15 +97,28 @@ impl Forecasting {
     }
 }
 
-fn round(pipeline: PipelineId, todo: &[Series], config: &ForecastConfig, stop: &AtomicBool) -> Round {
+fn round(
+    pipeline: PipelineId,
+    todo: &[Series],
+    config: &ForecastConfig,
+    stop: &AtomicBool,
+) -> Round {
     let forecaster = Forecaster::from_config(config);
-    let mut round = Round { pipeline, forecasts: Vec::new(), failed: None };
+    let mut round = Round {
+        pipeline,
+        forecasts: Vec::new(),
+        failed: None,
+    };
     for series in todo {
         if stop.load(Ordering::Relaxed) {
             break;
         }
         match forecaster.forecast(&series.grid, &series.values) {
-            Ok(forecast) => round.forecasts.push((series.entity.clone(), series.column, Arc::new(forecast))),
+            Ok(forecast) => {
+                round
+                    .forecasts
+                    .push((series.entity.clone(), series.column, Arc::new(forecast)))
+            }
             Err(error) => {
                 let (count, _) = round.failed.get_or_insert_with(|| (0, error.to_string()));
                 *count += 1;

@@ -15,27 +15,51 @@ const MOST_POINTS: usize = 2000;
 /// [`ControlError::NotFound`] when there is no such entity or nothing is known of it yet.
 pub fn answer(pipeline: &Pipeline, query: &HistoryQuery) -> Result<HistoryAnswer, ControlError> {
     let schema = pipeline.schema().ok_or(ControlError::NotFound)?;
-    let watched = pipeline.entities().find(|w| w.entity == query.entity).ok_or(ControlError::NotFound)?;
+    let watched = pipeline
+        .entities()
+        .find(|w| w.entity == query.entity)
+        .ok_or(ControlError::NotFound)?;
     let (first, last) = rows(watched, query.from, query.to).ok_or(ControlError::NotFound)?;
     let points = query.max_points.clamp(1, MOST_POINTS);
     let stride = (last - first).div_ceil(points).max(1);
     let kept = watched.tail.grid().slice(first, last);
-    let step = kept.step().saturating_mul(u32::try_from(stride).unwrap_or(u32::MAX));
+    let step = kept
+        .step()
+        .saturating_mul(u32::try_from(stride).unwrap_or(u32::MAX));
     let grid = Grid::new(kept.start(), step, kept.len().div_ceil(stride));
     let values = watched.tail.values();
-    let series = schema.iter().enumerate().map(|(column, feature)| HistorySeries {
-        name: std::sync::Arc::clone(&feature.name),
-        values: means(&values.column(column).iter().skip(first).take(last - first).copied().collect::<Vec<_>>(), stride),
-        forecast: watched.forecast(column).cloned(),
-    });
-    Ok(HistoryAnswer { series: series.collect(), anomalous: marks(watched, &kept, stride, grid.len()), grid })
+    let series = schema
+        .iter()
+        .enumerate()
+        .map(|(column, feature)| HistorySeries {
+            name: std::sync::Arc::clone(&feature.name),
+            values: means(
+                &values
+                    .column(column)
+                    .iter()
+                    .skip(first)
+                    .take(last - first)
+                    .copied()
+                    .collect::<Vec<_>>(),
+                stride,
+            ),
+            forecast: watched.forecast(column).cloned(),
+        });
+    Ok(HistoryAnswer {
+        series: series.collect(),
+        anomalous: marks(watched, &kept, stride, grid.len()),
+        grid,
+    })
 }
 
 /// Rows of the tail in `[from, to]`, `None` when there are none.
 fn rows(watched: &Watched, from: Option<Time>, to: Option<Time>) -> Option<(usize, usize)> {
     let grid = watched.tail.grid();
     let at = |time: Time| -> usize {
-        let steps = time.since(grid.start()).as_millis().div_ceil(grid.step().max(Duration::from_millis(1)).as_millis());
+        let steps = time
+            .since(grid.start())
+            .as_millis()
+            .div_ceil(grid.step().max(Duration::from_millis(1)).as_millis());
         usize::try_from(steps).unwrap_or(usize::MAX).min(grid.len())
     };
     let first = from.map_or(0, at);
@@ -47,7 +71,11 @@ fn rows(watched: &Watched, from: Option<Time>, to: Option<Time>) -> Option<(usiz
 fn means(values: &[f64], stride: usize) -> Vec<f64> {
     let mean = |chunk: &[f64]| {
         let seen: Vec<f64> = chunk.iter().copied().filter(|v| v.is_finite()).collect();
-        if seen.is_empty() { f64::NAN } else { seen.iter().sum::<f64>() / seen.len() as f64 }
+        if seen.is_empty() {
+            f64::NAN
+        } else {
+            seen.iter().sum::<f64>() / seen.len() as f64
+        }
     };
     values.chunks(stride).map(mean).collect()
 }

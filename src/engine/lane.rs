@@ -8,8 +8,8 @@ use super::learn::FEWEST_WINDOWS;
 use super::pipeline::Pipeline;
 use crate::config::Config;
 use crate::domain::{
-    Counters, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState, SourceView, Time, TrainingOutcome,
-    TrainingView,
+    Counters, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState, SourceView,
+    Time, TrainingOutcome, TrainingView,
 };
 use crate::source::SourceError;
 
@@ -63,9 +63,23 @@ pub struct Lane {
 
 impl Lane {
     /// A lane whose first look is due at `now`.
-    pub fn new(id: PipelineId, name: String, pipeline: Pipeline, collector: Collector, config: Arc<Config>, now: Time) -> Self {
-        let interval = if id == PipelineId::Live { config.detect.interval.0 } else { Duration::from_millis(500) };
-        let counters = Counters { collect_seconds: Histogram::with_bounds(&COLLECT_SECONDS), ..Counters::default() };
+    pub fn new(
+        id: PipelineId,
+        name: String,
+        pipeline: Pipeline,
+        collector: Collector,
+        config: Arc<Config>,
+        now: Time,
+    ) -> Self {
+        let interval = if id == PipelineId::Live {
+            config.detect.interval.0
+        } else {
+            Duration::from_millis(500)
+        };
+        let counters = Counters {
+            collect_seconds: Histogram::with_bounds(&COLLECT_SECONDS),
+            ..Counters::default()
+        };
         Self {
             id,
             pipeline,
@@ -81,7 +95,12 @@ impl Lane {
             has_history: false,
             dirty: true,
             config,
-            source: SourceView { name, state: SourceState::Connecting, last_success: None, warnings: Vec::new() },
+            source: SourceView {
+                name,
+                state: SourceState::Connecting,
+                last_success: None,
+                warnings: Vec::new(),
+            },
             counters,
             collecting: false,
             failures: 0,
@@ -102,12 +121,18 @@ impl Lane {
             self.counters.ticks_late += 1;
         }
         self.next_tick = now + self.interval;
-        if self.collecting || self.collecting_history || matches!(self.source.state, SourceState::Finished) {
+        if self.collecting
+            || self.collecting_history
+            || matches!(self.source.state, SourceState::Finished)
+        {
             return;
         }
         let overlap = self.pipeline.step().saturating_mul(OVERLAP);
         let from = self.pipeline.filled().map(|filled| filled - overlap);
-        self.collecting = self.collector.ask(Ask::Recent { from, schema: self.pipeline.schema().cloned() });
+        self.collecting = self.collector.ask(Ask::Recent {
+            from,
+            schema: self.pipeline.schema().cloned(),
+        });
     }
 
     /// Asks for everything that is learned from.
@@ -126,14 +151,20 @@ impl Lane {
         } else {
             self.collecting = false;
         }
-        self.counters.collect_seconds.observe(answer.took.as_secs_f64());
+        self.counters
+            .collect_seconds
+            .observe(answer.took.as_secs_f64());
         match &answer.result {
             Ok(batch) => {
                 self.failures = 0;
                 self.source.last_success = Some(now);
                 self.source.warnings = batch.warnings.iter().take(WARNINGS).cloned().collect();
                 self.counters.series_dropped = batch.dropped;
-                self.source.state = if answer.finished { SourceState::Finished } else { SourceState::Up };
+                self.source.state = if answer.finished {
+                    SourceState::Finished
+                } else {
+                    SourceState::Up
+                };
                 true
             }
             Err(error) => {
@@ -144,12 +175,22 @@ impl Lane {
     }
 
     fn failed(&mut self, error: &SourceError, now: Time) {
-        *self.counters.collect_errors.entry(error.reason()).or_default() += 1;
+        *self
+            .counters
+            .collect_errors
+            .entry(error.reason())
+            .or_default() += 1;
         self.failures = self.failures.saturating_add(1);
-        let pause = self.interval.saturating_mul(1 << (self.failures - 1).min(10)).min(LONGEST_PAUSE.max(self.interval));
+        let pause = self
+            .interval
+            .saturating_mul(1 << (self.failures - 1).min(10))
+            .min(LONGEST_PAUSE.max(self.interval));
         self.next_tick = now + pause;
-        self.source.state =
-            SourceState::Stale { since: self.source.last_success, error: error.to_string(), retry_at: self.next_tick };
+        self.source.state = SourceState::Stale {
+            since: self.source.last_success,
+            error: error.to_string(),
+            retry_at: self.next_tick,
+        };
     }
 
     /// Whether the last collection failed.
@@ -159,44 +200,75 @@ impl Lane {
 
     /// Whether a training is due by itself: none yet, the schedule, or a history that has doubled since.
     pub fn training_is_due(&self, now: Time) -> bool {
-        if !self.config.autoencoder.enabled || now < self.not_before || self.readiness().have < FEWEST_WINDOWS {
+        if !self.config.autoencoder.enabled
+            || now < self.not_before
+            || self.readiness().have < FEWEST_WINDOWS
+        {
             return false;
         }
-        let Some(model) = &self.model else { return true };
+        let Some(model) = &self.model else {
+            return true;
+        };
         let every = self.config.retrain.every.0;
         let scheduled = !every.is_zero() && now.since(model.trained_at) >= every;
-        let rows: usize = self.pipeline.entities().map(|watched| watched.tail.grid().len()).sum();
-        let doubled = self.id == PipelineId::Live && rows >= model.windows.saturating_mul(2) && self.covers_less_than_asked();
+        let rows: usize = self
+            .pipeline
+            .entities()
+            .map(|watched| watched.tail.grid().len())
+            .sum();
+        let doubled = self.id == PipelineId::Live
+            && rows >= model.windows.saturating_mul(2)
+            && self.covers_less_than_asked();
         scheduled || doubled
     }
 
     /// The model learned from less than the configured period.
     fn covers_less_than_asked(&self) -> bool {
         let asked = self.config.history.period.0;
-        self.model.as_ref().is_some_and(|m| m.trained_on.1.since(m.trained_on.0) < asked.mul_f64(0.9))
+        self.model
+            .as_ref()
+            .is_some_and(|m| m.trained_on.1.since(m.trained_on.0) < asked.mul_f64(0.9))
     }
 
     /// Windows at hand against windows needed, over all entities.
     pub fn readiness(&self) -> Readiness {
         let window = self.config.autoencoder.window;
-        let have: usize = self.pipeline.entities().map(|w| (w.tail.grid().len() + 1).saturating_sub(window)).sum();
+        let have: usize = self
+            .pipeline
+            .entities()
+            .map(|w| (w.tail.grid().len() + 1).saturating_sub(window))
+            .sum();
         let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);
         let steps = u32::try_from(missing.div_ceil(per_step)).unwrap_or(u32::MAX);
         let eta = self.pipeline.step().saturating_mul(steps);
-        Readiness { have: have.min(FEWEST_WINDOWS), need: FEWEST_WINDOWS, eta: Some(eta), text: String::new() }
+        Readiness {
+            have: have.min(FEWEST_WINDOWS),
+            need: FEWEST_WINDOWS,
+            eta: Some(eta),
+            text: String::new(),
+        }
     }
 
     /// Readiness as readers see it: what it waits for, until the model scores.
     fn readiness_view(&self, training: Option<&TrainingView>) -> Readiness {
         let mut readiness = self.readiness();
         if self.model.is_some() {
-            return Readiness { have: readiness.need, eta: None, ..readiness };
+            return Readiness {
+                have: readiness.need,
+                eta: None,
+                ..readiness
+            };
         }
         readiness.text = if let Some(training) = training {
             training.phase.clone()
         } else if readiness.have < readiness.need {
-            format!("ready in about {}: {} of {} windows", roughly(readiness.eta), readiness.have, readiness.need)
+            format!(
+                "ready in about {}: {} of {} windows",
+                roughly(readiness.eta),
+                readiness.have,
+                readiness.need
+            )
         } else {
             "about to train".into()
         };
@@ -213,7 +285,8 @@ impl Lane {
         }
         let old = self.view.take().filter(|_| !self.dirty);
         let training = training.or_else(|| self.collecting_view());
-        let (incidents_total, incidents_session, incidents_by_entity) = self.pipeline.ledger().counts();
+        let (incidents_total, incidents_session, incidents_by_entity) =
+            self.pipeline.ledger().counts();
         let entities = match old {
             Some(view) => view.entities.clone(),
             None => self.entity_views(),
@@ -230,7 +303,12 @@ impl Lane {
             training,
             entities,
             incidents: self.pipeline.ledger().shown(),
-            counters: Arc::new(Counters { incidents_total, incidents_session, incidents_by_entity, ..self.counters.clone() }),
+            counters: Arc::new(Counters {
+                incidents_total,
+                incidents_session,
+                incidents_by_entity,
+                ..self.counters.clone()
+            }),
             last_scored: self.pipeline.last_scored(),
         });
         self.dirty = false;
@@ -239,15 +317,23 @@ impl Lane {
     }
 
     fn entity_views(&self) -> Vec<Arc<crate::domain::EntityView>> {
-        let Some(schema) = self.pipeline.schema() else { return Vec::new() };
-        self.pipeline.entities().map(|watched| Arc::new(watched.view(schema))).collect()
+        let Some(schema) = self.pipeline.schema() else {
+            return Vec::new();
+        };
+        self.pipeline
+            .entities()
+            .map(|watched| Arc::new(watched.view(schema)))
+            .collect()
     }
 
     fn collecting_view(&self) -> Option<TrainingView> {
         let waiting = self.collecting_history && (self.wants_training || self.model.is_none());
         waiting.then(|| TrainingView {
             started: self.next_tick,
-            phase: format!("collecting history: {:.0} %", self.collector.progress() * 100.0),
+            phase: format!(
+                "collecting history: {:.0} %",
+                self.collector.progress() * 100.0
+            ),
             epoch: 0,
             epochs: 0,
             progress: 0.0,

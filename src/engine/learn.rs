@@ -11,7 +11,9 @@ use serde_json::json;
 use crate::config::{Config, Weights};
 use crate::detect::calibration::{Budget, CalibrateError, calibrate};
 use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
-use crate::model::{Autoencoder, Bundle, Progress, Shape, TrainError, TrainOptions, Trained, train};
+use crate::model::{
+    Autoencoder, Bundle, Progress, Shape, TrainError, TrainOptions, Trained, train,
+};
 use crate::prep::gaps::{self, Look};
 use crate::prep::scale::Scaler;
 use crate::prep::window::{Segment, WindowError, WindowSet};
@@ -27,7 +29,9 @@ pub const FEWEST_WINDOWS: usize = 120;
 #[derive(Debug, thiserror::Error)]
 pub enum LearnError {
     /// Not enough data yet.
-    #[error("{have} of the {need} windows needed are there; wait for more data or ask for a longer [history] period")]
+    #[error(
+        "{have} of the {need} windows needed are there; wait for more data or ask for a longer [history] period"
+    )]
     TooLittle {
         /// Usable windows.
         have: usize,
@@ -96,21 +100,31 @@ pub struct Stretch {
 /// # Errors
 /// [`LearnError::Nothing`] when there are no rows or columns, [`LearnError::Zone`] for an unknown time zone.
 pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError> {
-    let schema = frames.first().map(|f| Arc::clone(f.schema())).ok_or(LearnError::Nothing("series"))?;
+    let schema = frames
+        .first()
+        .map(|f| Arc::clone(f.schema()))
+        .ok_or(LearnError::Nothing("series"))?;
     if schema.is_empty() {
         return Err(LearnError::Nothing("series"));
     }
-    let spans = frames.iter().filter_map(|f| Some((f.grid().start(), f.grid().last()?)));
-    let span = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).ok_or(LearnError::Nothing("rows"))?;
+    let spans = frames
+        .iter()
+        .filter_map(|f| Some((f.grid().start(), f.grid().last()?)));
+    let span = spans
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        .ok_or(LearnError::Nothing("rows"))?;
     let zone = time_zone(config)?;
     let mut raw: BTreeMap<Entity, Vec<(Grid, Array2<f64>)>> = BTreeMap::new();
     for frame in frames {
         let values = with_rates(frame.values(), &schema, frame.grid(), config);
-        raw.entry(frame.entity().clone()).or_default().push((*frame.grid(), values));
+        raw.entry(frame.entity().clone())
+            .or_default()
+            .push((*frame.grid(), values));
     }
     let kind = config.preprocess.scaler;
     let fit = |parts: &[&(Grid, Array2<f64>)]| {
-        let views: Vec<ArrayView2<'_, f64>> = parts.iter().map(|(_, values)| values.view()).collect();
+        let views: Vec<ArrayView2<'_, f64>> =
+            parts.iter().map(|(_, values)| values.view()).collect();
         concatenate(Axis(0), &views).map(|all| Scaler::fit(kind, all.view()))
     };
     let every: Vec<&(Grid, Array2<f64>)> = raw.values().flatten().collect();
@@ -118,21 +132,50 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
     let mut scalers = BTreeMap::new();
     let mut stretches = BTreeMap::new();
     for (entity, parts) in &raw {
-        let scaler = fit(&parts.iter().collect::<Vec<_>>()).map_err(|_| LearnError::Nothing("rows of one width"))?;
-        let ready = parts.iter().map(|(grid, values)| stretch(*grid, values, &scaler, &zone, config)).collect();
+        let scaler = fit(&parts.iter().collect::<Vec<_>>())
+            .map_err(|_| LearnError::Nothing("rows of one width"))?;
+        let ready = parts
+            .iter()
+            .map(|(grid, values)| stretch(*grid, values, &scaler, &zone, config))
+            .collect();
         stretches.insert(entity.clone(), ready);
         scalers.insert(entity.clone(), scaler);
     }
-    Ok(Prepared { schema, scalers, pooled, stretches, span })
+    Ok(Prepared {
+        schema,
+        scalers,
+        pooled,
+        stretches,
+        span,
+    })
 }
 
-fn stretch(grid: Grid, values: &Array2<f64>, scaler: &Scaler, zone: &TimeZone, config: &Config) -> Stretch {
+fn stretch(
+    grid: Grid,
+    values: &Array2<f64>,
+    scaler: &Scaler,
+    zone: &TimeZone,
+    config: &Config,
+) -> Stretch {
     let prep = &config.preprocess;
-    let filled = gaps::fill(values.view(), prep.fill, Look::Both, prep.max_gap, &scaler.fallback(prep.fill));
+    let filled = gaps::fill(
+        values.view(),
+        prep.fill,
+        Look::Both,
+        prep.max_gap,
+        &scaler.fallback(prep.fill),
+    );
     let mut broken = filled.broken;
     exclude(&grid, config, &mut broken);
     let values = calendar::append(scaler.transform(filled.values.view()).view(), &grid, zone);
-    Stretch { grid, segment: Segment { values, observed: filled.observed, broken } }
+    Stretch {
+        grid,
+        segment: Segment {
+            values,
+            observed: filled.observed,
+            broken,
+        },
+    }
 }
 
 /// Marks rows in `[history] exclude` as broken.
@@ -148,10 +191,19 @@ fn exclude(grid: &Grid, config: &Config, broken: &mut [bool]) {
 }
 
 /// The values with the columns of `counter = true` queries turned into rates per second.
-pub fn with_rates(values: ArrayView2<'_, f64>, schema: &Schema, grid: &Grid, config: &Config) -> Array2<f64> {
+pub fn with_rates(
+    values: ArrayView2<'_, f64>,
+    schema: &Schema,
+    grid: &Grid,
+    config: &Config,
+) -> Array2<f64> {
     let mut values = values.to_owned();
     for (feature, mut column) in schema.iter().zip(values.columns_mut()) {
-        if config.queries.get(&*feature.query).is_some_and(|query| query.counter) {
+        if config
+            .queries
+            .get(&*feature.query)
+            .is_some_and(|query| query.counter)
+        {
             let rates = counter::rates(column.view(), grid.step().as_secs_f64());
             column.assign(&rates);
         }
@@ -175,20 +227,35 @@ pub fn windows<'a>(
     stretches: impl IntoIterator<Item = &'a Stretch>,
     config: &Config,
 ) -> Result<WindowSet, WindowError> {
-    let segments = stretches.into_iter().map(|stretch| stretch.segment.clone()).collect();
-    WindowSet::new(segments, config.autoencoder.window, config.detect.min_observed.0)
+    let segments = stretches
+        .into_iter()
+        .map(|stretch| stretch.segment.clone())
+        .collect();
+    WindowSet::new(
+        segments,
+        config.autoencoder.window,
+        config.detect.min_observed.0,
+    )
 }
 
 /// The windows that each network learns from: all entities' for a shared one, each entity's own else.
 ///
 /// # Errors
 /// As [`windows`].
-pub fn groups(prepared: &Prepared, config: &Config) -> Result<Vec<(Entity, WindowSet)>, WindowError> {
+pub fn groups(
+    prepared: &Prepared,
+    config: &Config,
+) -> Result<Vec<(Entity, WindowSet)>, WindowError> {
     match config.entities.weights {
-        Weights::Shared => Ok(vec![(Entity::sole(), windows(prepared.stretches.values().flatten(), config)?)]),
-        Weights::Own => {
-            prepared.stretches.iter().map(|(entity, own)| Ok((entity.clone(), windows(own, config)?))).collect()
-        }
+        Weights::Shared => Ok(vec![(
+            Entity::sole(),
+            windows(prepared.stretches.values().flatten(), config)?,
+        )]),
+        Weights::Own => prepared
+            .stretches
+            .iter()
+            .map(|(entity, own)| Ok((entity.clone(), windows(own, config)?)))
+            .collect(),
     }
 }
 
@@ -198,7 +265,12 @@ pub fn fingerprint(config: &Config) -> serde_json::Value {
     let queries: BTreeMap<&String, serde_json::Value> = config
         .queries
         .iter()
-        .filter_map(|(name, query)| Some((name, json!({ "expr": query.expr.on(os)?, "counter": query.counter }))))
+        .filter_map(|(name, query)| {
+            Some((
+                name,
+                json!({ "expr": query.expr.on(os)?, "counter": query.counter }),
+            ))
+        })
         .collect();
     json!({
         "source": { "kind": config.source.kind, "step": config.source.step },
@@ -236,7 +308,10 @@ pub fn learn_from(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Learned, LearnError> {
     let shape = Shape::new(&config.autoencoder, prepared.schema.len());
-    let options = TrainOptions { mask: prepared.pooled.known(), ..TrainOptions::from(&config.autoencoder) };
+    let options = TrainOptions {
+        mask: prepared.pooled.known(),
+        ..TrainOptions::from(&config.autoencoder)
+    };
     let mut networks = BTreeMap::new();
     let mut held_back = Vec::new();
     let (mut windows, mut epochs, mut val_loss) = (0, 0, 0.0_f64);
@@ -244,19 +319,42 @@ pub fn learn_from(
     for (entity, set) in groups {
         let have = set.len();
         if have < FEWEST_WINDOWS {
-            return Err(LearnError::TooLittle { have, need: FEWEST_WINDOWS });
+            return Err(LearnError::TooLittle {
+                have,
+                need: FEWEST_WINDOWS,
+            });
         }
         let trained: Trained = train(&shape, &options, &set, cancel, progress)?;
         windows += have;
         epochs = epochs.max(trained.losses.len());
-        val_loss = val_loss.max(trained.losses.get(trained.best_epoch).map_or(f64::NAN, |l| l.1));
+        val_loss = val_loss.max(
+            trained
+                .losses
+                .get(trained.best_epoch)
+                .map_or(f64::NAN, |l| l.1),
+        );
         held_back.extend(trained.held_back.mse);
         (losses, best_epoch) = (trained.losses, trained.best_epoch);
         networks.insert(entity, trained.autoencoder);
     }
     let calibration = calibration(&held_back, prepared, config)?;
-    let bundle = bundle(prepared, networks, calibration, Figures { windows, epochs, val_loss }, config);
-    Ok(Learned { bundle, losses, best_epoch, held_back })
+    let bundle = bundle(
+        prepared,
+        networks,
+        calibration,
+        Figures {
+            windows,
+            epochs,
+            val_loss,
+        },
+        config,
+    );
+    Ok(Learned {
+        bundle,
+        losses,
+        best_epoch,
+        held_back,
+    })
 }
 
 struct Figures {
@@ -292,7 +390,11 @@ fn bundle(
 ///
 /// # Errors
 /// [`CalibrateError`] when there are none, or none that is finite.
-pub fn calibration(held_back: &[f64], prepared: &Prepared, config: &Config) -> Result<Calibration, CalibrateError> {
+pub fn calibration(
+    held_back: &[f64],
+    prepared: &Prepared,
+    config: &Config,
+) -> Result<Calibration, CalibrateError> {
     let budget = Budget {
         windows_per_day: 86_400.0 / config.source.step.0.as_secs_f64(),
         entities: prepared.stretches.len().max(1),

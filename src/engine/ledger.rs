@@ -34,10 +34,23 @@ impl Ledger {
     /// [`JournalError`] when the journal can't be read.
     pub fn new(journal: Option<Journal>) -> Result<Self, JournalError> {
         let (shown, counts) = match &journal {
-            Some(journal) => (journal.list(&IncidentFilter { limit: SHOWN, ..IncidentFilter::default() })?, journal.counts()?),
+            Some(journal) => (
+                journal.list(&IncidentFilter {
+                    limit: SHOWN,
+                    ..IncidentFilter::default()
+                })?,
+                journal.counts()?,
+            ),
             None => (Vec::new(), BTreeMap::new()),
         };
-        Ok(Self { journal, unwritten: Vec::new(), shown, counts, session: 0, next_id: TEST_IDS })
+        Ok(Self {
+            journal,
+            unwritten: Vec::new(),
+            shown,
+            counts,
+            session: 0,
+            next_id: TEST_IDS,
+        })
     }
 
     /// The journal, if there is one.
@@ -91,7 +104,8 @@ impl Ledger {
     fn show(&mut self, incident: &Incident) {
         self.shown.retain(|known| !same(known, incident));
         self.shown.push(incident.clone());
-        self.shown.sort_by_key(|i| (!i.is_open(), std::cmp::Reverse((i.start, i.id))));
+        self.shown
+            .sort_by_key(|i| (!i.is_open(), std::cmp::Reverse((i.start, i.id))));
         self.shown.truncate(SHOWN);
     }
 
@@ -101,7 +115,9 @@ impl Ledger {
     /// # Errors
     /// [`JournalError`], after which nothing is lost: the changes are still held.
     pub fn commit(&mut self, checkpoint: &[(&str, &[u8])]) -> Result<Vec<Incident>, JournalError> {
-        let Some(journal) = &mut self.journal else { return Ok(Vec::new()) };
+        let Some(journal) = &mut self.journal else {
+            return Ok(Vec::new());
+        };
         let ids = journal.commit(&self.unwritten, checkpoint)?;
         let mut new = Vec::new();
         for (mut incident, id) in std::mem::take(&mut self.unwritten).into_iter().zip(ids) {
@@ -140,7 +156,12 @@ impl Ledger {
 
     fn change(&mut self, id: u64, change: impl Fn(&mut Incident)) -> bool {
         let mut found = false;
-        for incident in self.shown.iter_mut().chain(&mut self.unwritten).filter(|incident| incident.id == id) {
+        for incident in self
+            .shown
+            .iter_mut()
+            .chain(&mut self.unwritten)
+            .filter(|incident| incident.id == id)
+        {
             change(incident);
             found = true;
         }
@@ -154,11 +175,19 @@ impl Ledger {
 
     /// Incidents opened: in all, since this process began, and by entity.
     pub fn counts(&self) -> (u64, u64, BTreeMap<Entity, u64>) {
-        (self.counts.values().sum(), self.session, self.counts.clone())
+        (
+            self.counts.values().sum(),
+            self.session,
+            self.counts.clone(),
+        )
     }
 }
 
 /// The same incident, also before it has an id: one entity has one incident that starts at a time.
 fn same(a: &Incident, b: &Incident) -> bool {
-    if a.id != 0 && b.id != 0 { a.id == b.id } else { a.entity == b.entity && a.start == b.start }
+    if a.id != 0 && b.id != 0 {
+        a.id == b.id
+    } else {
+        a.entity == b.entity && a.start == b.start
+    }
 }

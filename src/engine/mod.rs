@@ -64,7 +64,10 @@ pub enum EngineError {
 /// What readers send.
 pub(crate) enum Request {
     Command(Command),
-    History(HistoryQuery, oneshot::Sender<Result<HistoryAnswer, ControlError>>),
+    History(
+        HistoryQuery,
+        oneshot::Sender<Result<HistoryAnswer, ControlError>>,
+    ),
 }
 
 /// The readers' way to a local engine.

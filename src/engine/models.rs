@@ -43,14 +43,18 @@ pub fn load(registry: &Registry, config: &Config) -> Result<Found, EngineError> 
                         found.model = Some((bundle, meta));
                     } else {
                         let list = differences.join("; ");
-                        found.notices.push(format!("model {version} does not fit the configuration and is not used: {list}"));
+                        found.notices.push(format!(
+                            "model {version} does not fit the configuration and is not used: {list}"
+                        ));
                     }
                     break;
                 }
             },
         };
         registry.set_aside(&damaged)?;
-        found.notices.push(format!("model {damaged} is damaged and was set aside: {reason}"));
+        found.notices.push(format!(
+            "model {damaged} is damaged and was set aside: {reason}"
+        ));
     }
     Ok(found)
 }
@@ -67,14 +71,25 @@ fn compare(path: &str, model: &Value, config: &Value, lines: &mut Vec<String>) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             for key in keys {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&inner, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), lines);
+                let inner = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                compare(
+                    &inner,
+                    a.get(key).unwrap_or(&Value::Null),
+                    b.get(key).unwrap_or(&Value::Null),
+                    lines,
+                );
             }
         }
         (Value::Null, Value::Null) => {}
         (Value::Null, new) => lines.push(format!("{path} is new: {new}")),
         (old, Value::Null) => lines.push(format!("{path} is gone (the model has {old})")),
-        (old, new) if old != new => lines.push(format!("{path} is {new}, the model was trained with {old}")),
+        (old, new) if old != new => {
+            lines.push(format!("{path} is {new}, the model was trained with {old}"))
+        }
         _ => {}
     }
 }
@@ -83,7 +98,13 @@ fn compare(path: &str, model: &Value, config: &Value, lines: &mut Vec<String>) {
 ///
 /// # Errors
 /// [`EngineError`] when it can't be written.
-pub fn keep(registry: &Registry, learned: &Learned, started: Time, ended: Time, keep: usize) -> Result<ModelMeta, EngineError> {
+pub fn keep(
+    registry: &Registry,
+    learned: &Learned,
+    started: Time,
+    ended: Time,
+    keep: usize,
+) -> Result<ModelMeta, EngineError> {
     let bytes = learned.bundle.to_bytes()?;
     let mut meta = meta(&learned.bundle, started, ended);
     meta.version = registry.add(&bytes, &meta, keep)?;
@@ -135,7 +156,10 @@ mod tests {
         let config = json!({"queries": {"cpu": {"expr": "b"}, "new": {"expr": "y"}}, "step": "1m"});
         let lines = differences(&model, &config);
         assert_eq!(lines.len(), 3);
-        assert!(lines[0].contains("queries.cpu.expr") && lines[0].contains("\"b\""), "{lines:?}");
+        assert!(
+            lines[0].contains("queries.cpu.expr") && lines[0].contains("\"b\""),
+            "{lines:?}"
+        );
         assert!(lines[1].contains("queries.new is new"), "{lines:?}");
         assert!(lines[2].contains("queries.old is gone"), "{lines:?}");
     }

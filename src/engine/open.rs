@@ -31,26 +31,55 @@ pub struct Opened {
 /// # Errors
 /// [`EngineError::Source`] when the source can't be set up: a bad certificate, a missing file or secret.
 pub fn open(config: &Arc<Config>, data_dir: &Path, now: Time) -> Result<Opened, EngineError> {
-    let opened = |source| Ok(Opened { source, config: Arc::clone(config), notices: Vec::new() });
+    let opened = |source| {
+        Ok(Opened {
+            source,
+            config: Arc::clone(config),
+            notices: Vec::new(),
+        })
+    };
     match config.source.kind {
         SourceKind::Prometheus => {
             let cache = config.history.cache.then(|| data_dir.join("cache"));
-            let source =
-                PrometheusSource::new(&config.source, &config.queries, &config.entities, &config.history, cache)?;
+            let source = PrometheusSource::new(
+                &config.source,
+                &config.queries,
+                &config.entities,
+                &config.history,
+                cache,
+            )?;
             opened(Source::Prometheus(Box::new(source)))
         }
         SourceKind::Host => {
-            let (source, notices) = HostSource::new(config.source.step.0, Some(data_dir.join("history")), now)?;
-            Ok(Opened { notices, ..opened(Source::Host(Box::new(source)))? })
+            let (source, notices) =
+                HostSource::new(config.source.step.0, Some(data_dir.join("history")), now)?;
+            Ok(Opened {
+                notices,
+                ..opened(Source::Host(Box::new(source)))?
+            })
         }
         SourceKind::Replay => {
             let file = config.source.file.as_deref();
-            let file = file.ok_or_else(|| SourceError::Setup("source.kind is \"replay\", but source.file is not set".into()))?;
+            let file = file.ok_or_else(|| {
+                SourceError::Setup("source.kind is \"replay\", but source.file is not set".into())
+            })?;
             let recording = Recording::read(file)?;
             let name = format!("replay of {}", file.display());
-            let source = ReplaySource::new(&recording, name, PlayFrom::Fraction(LEARNED), config.source.speed, now, None)?.paused();
+            let source = ReplaySource::new(
+                &recording,
+                name,
+                PlayFrom::Fraction(LEARNED),
+                config.source.speed,
+                now,
+                None,
+            )?
+            .paused();
             let config = Arc::new(for_recording(config, &source));
-            Ok(Opened { source: Source::Replay(Box::new(source)), config, notices: Vec::new() })
+            Ok(Opened {
+                source: Source::Replay(Box::new(source)),
+                config,
+                notices: Vec::new(),
+            })
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::detect::gates::JudgeRules;
 use crate::detect::incident::{IncidentChange, Tracker};
 use crate::detect::judge::{Judge, Row, Scored};
-use crate::domain::{Entity, Frame, Label, Grid, RowState, Schema, Time, Verdict};
+use crate::domain::{Entity, Frame, Grid, Label, RowState, Schema, Time, Verdict};
 use crate::model::ModelError;
 use crate::store::JournalError;
 
@@ -60,8 +60,14 @@ impl Pipeline {
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
     pub fn new(config: Arc<Config>, ledger: Ledger) -> Result<Self, JournalError> {
-        let stored = ledger.journal().map(|journal| journal.checkpoint_get(CHECKPOINT)).transpose()?.flatten();
-        let restored: Checkpoint = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let stored = ledger
+            .journal()
+            .map(|journal| journal.checkpoint_get(CHECKPOINT))
+            .transpose()?
+            .flatten();
+        let restored: Checkpoint = stored
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
         Ok(Self {
             config,
             schema: None,
@@ -146,7 +152,12 @@ impl Pipeline {
     fn set_schema(&mut self, schema: &Schema) {
         let mut detect = self.config.detect.clone();
         detect.cooldown.0 = detect.cooldown.0.max(self.shortest_cooldown());
-        self.rules = Some(JudgeRules::new(&detect, &self.config.queries, schema, self.step()));
+        self.rules = Some(JudgeRules::new(
+            &detect,
+            &self.config.queries,
+            schema,
+            self.step(),
+        ));
         self.schema = Some(Arc::clone(schema));
     }
 
@@ -160,9 +171,14 @@ impl Pipeline {
     /// Rows that one entity may keep.
     fn capacity(&self, columns: usize) -> usize {
         let step = self.step().as_millis().max(1);
-        let wanted = usize::try_from(self.config.history.period.0.as_millis() / step).unwrap_or(usize::MAX);
+        let wanted =
+            usize::try_from(self.config.history.period.0.as_millis() / step).unwrap_or(usize::MAX);
         let affordable = TAIL_BYTES / (8 * columns.max(1) * self.entities.len().max(1));
-        let fewest = self.config.ui.max_points.max(self.config.autoencoder.window * 2 + self.config.preprocess.max_gap);
+        let fewest = self
+            .config
+            .ui
+            .max_points
+            .max(self.config.autoencoder.window * 2 + self.config.preprocess.max_gap);
         wanted.min(affordable).max(fewest)
     }
 
@@ -170,12 +186,20 @@ impl Pipeline {
     /// amended, never judged again.
     pub fn ingest(&mut self, frames: &[Frame], due: Time) {
         if self.schema.is_none() {
-            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else { return };
+            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else {
+                return;
+            };
             self.set_schema(&Arc::clone(first.schema()));
         }
         let step = self.step();
-        let start = frames.iter().filter(|f| !f.grid().is_empty()).map(|f| f.grid().start()).min();
-        let Some(filled) = self.filled.or_else(|| start.map(|start| start - step)) else { return };
+        let start = frames
+            .iter()
+            .filter(|f| !f.grid().is_empty())
+            .map(|f| f.grid().start())
+            .min();
+        let Some(filled) = self.filled.or_else(|| start.map(|start| start - step)) else {
+            return;
+        };
         for frame in frames {
             let watched = self.watch(frame.entity(), filled);
             for (time, row) in frame.grid().times().zip(frame.values().rows()) {
@@ -189,7 +213,9 @@ impl Pipeline {
         for (entity, watched) in &mut self.entities {
             let own = by_entity.get(entity).map_or(&[][..], Vec::as_slice);
             for time in rows.times() {
-                let row = own.iter().find_map(|f| f.grid().row(time).map(|row| f.values().row(row).to_vec()));
+                let row = own
+                    .iter()
+                    .find_map(|f| f.grid().row(time).map(|row| f.values().row(row).to_vec()));
                 watched.push(&row.unwrap_or_default());
             }
         }
@@ -204,7 +230,13 @@ impl Pipeline {
         let (step, points) = (self.step(), self.config.ui.max_points);
         let restored = self.restored.entities.remove(entity);
         self.entities.entry(entity.clone()).or_insert_with(|| {
-            let mut watched = Watched::new(entity.clone(), Grid::new(filled + step, step, 0), columns, capacity, points);
+            let mut watched = Watched::new(
+                entity.clone(),
+                Grid::new(filled + step, step, 0),
+                columns,
+                capacity,
+                points,
+            );
             if let Some((judge, tracker)) = restored {
                 (watched.judge, watched.tracker) = (judge, tracker);
             }
@@ -215,10 +247,14 @@ impl Pipeline {
     /// Older rows for what is shown, forecast and learned from; verdicts stay as they are.
     pub fn backfill(&mut self, frames: &[Frame]) {
         if self.schema.is_none() {
-            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else { return };
+            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else {
+                return;
+            };
             self.set_schema(&Arc::clone(first.schema()));
         }
-        let Some(newest) = frames.iter().filter_map(|f| f.grid().last()).max() else { return };
+        let Some(newest) = frames.iter().filter_map(|f| f.grid().last()).max() else {
+            return;
+        };
         let filled = *self.filled.get_or_insert(newest);
         for frame in frames {
             self.watch(frame.entity(), filled);
@@ -235,12 +271,20 @@ impl Pipeline {
     /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name.
     pub fn adopt(&mut self, scorer: Arc<Scorer>) {
         let schema = Arc::clone(&scorer.bundle.schema);
-        if self.schema.as_ref().is_some_and(|old| names(old) != names(&schema)) {
+        if self
+            .schema
+            .as_ref()
+            .is_some_and(|old| names(old) != names(&schema))
+        {
             self.carry_over(&schema);
         }
         self.set_schema(&schema);
         self.scorer = Some(scorer);
-        let rows = self.entities.values().map(|w| w.tail.grid().len().min(self.config.ui.max_points)).sum::<usize>();
+        let rows = self
+            .entities
+            .values()
+            .map(|w| w.tail.grid().len().min(self.config.ui.max_points))
+            .sum::<usize>();
         if rows <= SHOWN_ROWS {
             self.show_past();
         }
@@ -248,14 +292,25 @@ impl Pipeline {
 
     fn carry_over(&mut self, schema: &Schema) {
         let old = self.schema.clone().unwrap_or_else(|| Arc::from([]));
-        let from: Vec<Option<usize>> = schema.iter().map(|f| old.iter().position(|o| o.name == f.name)).collect();
+        let from: Vec<Option<usize>> = schema
+            .iter()
+            .map(|f| old.iter().position(|o| o.name == f.name))
+            .collect();
         let capacity = self.capacity(schema.len());
         for watched in self.entities.values_mut() {
             let grid = *watched.tail.grid();
-            let mut fresh = Watched::new(watched.entity.clone(), grid, schema.len(), capacity, self.config.ui.max_points);
+            let mut fresh = Watched::new(
+                watched.entity.clone(),
+                grid,
+                schema.len(),
+                capacity,
+                self.config.ui.max_points,
+            );
             for row in watched.tail.values().rows() {
-                let carried: Vec<f64> =
-                    from.iter().map(|at| at.and_then(|at| row.get(at)).copied().unwrap_or(f64::NAN)).collect();
+                let carried: Vec<f64> = from
+                    .iter()
+                    .map(|at| at.and_then(|at| row.get(at)).copied().unwrap_or(f64::NAN))
+                    .collect();
                 fresh.push(&carried);
             }
             fresh.judge = watched.judge.clone();
@@ -266,12 +321,17 @@ impl Pipeline {
 
     /// Scores of rows that are past judging, for the picture.
     fn show_past(&mut self) {
-        let Some(scorer) = self.scorer.clone() else { return };
+        let Some(scorer) = self.scorer.clone() else {
+            return;
+        };
         let points = self.config.ui.max_points;
         for watched in self.entities.values_mut() {
             let rows = watched.tail.grid().len();
             let first = rows.saturating_sub(points);
-            let Ok(scored) = scorer.score(&[rows_of(watched, first, rows, scorer.context())]) else { continue };
+            let Ok(scored) = scorer.score(&[rows_of(watched, first, rows, scorer.context())])
+            else {
+                continue;
+            };
             let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
             for (time, score) in times.into_iter().zip(scored.into_iter().flatten()) {
                 watched.show_score(time, &score);
@@ -285,7 +345,9 @@ impl Pipeline {
     /// # Errors
     /// [`ModelError`] when the network can't take the windows.
     pub fn judge(&mut self) -> Result<Vec<Verdict>, ModelError> {
-        let Some(filled) = self.filled else { return Ok(Vec::new()) };
+        let Some(filled) = self.filled else {
+            return Ok(Vec::new());
+        };
         let step = self.step();
         // Rows that were there before the first look are the past: shown, not judged.
         let judged = self.judged.unwrap_or(filled - step);
@@ -317,14 +379,23 @@ impl Pipeline {
     fn scores(&self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let Some(scorer) = &self.scorer else {
             let none = RowScore::unscored(RowState::WarmingUp, 0);
-            return Ok(self.entities.values().map(|w| vec![none.clone(); todo.len().min(w.tail.grid().len())]).collect());
+            return Ok(self
+                .entities
+                .values()
+                .map(|w| vec![none.clone(); todo.len().min(w.tail.grid().len())])
+                .collect());
         };
         let items: Vec<Rows<'_>> = self
             .entities
             .values()
             .map(|watched| {
                 let rows = watched.tail.grid().len();
-                rows_of(watched, rows.saturating_sub(todo.len()), rows, scorer.context())
+                rows_of(
+                    watched,
+                    rows.saturating_sub(todo.len()),
+                    rows,
+                    scorer.context(),
+                )
             })
             .collect();
         scorer.score(&items)
@@ -336,11 +407,16 @@ impl Pipeline {
         let gone: Vec<Entity> = self
             .entities
             .iter()
-            .filter(|(entity, w)| !entity.is_sole() && filled.since(w.last_seen.unwrap_or(w.tail.grid().start())) > VANISHED)
+            .filter(|(entity, w)| {
+                !entity.is_sole()
+                    && filled.since(w.last_seen.unwrap_or(w.tail.grid().start())) > VANISHED
+            })
             .map(|(entity, _)| entity.clone())
             .collect();
         for entity in gone {
-            let Some(mut watched) = self.entities.remove(&entity) else { continue };
+            let Some(mut watched) = self.entities.remove(&entity) else {
+                continue;
+            };
             if let Some(change) = watched.tracker.vanish(filled) {
                 record(&mut self.ledger, &mut watched.tracker, change);
             }
@@ -352,12 +428,24 @@ impl Pipeline {
     /// # Errors
     /// [`JournalError`]; nothing is lost, the next call tries again.
     pub fn commit(&mut self) -> Result<(), JournalError> {
-        let entities = self.entities.iter().map(|(e, w)| (e.clone(), (w.judge.clone(), w.tracker.clone()))).collect();
-        let checkpoint = Checkpoint { judged: self.judged, entities };
+        let entities = self
+            .entities
+            .iter()
+            .map(|(e, w)| (e.clone(), (w.judge.clone(), w.tracker.clone())))
+            .collect();
+        let checkpoint = Checkpoint {
+            judged: self.judged,
+            entities,
+        };
         let bytes = serde_json::to_vec(&checkpoint).unwrap_or_default();
         for incident in self.ledger.commit(&[(CHECKPOINT, &bytes)])? {
-            let open = self.entities.get_mut(&incident.entity).map(|watched| &mut watched.tracker);
-            if let Some(tracker) = open.filter(|t| t.open().is_some_and(|open| open.start == incident.start)) {
+            let open = self
+                .entities
+                .get_mut(&incident.entity)
+                .map(|watched| &mut watched.tracker);
+            if let Some(tracker) =
+                open.filter(|t| t.open().is_some_and(|open| open.start == incident.start))
+            {
                 tracker.assign(incident.id);
             }
         }
@@ -373,7 +461,9 @@ fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
                 tracker.assign(id);
             }
         }
-        IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => ledger.update(&incident),
+        IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => {
+            ledger.update(&incident)
+        }
     }
 }
 
@@ -395,16 +485,22 @@ fn rows_of(watched: &Watched, first: usize, last: usize, context: usize) -> Rows
     Rows {
         entity: &watched.entity,
         grid: watched.tail.grid().slice(from, last),
-        values: watched.tail.values().slice_move(ndarray::s![from..last, ..]),
+        values: watched
+            .tail
+            .values()
+            .slice_move(ndarray::s![from..last, ..]),
         first: first - from,
     }
 }
 
 fn verdict(watched: &mut Watched, rules: &JudgeRules, time: Time, score: &RowScore) -> Verdict {
     let row = match score.state {
-        RowState::Scored => {
-            Row::Scored(Scored { time, score: score.score, mse: score.mse, features: score.features.clone() })
-        }
+        RowState::Scored => Row::Scored(Scored {
+            time,
+            score: score.score,
+            mse: score.mse,
+            features: score.features.clone(),
+        }),
         state => Row::Unscored { time, state },
     };
     watched.judge.judge(rules, row)

@@ -48,31 +48,66 @@ pub struct ProcessedError(String);
 /// Prepared rows as a table: scaled metrics, scaled calendar, `broken`, and one `observed.<metric>` each (0 or 1); rows of
 /// one stretch after the other.
 pub fn to_table(prepared: &Prepared) -> (Table, Scalers) {
-    let stretches: Vec<(&Entity, &Stretch)> =
-        prepared.stretches.iter().flat_map(|(entity, own)| own.iter().map(move |s| (entity, s))).collect();
+    let stretches: Vec<(&Entity, &Stretch)> = prepared
+        .stretches
+        .iter()
+        .flat_map(|(entity, own)| own.iter().map(move |s| (entity, s)))
+        .collect();
     let column = |name: &str, cell: &dyn Fn(&Segment, usize) -> f64| {
-        let cells = stretches.iter().flat_map(|(_, s)| (0..s.grid.len()).map(|row| cell(&s.segment, row))).collect();
+        let cells = stretches
+            .iter()
+            .flat_map(|(_, s)| (0..s.grid.len()).map(|row| cell(&s.segment, row)))
+            .collect();
         (name.to_owned(), cells)
     };
-    let names = prepared.schema.iter().map(|f| &*f.name).chain(CALENDAR_NAMES);
+    let names = prepared
+        .schema
+        .iter()
+        .map(|f| &*f.name)
+        .chain(CALENDAR_NAMES);
     let mut columns: Vec<(String, Vec<f64>)> = names
         .enumerate()
-        .map(|(at, name)| column(name, &|s, row| s.values.get((row, at)).map_or(f64::NAN, |v| f64::from(*v))))
+        .map(|(at, name)| {
+            column(name, &|s, row| {
+                s.values.get((row, at)).map_or(f64::NAN, |v| f64::from(*v))
+            })
+        })
         .collect();
-    columns.push(column(BROKEN, &|s, row| f64::from(u8::from(s.broken.get(row).copied().unwrap_or(true)))));
+    columns.push(column(BROKEN, &|s, row| {
+        f64::from(u8::from(s.broken.get(row).copied().unwrap_or(true)))
+    }));
     columns.extend(prepared.schema.iter().enumerate().map(|(at, f)| {
         column(&format!("{OBSERVED}{}", f.name), &|s, row| {
-            f64::from(u8::from(s.observed.get((row, at)).copied().unwrap_or(false)))
+            f64::from(u8::from(
+                s.observed.get((row, at)).copied().unwrap_or(false),
+            ))
         })
     }));
     let layout = Layout {
         schema: prepared.schema.to_vec(),
-        stretches: stretches.iter().map(|(entity, s)| ((*entity).clone(), s.grid)).collect(),
+        stretches: stretches
+            .iter()
+            .map(|(entity, s)| ((*entity).clone(), s.grid))
+            .collect(),
     };
-    let times = stretches.iter().flat_map(|(_, s)| s.grid.times().map(Time::millis).collect::<Vec<_>>()).collect();
-    let metadata = serde_json::to_string(&layout).map(|json| BTreeMap::from([(LAYOUT.to_owned(), json)]));
-    let table = Table { times, columns, metadata: metadata.unwrap_or_default() };
-    (table, Scalers { entities: prepared.scalers.clone(), pooled: prepared.pooled.clone() })
+    let times = stretches
+        .iter()
+        .flat_map(|(_, s)| s.grid.times().map(Time::millis).collect::<Vec<_>>())
+        .collect();
+    let metadata =
+        serde_json::to_string(&layout).map(|json| BTreeMap::from([(LAYOUT.to_owned(), json)]));
+    let table = Table {
+        times,
+        columns,
+        metadata: metadata.unwrap_or_default(),
+    };
+    (
+        table,
+        Scalers {
+            entities: prepared.scalers.clone(),
+            pooled: prepared.pooled.clone(),
+        },
+    )
 }
 
 /// Prepared rows from a table and its scalers.
@@ -81,35 +116,84 @@ pub fn to_table(prepared: &Prepared) -> (Table, Scalers) {
 /// [`ProcessedError`] when the table was not made by `preprocess`, or is not whole.
 pub fn from_table(table: &Table, scalers: Scalers) -> Result<Prepared, ProcessedError> {
     let wrong = |what: &str| ProcessedError(what.to_owned());
-    let json = table.metadata.get(LAYOUT).ok_or_else(|| wrong("the file was not made by `preprocess`"))?;
-    let layout: Layout = serde_json::from_str(json).map_err(|error| wrong(&format!("its layout is damaged ({error})")))?;
+    let json = table
+        .metadata
+        .get(LAYOUT)
+        .ok_or_else(|| wrong("the file was not made by `preprocess`"))?;
+    let layout: Layout = serde_json::from_str(json)
+        .map_err(|error| wrong(&format!("its layout is damaged ({error})")))?;
     let rows: usize = layout.stretches.iter().map(|(_, grid)| grid.len()).sum();
     if rows != table.times.len() {
-        return Err(wrong(&format!("it has {} rows, its layout says {rows}", table.times.len())));
+        return Err(wrong(&format!(
+            "it has {} rows, its layout says {rows}",
+            table.times.len()
+        )));
     }
-    let get = |name: &str| table.column(name).ok_or_else(|| wrong(&format!("column `{name}` is missing")));
-    let names: Vec<&str> = layout.schema.iter().map(|f| &*f.name).chain(CALENDAR_NAMES).collect();
-    let values = names.iter().map(|name| get(name)).collect::<Result<Vec<_>, _>>()?;
-    let observed =
-        layout.schema.iter().map(|f| get(&format!("{OBSERVED}{}", f.name))).collect::<Result<Vec<_>, _>>()?;
+    let get = |name: &str| {
+        table
+            .column(name)
+            .ok_or_else(|| wrong(&format!("column `{name}` is missing")))
+    };
+    let names: Vec<&str> = layout
+        .schema
+        .iter()
+        .map(|f| &*f.name)
+        .chain(CALENDAR_NAMES)
+        .collect();
+    let values = names
+        .iter()
+        .map(|name| get(name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let observed = layout
+        .schema
+        .iter()
+        .map(|f| get(&format!("{OBSERVED}{}", f.name)))
+        .collect::<Result<Vec<_>, _>>()?;
     let broken = get(BROKEN)?;
     let mut stretches: BTreeMap<Entity, Vec<Stretch>> = BTreeMap::new();
     let mut first = 0;
     for (entity, grid) in &layout.stretches {
         let at = |columns: &[&[f64]], row: usize, column: usize| {
-            columns.get(column).and_then(|cells| cells.get(first + row)).copied().unwrap_or(f64::NAN)
+            columns
+                .get(column)
+                .and_then(|cells| cells.get(first + row))
+                .copied()
+                .unwrap_or(f64::NAN)
         };
         // The network works in f32: the cells were f32 before they were stored.
         #[allow(clippy::cast_possible_truncation)]
         let segment = Segment {
-            values: Array2::from_shape_fn((grid.len(), values.len()), |(row, column)| at(&values, row, column) as f32),
-            observed: Array2::from_shape_fn((grid.len(), observed.len()), |(row, column)| at(&observed, row, column) > 0.5),
-            broken: broken.iter().skip(first).take(grid.len()).map(|b| *b > 0.5).collect(),
+            values: Array2::from_shape_fn((grid.len(), values.len()), |(row, column)| {
+                at(&values, row, column) as f32
+            }),
+            observed: Array2::from_shape_fn((grid.len(), observed.len()), |(row, column)| {
+                at(&observed, row, column) > 0.5
+            }),
+            broken: broken
+                .iter()
+                .skip(first)
+                .take(grid.len())
+                .map(|b| *b > 0.5)
+                .collect(),
         };
-        stretches.entry(entity.clone()).or_default().push(Stretch { grid: *grid, segment });
+        stretches.entry(entity.clone()).or_default().push(Stretch {
+            grid: *grid,
+            segment,
+        });
         first += grid.len();
     }
-    let spans = layout.stretches.iter().filter_map(|(_, grid)| Some((grid.start(), grid.last()?)));
-    let span = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).ok_or_else(|| wrong("it has no rows"))?;
-    Ok(Prepared { schema: Arc::from(layout.schema), scalers: scalers.entities, pooled: scalers.pooled, stretches, span })
+    let spans = layout
+        .stretches
+        .iter()
+        .filter_map(|(_, grid)| Some((grid.start(), grid.last()?)));
+    let span = spans
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        .ok_or_else(|| wrong("it has no rows"))?;
+    Ok(Prepared {
+        schema: Arc::from(layout.schema),
+        scalers: scalers.entities,
+        pooled: scalers.pooled,
+        stretches,
+        span,
+    })
 }

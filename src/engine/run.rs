@@ -20,7 +20,8 @@ use super::trainer::{Ended, Job, Trainer};
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    BuildInfo, Command, ControlError, HistoryAnswer, HistoryQuery, Level, Notice, PipelineId, Snapshot, Time, TrainingOutcome,
+    BuildInfo, Command, ControlError, HistoryAnswer, HistoryQuery, Level, Notice, PipelineId,
+    Snapshot, Time, TrainingOutcome,
 };
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
@@ -37,7 +38,10 @@ const TRY_AGAIN: Duration = Duration::from_mins(1);
 const NOTICES: usize = 100;
 
 /// What was built.
-pub const BUILD: BuildInfo = BuildInfo { version: env!("CARGO_PKG_VERSION"), target: TARGET };
+pub const BUILD: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    target: TARGET,
+};
 
 const TARGET: &str = if cfg!(target_os = "linux") {
     "linux"
@@ -77,7 +81,11 @@ pub fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Running, EngineError
     let mut core = Core::new(setup, clock)?;
     let (publish, snapshots) = watch::channel(Arc::new(core.snapshot()));
     let task = tokio::spawn(async move { core.run(requests, publish).await });
-    Ok(Running { snapshots, control: Arc::new(handle), task })
+    Ok(Running {
+        snapshots,
+        control: Arc::new(handle),
+        task,
+    })
 }
 
 struct Core {
@@ -89,7 +97,10 @@ struct Core {
     test_source: TestSource,
     trainer: Trainer,
     forecasting: Forecasting,
-    answers: (mpsc::Sender<(PipelineId, Answer)>, mpsc::Receiver<(PipelineId, Answer)>),
+    answers: (
+        mpsc::Sender<(PipelineId, Answer)>,
+        mpsc::Receiver<(PipelineId, Answer)>,
+    ),
     notices: VecDeque<Notice>,
     next_notice: u64,
     revision: u64,
@@ -101,13 +112,28 @@ struct Core {
 impl Core {
     fn new(setup: Setup, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         let now = clock.now();
-        let Setup { config, data_dir, source, test, start_test, banner, notices } = setup;
+        let Setup {
+            config,
+            data_dir,
+            source,
+            test,
+            start_test,
+            banner,
+            notices,
+        } = setup;
         let registry = Registry::open(&data_dir.join("models"));
         let (mut journal, set_aside) = Journal::open(&data_dir.join("journal.sqlite"))?;
         prune(&mut journal, now - config.journal.retention.0)?;
         let answers = mpsc::channel(4);
         let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
-        let live = lane(PipelineId::Live, source, pipeline, &config, &clock, &answers.0);
+        let live = lane(
+            PipelineId::Live,
+            source,
+            pipeline,
+            &config,
+            &clock,
+            &answers.0,
+        );
         let mut core = Self {
             config,
             clock,
@@ -142,7 +168,9 @@ impl Core {
             self.note(Level::Warning, text);
         }
         if let Some((bundle, meta)) = found.model {
-            self.live.pipeline.adopt(Arc::new(Scorer::new(bundle, Arc::clone(&self.config))?));
+            self.live
+                .pipeline
+                .adopt(Arc::new(Scorer::new(bundle, Arc::clone(&self.config))?));
             self.live.model = Some(models::view(&meta));
         }
         if self.live.model.is_some() || !self.config.autoencoder.enabled {
@@ -156,12 +184,21 @@ impl Core {
             return;
         }
         let now = self.clock.now();
-        let opened = (self.test_source)(now).map_err(EngineError::from).and_then(|source| {
-            let config = Arc::new(open::for_recording(&self.config, &source));
-            let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
-            let source = Source::Replay(Box::new(source));
-            Ok(lane(PipelineId::Test, source, pipeline, &config, &self.clock, &self.answers.0))
-        });
+        let opened = (self.test_source)(now)
+            .map_err(EngineError::from)
+            .and_then(|source| {
+                let config = Arc::new(open::for_recording(&self.config, &source));
+                let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
+                let source = Source::Replay(Box::new(source));
+                Ok(lane(
+                    PipelineId::Test,
+                    source,
+                    pipeline,
+                    &config,
+                    &self.clock,
+                    &self.answers.0,
+                ))
+            });
         match opened {
             Ok(lane) => self.test = Some(lane),
             Err(error) => self.note(Level::Error, format!("test mode can't start: {error}")),
@@ -177,7 +214,12 @@ impl Core {
         if self.notices.len() == NOTICES {
             self.notices.pop_front();
         }
-        self.notices.push_back(Notice { id: self.next_notice, time: self.clock.now(), level, text });
+        self.notices.push_back(Notice {
+            id: self.next_notice,
+            time: self.clock.now(),
+            level,
+            text,
+        });
         self.next_notice += 1;
     }
 
@@ -192,7 +234,11 @@ impl Core {
         std::iter::once(&mut self.live).chain(&mut self.test)
     }
 
-    async fn run(&mut self, mut requests: mpsc::Receiver<Request>, publish: watch::Sender<Arc<Snapshot>>) {
+    async fn run(
+        &mut self,
+        mut requests: mpsc::Receiver<Request>,
+        publish: watch::Sender<Arc<Snapshot>>,
+    ) {
         while !self.stopping {
             let now = self.clock.now();
             for lane in self.lanes() {
@@ -200,7 +246,12 @@ impl Core {
             }
             self.start_due_work(now);
             publish.send_replace(Arc::new(self.snapshot()));
-            let wake = self.lanes().map(|lane| lane.next_tick).min().unwrap_or(now).min(now + HEARTBEAT);
+            let wake = self
+                .lanes()
+                .map(|lane| lane.next_tick)
+                .min()
+                .unwrap_or(now)
+                .min(now + HEARTBEAT);
             let clock = Arc::clone(&self.clock);
             tokio::select! {
                 request = requests.recv() => self.request(request),
@@ -247,27 +298,46 @@ impl Core {
                 if let Some(lane) = self.lane(id) {
                     lane.dirty = true;
                     if !cancelled && !std::mem::take(&mut lane.wants_training) {
-                        self.note(Level::Info, "no training runs that could be cancelled".into());
+                        self.note(
+                            Level::Info,
+                            "no training runs that could be cancelled".into(),
+                        );
                     }
                 }
             }
             Command::InjectSpike => {
-                if !self.test.as_ref().is_some_and(|lane| lane.collector.ask(Ask::Inject)) {
-                    self.note(Level::Warning, "no spike was put in: test mode does not run or is busy".into());
+                if !self
+                    .test
+                    .as_ref()
+                    .is_some_and(|lane| lane.collector.ask(Ask::Inject))
+                {
+                    self.note(
+                        Level::Warning,
+                        "no spike was put in: test mode does not run or is busy".into(),
+                    );
                 }
             }
-            Command::Acknowledge(id) => self.change_incident(id, |pipeline| pipeline.acknowledge(id)),
-            Command::Label(id, label) => self.change_incident(id, |pipeline| pipeline.label(id, label)),
+            Command::Acknowledge(id) => {
+                self.change_incident(id, |pipeline| pipeline.acknowledge(id))
+            }
+            Command::Label(id, label) => {
+                self.change_incident(id, |pipeline| pipeline.label(id, label))
+            }
             Command::SetInterval(interval) => {
                 let now = self.clock.now();
-                self.live.interval = interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
+                self.live.interval =
+                    interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
                 self.live.next_tick = self.live.next_tick.min(now + self.live.interval);
                 self.live.dirty = true;
             }
         }
     }
 
-    fn change_incident(&mut self, id: u64, change: impl Fn(&mut Pipeline) -> Result<bool, JournalError>) {
+    fn change_incident(
+        &mut self,
+        id: u64,
+        change: impl Fn(&mut Pipeline) -> Result<bool, JournalError>,
+    ) {
         let mut outcome = Ok(false);
         for lane in self.lanes() {
             lane.dirty = true;
@@ -279,7 +349,10 @@ impl Core {
         match outcome {
             Ok(true) => {}
             Ok(false) => self.note(Level::Warning, format!("there is no incident {id}")),
-            Err(error) => self.note(Level::Error, format!("incident {id} was not changed: {error}")),
+            Err(error) => self.note(
+                Level::Error,
+                format!("incident {id} was not changed: {error}"),
+            ),
         }
     }
 
@@ -288,14 +361,25 @@ impl Core {
         let Some(lane) = self.lane(id) else { return };
         let was_stale = lane.is_stale();
         let worked = lane.heard(&answer, now);
-        let (history, due, name) = (answer.history, answer.due, if id == PipelineId::Live { "the source" } else { "the sample" });
+        let (history, due, name) = (
+            answer.history,
+            answer.due,
+            if id == PipelineId::Live {
+                "the source"
+            } else {
+                "the sample"
+            },
+        );
         match answer.result {
             Ok(batch) if history => self.take_history(id, batch.frames, now),
             Ok(batch) => {
                 lane.pipeline.ingest(&batch.frames, due);
                 let judged = lane.pipeline.judge();
                 if let Err(error) = judged {
-                    self.note(Level::Error, format!("rows up to {due} could not be scored: {error}"));
+                    self.note(
+                        Level::Error,
+                        format!("rows up to {due} could not be scored: {error}"),
+                    );
                 }
                 self.commit();
             }
@@ -326,10 +410,18 @@ impl Core {
         lane.has_history = true;
         lane.forecast_at = None;
         lane.dirty = true;
-        let wanted = std::mem::take(&mut lane.wants_training) || (lane.model.is_none() && lane.training_is_due(now));
+        let wanted = std::mem::take(&mut lane.wants_training)
+            || (lane.model.is_none() && lane.training_is_due(now));
         if wanted {
             let config = Arc::clone(lane.config());
-            self.trainer.request(Job { pipeline: id, frames, config }, now);
+            self.trainer.request(
+                Job {
+                    pipeline: id,
+                    frames,
+                    config,
+                },
+                now,
+            );
         } else {
             // Too little to learn from: the play itself may bring more.
             lane.collector.ask(Ask::Play);
@@ -338,8 +430,10 @@ impl Core {
 
     /// Trainings and forecasts that are due by themselves.
     fn start_due_work(&mut self, now: Time) {
-        let busy: Vec<PipelineId> =
-            [PipelineId::Live, PipelineId::Test].into_iter().filter(|id| self.trainer.is_busy_with(*id)).collect();
+        let busy: Vec<PipelineId> = [PipelineId::Live, PipelineId::Test]
+            .into_iter()
+            .filter(|id| self.trainer.is_busy_with(*id))
+            .collect();
         for lane in self.lanes() {
             let first = !lane.has_history && !lane.is_stale() && lane.pipeline.filled().is_some();
             let due = !busy.contains(&lane.id) && !lane.wants_training && lane.training_is_due(now);
@@ -363,7 +457,11 @@ impl Core {
                 lane.forecast_at = Some(now);
                 let left_out = self.forecasting.start(lane.id, &lane.pipeline, config);
                 if left_out > 0 {
-                    tracing::warn!(left_out, most = forecasting::MOST_SERIES, "series without a forecast");
+                    tracing::warn!(
+                        left_out,
+                        most = forecasting::MOST_SERIES,
+                        "series without a forecast"
+                    );
                 }
                 return;
             }
@@ -374,7 +472,9 @@ impl Core {
         if let Some((count, reason)) = round.failed {
             tracing::info!(count, reason, "series could not be forecast");
         }
-        let Some(lane) = self.lane(round.pipeline) else { return };
+        let Some(lane) = self.lane(round.pipeline) else {
+            return;
+        };
         lane.dirty = true;
         for (entity, column, forecast) in round.forecasts {
             if let Some(watched) = lane.pipeline.entity_mut(&entity) {
@@ -390,7 +490,13 @@ impl Core {
         let config = config.unwrap_or_else(|| Arc::clone(&self.config));
         let outcome = ended.result.map_err(EngineError::from).and_then(|learned| {
             let meta = match id {
-                PipelineId::Live => models::keep(&self.registry, &learned, ended.started, now, self.config.retrain.keep)?,
+                PipelineId::Live => models::keep(
+                    &self.registry,
+                    &learned,
+                    ended.started,
+                    now,
+                    self.config.retrain.keep,
+                )?,
                 PipelineId::Test => models::meta(&learned.bundle, ended.started, now),
             };
             Ok((Arc::new(Scorer::new(learned.bundle, config)?), meta))
@@ -407,7 +513,10 @@ impl Core {
                 Ok(version)
             }
             Err(error) => {
-                self.note(Level::Error, format!("training brought no new model: {error}"));
+                self.note(
+                    Level::Error,
+                    format!("training brought no new model: {error}"),
+                );
                 Err(error.to_string())
             }
         };
@@ -415,7 +524,11 @@ impl Core {
             lane.not_before = now + TRY_AGAIN;
             lane.dirty = true;
             lane.collector.ask(Ask::Play);
-            lane.last_training = Some(TrainingOutcome { ended: now, took, result });
+            lane.last_training = Some(TrainingOutcome {
+                ended: now,
+                took,
+                result,
+            });
         }
     }
 
@@ -423,7 +536,10 @@ impl Core {
         let now = self.clock.now();
         self.revision += 1;
         let live = self.live.view(self.trainer.view(PipelineId::Live, now));
-        let test = self.test.as_mut().map(|lane| lane.view(self.trainer.view(PipelineId::Test, now)));
+        let test = self
+            .test
+            .as_mut()
+            .map(|lane| lane.view(self.trainer.view(PipelineId::Test, now)));
         Snapshot {
             revision: self.revision,
             now,
@@ -441,8 +557,14 @@ impl Core {
 
 /// Lets old incidents go. A recording's incidents may all be old: the newest one always stays.
 fn prune(journal: &mut Journal, before: Time) -> Result<(), JournalError> {
-    let newest = journal.list(&IncidentFilter { limit: 1, ..IncidentFilter::default() })?;
-    if newest.first().is_some_and(|incident| incident.end >= before) {
+    let newest = journal.list(&IncidentFilter {
+        limit: 1,
+        ..IncidentFilter::default()
+    })?;
+    if newest
+        .first()
+        .is_some_and(|incident| incident.end >= before)
+    {
         journal.prune(before)?;
     }
     Ok(())
@@ -459,5 +581,12 @@ fn lane(
     let settings = Collecting::of(config, &source);
     let name = source.name();
     let collector = Collector::start(id, source, settings, Arc::clone(clock), answers.clone());
-    Lane::new(id, name, pipeline, collector, Arc::clone(config), clock.now())
+    Lane::new(
+        id,
+        name,
+        pipeline,
+        collector,
+        Arc::clone(config),
+        clock.now(),
+    )
 }

@@ -47,7 +47,13 @@ pub struct RowScore {
 impl RowScore {
     /// A row without a score.
     pub fn unscored(state: RowState, observed: usize) -> Self {
-        Self { state, score: f64::NAN, mse: f64::NAN, features: Vec::new(), observed }
+        Self {
+            state,
+            score: f64::NAN,
+            mse: f64::NAN,
+            features: Vec::new(),
+            observed,
+        }
     }
 }
 
@@ -75,7 +81,11 @@ impl Scorer {
     /// [`LearnError::Zone`] when the configured time zone is not known here.
     pub fn new(bundle: Bundle, config: Arc<Config>) -> Result<Self, LearnError> {
         let zone = learn::time_zone(&config)?;
-        Ok(Self { bundle, config, zone })
+        Ok(Self {
+            bundle,
+            config,
+            zone,
+        })
     }
 
     /// Rows that a window's fill may reach back over.
@@ -113,9 +123,15 @@ impl Scorer {
                 let input = self.gather(&ready, pass);
                 let output = network.reconstruct(input.view())?;
                 let errors = window_errors(input.view(), output.view(), self.mask(pass).view());
-                let windows = errors.features.outer_iter().zip(&errors.mse).zip(output.outer_iter());
+                let windows = errors
+                    .features
+                    .outer_iter()
+                    .zip(&errors.mse)
+                    .zip(output.outer_iter());
                 for (pending, ((errors, mse), output)) in pass.iter().zip(windows) {
-                    if let (Some(item), Some(ready)) = (items.get(pending.item), ready.get(pending.item)) {
+                    if let (Some(item), Some(ready)) =
+                        (items.get(pending.item), ready.get(pending.item))
+                    {
                         let expected = output.row(output.nrows().saturating_sub(1));
                         let scored = self.row_score(ready, pending, errors, *mse, expected);
                         put(&mut results, pending.item, pending.row - item.first, scored);
@@ -130,9 +146,24 @@ impl Scorer {
         let scaler = self.bundle.scaler(item.entity).clone();
         let raw = learn::with_rates(item.values, &self.bundle.schema, &item.grid, &self.config);
         let prep = &self.config.preprocess;
-        let filled = gaps::fill(raw.view(), prep.fill, Look::Back, prep.max_gap, &scaler.fallback(prep.fill));
-        let rows = calendar::append(scaler.transform(filled.values.view()).view(), &item.grid, &self.zone);
-        Ready { scaler, raw, rows, observed: filled.observed }
+        let filled = gaps::fill(
+            raw.view(),
+            prep.fill,
+            Look::Back,
+            prep.max_gap,
+            &scaler.fallback(prep.fill),
+        );
+        let rows = calendar::append(
+            scaler.transform(filled.values.view()).view(),
+            &item.grid,
+            &self.zone,
+        );
+        Ready {
+            scaler,
+            raw,
+            rows,
+            observed: filled.observed,
+        }
     }
 
     /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it is not judged; a
@@ -143,16 +174,32 @@ impl Scorer {
             return Err(RowScore::unscored(RowState::WarmingUp, row + 1));
         }
         let observed = ready.observed.slice(s![row + 1 - window..=row, ..]);
-        let rows = observed.rows().into_iter().filter(|r| r.iter().any(|o| *o)).count();
+        let rows = observed
+            .rows()
+            .into_iter()
+            .filter(|r| r.iter().any(|o| *o))
+            .count();
         let fewest = self.config.detect.min_observed.0;
         let part = |count: usize| count as f64 / window as f64;
-        let judged: Vec<bool> =
-            observed.columns().into_iter().map(|c| part(c.iter().filter(|o| **o).count()) >= fewest).collect();
-        let newest = observed.row(window - 1).iter().zip(&judged).any(|(observed, judged)| *observed && *judged);
+        let judged: Vec<bool> = observed
+            .columns()
+            .into_iter()
+            .map(|c| part(c.iter().filter(|o| **o).count()) >= fewest)
+            .collect();
+        let newest = observed
+            .row(window - 1)
+            .iter()
+            .zip(&judged)
+            .any(|(observed, judged)| *observed && *judged);
         if !newest || part(rows) < fewest {
             return Err(RowScore::unscored(RowState::Stale, rows));
         }
-        Ok(Pending { item, row, judged, observed: rows })
+        Ok(Pending {
+            item,
+            row,
+            judged,
+            observed: rows,
+        })
     }
 
     fn gather(&self, ready: &[Ready], pass: &[Pending]) -> Array3<f32> {
@@ -161,7 +208,11 @@ impl Scorer {
         let mut input = Array3::zeros((pass.len(), window, columns));
         for (mut slot, pending) in input.outer_iter_mut().zip(pass) {
             if let Some(ready) = ready.get(pending.item) {
-                slot.assign(&ready.rows.slice(s![pending.row + 1 - window..=pending.row, ..]));
+                slot.assign(
+                    &ready
+                        .rows
+                        .slice(s![pending.row + 1 - window..=pending.row, ..]),
+                );
             }
         }
         input
@@ -170,7 +221,10 @@ impl Scorer {
     /// Which features count in which window, `[windows, metrics]`.
     fn mask(&self, pass: &[Pending]) -> Array2<bool> {
         let judged = |(at, column): (usize, usize)| {
-            pass.get(at).and_then(|pending| pending.judged.get(column)).copied().unwrap_or(false)
+            pass.get(at)
+                .and_then(|pending| pending.judged.get(column))
+                .copied()
+                .unwrap_or(false)
         };
         Array2::from_shape_fn((pass.len(), self.bundle.schema.len()), judged)
     }
@@ -190,14 +244,28 @@ impl Scorer {
             .zip(expected)
             .enumerate()
             .map(|(column, (error, expected))| FeatureVerdict {
-                value: ready.raw.get((window.row, column)).copied().unwrap_or(f64::NAN),
+                value: ready
+                    .raw
+                    .get((window.row, column))
+                    .copied()
+                    .unwrap_or(f64::NAN),
                 expected: ready.scaler.inverse(column, f64::from(*expected)),
                 mse: *error,
-                share: if total > 0.0 { judged(*error) / total } else { 1.0 / errors.len() as f64 },
+                share: if total > 0.0 {
+                    judged(*error) / total
+                } else {
+                    1.0 / errors.len() as f64
+                },
             })
             .collect();
         let score = mse / self.bundle.calibration.threshold_mse;
-        RowScore { state: RowState::Scored, score, mse, features, observed: window.observed }
+        RowScore {
+            state: RowState::Scored,
+            score,
+            mse,
+            features,
+            observed: window.observed,
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use ndarray::{Array1, Array2, Array3, Axis};
 
-use super::learn::{self, LearnError, Prepared};
 use super::EngineError;
+use super::learn::{self, LearnError, Prepared};
 use crate::config::Config;
 use crate::model::{Bundle, window_errors};
 use crate::prep::window::{Segment, WindowError, WindowSet};
@@ -26,17 +26,31 @@ pub struct Sorted {
 ///
 /// # Errors
 /// [`EngineError`] when the windows do not fit the model.
-pub fn sort(prepared: &Prepared, bundle: &Bundle, threshold: f64, config: &Config) -> Result<Sorted, EngineError> {
+pub fn sort(
+    prepared: &Prepared,
+    bundle: &Bundle,
+    threshold: f64,
+    config: &Config,
+) -> Result<Sorted, EngineError> {
     let mut errors = Vec::new();
     let mut sets: Vec<WindowSet> = Vec::new();
     for (entity, stretches) in &prepared.stretches {
         let set = learn::windows(stretches, config).map_err(LearnError::from)?;
-        let network = bundle.network(entity).ok_or(LearnError::Nothing("model for one of the entities"))?;
+        let network = bundle
+            .network(entity)
+            .ok_or(LearnError::Nothing("model for one of the entities"))?;
         let all: Vec<usize> = (0..set.len()).collect();
         for pass in all.chunks(PASS) {
             let input = set.gather(pass);
             let output = network.reconstruct(input.view())?;
-            errors.extend(window_errors(input.view(), output.view(), all_count(pass.len(), bundle).view()).mse);
+            errors.extend(
+                window_errors(
+                    input.view(),
+                    output.view(),
+                    all_count(pass.len(), bundle).view(),
+                )
+                .mse,
+            );
         }
         sets.push(set);
     }
@@ -45,18 +59,27 @@ pub fn sort(prepared: &Prepared, bundle: &Bundle, threshold: f64, config: &Confi
         let mut parts = Vec::new();
         for set in &sets {
             let chosen: Vec<usize> = (0..set.len())
-                .filter(|at| errors.get(before + at).is_some_and(|error| (*error > threshold) == wanted))
+                .filter(|at| {
+                    errors
+                        .get(before + at)
+                        .is_some_and(|error| (*error > threshold) == wanted)
+                })
                 .collect();
             before += set.len();
             parts.push(set.gather(&chosen));
         }
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        ndarray::concatenate(Axis(0), &views).unwrap_or_else(|_| Array3::zeros((0, config.autoencoder.window, 0)))
+        ndarray::concatenate(Axis(0), &views)
+            .unwrap_or_else(|_| Array3::zeros((0, config.autoencoder.window, 0)))
     };
     // Errors are shown and compared as the network's own f32.
     #[allow(clippy::cast_possible_truncation)]
     let shown = errors.iter().map(|e| *e as f32).collect();
-    Ok(Sorted { normal: pick(false), anomalous: pick(true), errors: shown })
+    Ok(Sorted {
+        normal: pick(false),
+        anomalous: pick(true),
+        errors: shown,
+    })
 }
 
 /// Every metric counts in every window.

@@ -17,7 +17,12 @@ pub struct Tail {
 impl Tail {
     /// An empty tail of `columns` columns whose first row will be at `start`; keeps the newest `capacity` rows.
     pub fn new(start: Grid, columns: usize, capacity: usize) -> Self {
-        Self { grid: start.slice(0, 0), columns, rows: Vec::new(), capacity: capacity.max(1) }
+        Self {
+            grid: start.slice(0, 0),
+            columns,
+            rows: Vec::new(),
+            capacity: capacity.max(1),
+        }
     }
 
     /// The rows' times.
@@ -39,7 +44,8 @@ impl Tail {
     /// Appends a row at the next grid time; short rows are filled up with missing values.
     pub fn push(&mut self, row: &[f64]) {
         let missing = std::iter::repeat_n(f64::NAN, self.columns.saturating_sub(row.len()));
-        self.rows.extend(row.iter().take(self.columns).copied().chain(missing));
+        self.rows
+            .extend(row.iter().take(self.columns).copied().chain(missing));
         self.grid = Grid::new(self.grid.start(), self.grid.step(), self.grid.len() + 1);
         if self.grid.len() >= self.capacity.saturating_mul(2) {
             let surplus = self.grid.len() - self.capacity;
@@ -50,8 +56,15 @@ impl Tail {
 
     /// Puts the observed values of `row` into the row at `time`; says whether anything changed.
     pub fn amend(&mut self, time: Time, row: &[f64]) -> bool {
-        let Some(index) = self.grid.row(time) else { return false };
-        let Some(kept) = self.rows.get_mut(index * self.columns..(index + 1) * self.columns) else { return false };
+        let Some(index) = self.grid.row(time) else {
+            return false;
+        };
+        let Some(kept) = self
+            .rows
+            .get_mut(index * self.columns..(index + 1) * self.columns)
+        else {
+            return false;
+        };
         let mut changed = false;
         for (slot, value) in kept.iter_mut().zip(row) {
             if value.is_finite() && (slot.is_nan() || *slot != *value) {
@@ -65,14 +78,18 @@ impl Tail {
     /// Takes older rows from frames of the same columns, and fills what is missing from them; what was there stays. The
     /// rows then end at `last`.
     pub fn backfill(&mut self, frames: &[&Frame], last: Time) {
-        let Some(first) = frames.iter().map(|f| f.grid().start()).min() else { return };
+        let Some(first) = frames.iter().map(|f| f.grid().start()).min() else {
+            return;
+        };
         let whole = Grid::covering(first.min(self.grid.start()), last, self.grid.step());
         let grid = whole.slice(whole.len().saturating_sub(self.capacity), whole.len());
         let mut rows = Array2::from_elem((grid.len(), self.columns), f64::NAN);
         let own = (self.grid, self.values());
         for (from, values) in frames.iter().map(|f| (*f.grid(), f.values())).chain([own]) {
             for (time, row) in from.times().zip(values.rows()) {
-                let Some(index) = grid.row(time) else { continue };
+                let Some(index) = grid.row(time) else {
+                    continue;
+                };
                 for (slot, value) in rows.row_mut(index).iter_mut().zip(row) {
                     if value.is_finite() {
                         *slot = *value;
@@ -105,7 +122,10 @@ mod tests {
         for i in 0..100 {
             tail.push(&[f64::from(i)]);
             assert!(tail.grid().len() < 6);
-            assert_eq!(tail.grid().last(), Some(Time::from_secs(100 + i64::from(i) * 10)));
+            assert_eq!(
+                tail.grid().last(),
+                Some(Time::from_secs(100 + i64::from(i) * 10))
+            );
         }
         assert_eq!(tail.row(tail.grid().len() - 1), Some(&[99.0][..]));
     }
@@ -113,7 +133,13 @@ mod tests {
     #[test]
     fn backfill_puts_older_rows_before_and_keeps_its_own() {
         let schema: Schema = Arc::from([Feature::plain("a"), Feature::plain("b")]);
-        let older = Frame::new(Entity::sole(), schema, grid(100, 3), array![[1., 1.], [2., 2.], [3., f64::NAN]]).unwrap();
+        let older = Frame::new(
+            Entity::sole(),
+            schema,
+            grid(100, 3),
+            array![[1., 1.], [2., 2.], [3., f64::NAN]],
+        )
+        .unwrap();
         let mut tail = Tail::new(grid(120, 0), 2, 10);
         tail.push(&[30., 30.]);
         tail.push(&[40.]);

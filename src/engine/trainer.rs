@@ -70,7 +70,9 @@ impl Trainer {
         if self.running.is_some() {
             return;
         }
-        let Some(job) = self.queue.pop_front() else { return };
+        let Some(job) = self.queue.pop_front() else {
+            return;
+        };
         let cancel = Arc::new(AtomicBool::new(false));
         let (heard_in, heard) = watch::channel(Heard::default());
         let (done_in, done) = oneshot::channel();
@@ -84,18 +86,29 @@ impl Trainer {
             // The receiver is gone only when the engine has ended.
             let _ = done_in.send(result);
         };
-        let spawned = std::thread::Builder::new().name("training".into()).spawn(run);
+        let spawned = std::thread::Builder::new()
+            .name("training".into())
+            .spawn(run);
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for training");
         }
-        self.running = Some(Running { pipeline, started: now, cancel, heard, done });
+        self.running = Some(Running {
+            pipeline,
+            started: now,
+            cancel,
+            heard,
+            done,
+        });
     }
 
     /// Stops a pipeline's running job and drops its queued one; whether there was any.
     pub fn cancel(&mut self, pipeline: PipelineId) -> bool {
         let queued = self.queue.len();
         self.queue.retain(|job| job.pipeline != pipeline);
-        let running = self.running.as_ref().filter(|running| running.pipeline == pipeline);
+        let running = self
+            .running
+            .as_ref()
+            .filter(|running| running.pipeline == pipeline);
         if let Some(running) = running {
             running.cancel.store(true, Ordering::Relaxed);
         }
@@ -111,7 +124,10 @@ impl Trainer {
 
     /// Whether a job of this pipeline runs or waits.
     pub fn is_busy_with(&self, pipeline: PipelineId) -> bool {
-        self.running.as_ref().is_some_and(|r| r.pipeline == pipeline) || self.is_queued(pipeline)
+        self.running
+            .as_ref()
+            .is_some_and(|r| r.pipeline == pipeline)
+            || self.is_queued(pipeline)
     }
 
     fn is_queued(&self, pipeline: PipelineId) -> bool {
@@ -121,7 +137,11 @@ impl Trainer {
     /// How a pipeline's job goes, for the snapshot.
     pub fn view(&self, pipeline: PipelineId, now: Time) -> Option<TrainingView> {
         let queued = self.is_queued(pipeline);
-        match self.running.as_ref().filter(|running| running.pipeline == pipeline) {
+        match self
+            .running
+            .as_ref()
+            .filter(|running| running.pipeline == pipeline)
+        {
             Some(running) => {
                 let heard = running.heard.borrow().clone();
                 Some(TrainingView {
@@ -148,7 +168,9 @@ impl Trainer {
 
     /// Waits for news: `None` is progress, `Some` the end of a job. Waits for ever when nothing runs.
     pub async fn next(&mut self) -> Option<Ended> {
-        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let Some(running) = &mut self.running else {
+            return std::future::pending().await;
+        };
         let result = tokio::select! {
             biased;
             result = &mut running.done => result.unwrap_or_else(|_| Err(LearnError::Lost)),
@@ -156,7 +178,11 @@ impl Trainer {
         };
         let (pipeline, started) = (running.pipeline, running.started);
         self.running = None;
-        Some(Ended { pipeline, started, result })
+        Some(Ended {
+            pipeline,
+            started,
+            result,
+        })
     }
 }
 

@@ -6,7 +6,10 @@ use super::scorer::RowScore;
 use super::tail::Tail;
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
-use crate::domain::{Entity, EntityView, Feature, FeatureView, Forecast, Grid, RowState, Schema, Series, Time, Verdict};
+use crate::domain::{
+    Entity, EntityView, Feature, FeatureView, Forecast, Grid, RowState, Schema, Series, Time,
+    Verdict,
+};
 
 /// One feature's recent past and its part in the newest verdict.
 #[derive(Clone, Debug)]
@@ -40,8 +43,11 @@ pub struct Watched {
 impl Watched {
     /// An entity of which nothing is known yet; its first row will be at the start of `grid`.
     pub fn new(entity: Entity, grid: Grid, columns: usize, capacity: usize, points: usize) -> Self {
-        let column =
-            Column { values: Series::with_capacity(points), anomalous: Series::with_capacity(points), forecast: None };
+        let column = Column {
+            values: Series::with_capacity(points),
+            anomalous: Series::with_capacity(points),
+            forecast: None,
+        };
         Self {
             tail: Tail::new(grid, columns, capacity),
             judge: Judge::new(entity.clone()),
@@ -99,7 +105,9 @@ impl Watched {
 
     /// Takes the final word on a row.
     pub fn take(&mut self, verdict: Verdict, observed: usize) {
-        let Some(age) = self.age(verdict.time) else { return };
+        let Some(age) = self.age(verdict.time) else {
+            return;
+        };
         if let Some(score) = verdict.score {
             self.scores.amend(age, score);
         }
@@ -126,7 +134,9 @@ impl Watched {
 
     /// What is expected of one column.
     pub fn forecast(&self, column: usize) -> Option<&Arc<Forecast>> {
-        self.columns.get(column).and_then(|column| column.forecast.as_ref())
+        self.columns
+            .get(column)
+            .and_then(|column| column.forecast.as_ref())
     }
 
     /// Anomaly marks of the newest rows, oldest first.
@@ -152,8 +162,13 @@ impl Watched {
         for (at, column) in self.columns.iter_mut().enumerate() {
             let marks = keep(&column.anomalous, 0.0);
             column.anomalous = filled(self.points, marks);
-            let values = (first..first + rows)
-                .map(|row| self.tail.row(row).and_then(|r| r.get(at)).copied().unwrap_or(f64::NAN));
+            let values = (first..first + rows).map(|row| {
+                self.tail
+                    .row(row)
+                    .and_then(|r| r.get(at))
+                    .copied()
+                    .unwrap_or(f64::NAN)
+            });
             column.values = filled(self.points, values);
         }
         self.last_seen = self.last_seen.or_else(|| newest_observed(&self.tail));
@@ -166,7 +181,12 @@ impl Watched {
         EntityView {
             entity: self.entity.clone(),
             grid: grid.slice(grid.len().saturating_sub(rows), grid.len()),
-            features: schema.iter().zip(&self.columns).enumerate().map(|(i, (f, c))| self.feature(i, f, c)).collect(),
+            features: schema
+                .iter()
+                .zip(&self.columns)
+                .enumerate()
+                .map(|(i, (f, c))| self.feature(i, f, c))
+                .collect(),
             scores: self.scores.clone(),
             anomalous: self.anomalous.clone(),
             latest: self.latest.clone(),
@@ -175,9 +195,16 @@ impl Watched {
     }
 
     fn feature(&self, at: usize, feature: &Feature, column: &Column) -> FeatureView {
-        let scored = self.latest.as_ref().filter(|v| v.state == RowState::Scored).and_then(|v| v.features.get(at));
+        let scored = self
+            .latest
+            .as_ref()
+            .filter(|v| v.state == RowState::Scored)
+            .and_then(|v| v.features.get(at));
         let now = self.tail.grid().last();
-        let breach = feature.limit.zip(column.forecast.as_ref()).and_then(|(limit, forecast)| forecast.reaches(limit));
+        let breach = feature
+            .limit
+            .zip(column.forecast.as_ref())
+            .and_then(|(limit, forecast)| forecast.reaches(limit));
         FeatureView {
             feature: feature.clone(),
             values: column.values.clone(),
@@ -186,7 +213,10 @@ impl Watched {
             share: scored.map(|f| f.share),
             expected: scored.map(|f| f.expected),
             forecast: column.forecast.clone(),
-            breach_in: breach.zip(now).filter(|(at, now)| at > now).map(|(at, now)| at.since(now)),
+            breach_in: breach
+                .zip(now)
+                .filter(|(at, now)| at > now)
+                .map(|(at, now)| at.since(now)),
         }
     }
 }
@@ -201,6 +231,8 @@ fn filled(capacity: usize, points: impl IntoIterator<Item = f64>) -> Series {
 
 fn newest_observed(tail: &Tail) -> Option<Time> {
     let values = tail.values();
-    let row = (0..values.nrows()).rev().find(|row| values.row(*row).iter().any(|v| v.is_finite()))?;
+    let row = (0..values.nrows())
+        .rev()
+        .find(|row| values.row(*row).iter().any(|v| v.is_finite()))?;
     Some(tail.grid().time(row))
 }

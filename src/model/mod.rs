@@ -25,8 +25,8 @@
 mod adam;
 mod autoencoder;
 pub mod bundle;
-pub mod forecast;
 mod errors;
+pub mod forecast;
 mod initial;
 mod learner;
 pub mod lstm;

@@ -71,7 +71,12 @@ impl Collect for Source {
         }
     }
 
-    async fn recent(&mut self, from: Time, to: Time, schema: Option<&Schema>) -> Result<Batch, SourceError> {
+    async fn recent(
+        &mut self,
+        from: Time,
+        to: Time,
+        schema: Option<&Schema>,
+    ) -> Result<Batch, SourceError> {
         match self {
             Self::Prometheus(source) => source.recent(from, to, schema).await,
             Self::Host(source) => source.recent(from, to, schema).await,

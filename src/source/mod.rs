@@ -7,8 +7,8 @@ pub mod any;
 mod columns;
 pub mod host;
 pub mod inject;
-pub mod recording;
 pub mod prometheus;
+pub mod recording;
 pub mod replay;
 pub mod synthetic;
 

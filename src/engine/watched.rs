@@ -77,6 +77,28 @@ impl Watched {
         }
     }
 
+    /// Lets everything after `time` go, as if it had not been.
+    pub fn rewind(&mut self, time: Time) {
+        let rows = Grid::covering(self.tail.grid().start(), time, self.tail.grid().step()).len();
+        let gone = self.tail.grid().len().saturating_sub(rows);
+        self.tail.truncate(rows);
+        let every = self
+            .columns
+            .iter_mut()
+            .flat_map(|column| [&mut column.values, &mut column.anomalous]);
+        for series in every.chain([&mut self.scores, &mut self.anomalous]) {
+            let kept = series.len().saturating_sub(gone);
+            *series = filled(self.points, series.iter().take(kept).collect::<Vec<_>>());
+        }
+        self.judge.rewind(time);
+        self.tracker.rewind(time);
+    }
+
+    /// Lets all rows go: the next one is the first of `grid`.
+    pub fn restart(&mut self, grid: &Grid) {
+        self.tail.restart(grid.start());
+    }
+
     /// Takes late samples for a row that is already there; verdicts stay.
     pub fn amend(&mut self, time: Time, row: &[f64]) {
         if !self.tail.amend(time, row) {
@@ -195,11 +217,13 @@ impl Watched {
     }
 
     fn feature(&self, at: usize, feature: &Feature, column: &Column) -> FeatureView {
+        // A feature that was masked has no error: its part in the score is unknown, not 0.
         let scored = self
             .latest
             .as_ref()
             .filter(|v| v.state == RowState::Scored)
-            .and_then(|v| v.features.get(at));
+            .and_then(|v| v.features.get(at))
+            .filter(|f| f.mse.is_finite());
         let now = self.tail.grid().last();
         let breach = feature
             .limit

@@ -77,9 +77,7 @@ impl Clock for ManualClock {
         let began = self.now();
         Box::pin(async move {
             // The sender lives as long as `self`, so waiting can't fail before the time has come.
-            let _ = changes
-                .wait_for(|now| *now >= time || *now < began)
-                .await;
+            let _ = changes.wait_for(|now| *now >= time || *now < began).await;
         })
     }
 }

@@ -60,8 +60,10 @@ impl Tail {
 
     /// Keeps the newest `capacity` rows from now on.
     pub fn limit(&mut self, capacity: usize) {
-        self.capacity = capacity.max(1);
-        self.trim();
+        if self.capacity != capacity.max(1) {
+            self.capacity = capacity.max(1);
+            self.trim();
+        }
     }
 
     /// Lets all rows go; the next one is at `start`.

@@ -79,9 +79,14 @@ impl Watched {
 
     /// Lets everything after `time` go, as if it had not been.
     pub fn rewind(&mut self, time: Time) {
-        let rows = Grid::covering(self.tail.grid().start(), time, self.tail.grid().step()).len();
-        let gone = self.tail.grid().len().saturating_sub(rows);
-        self.tail.truncate(rows);
+        let grid = *self.tail.grid();
+        let rows = grid.times().take_while(|own| *own <= time).count();
+        let gone = grid.len() - rows;
+        if rows > 0 {
+            self.tail.truncate(rows);
+        } else {
+            self.tail.restart(time + grid.step());
+        }
         let every = self
             .columns
             .iter_mut()

@@ -212,7 +212,7 @@ impl Lane {
         let rows: usize = self
             .pipeline
             .entities()
-            .map(|watched| watched.tail.grid().len())
+            .map(|watched| watched.usable_rows())
             .sum();
         let doubled = self.id == PipelineId::Live
             && rows >= model.windows.saturating_mul(2)
@@ -234,7 +234,7 @@ impl Lane {
         let have: usize = self
             .pipeline
             .entities()
-            .map(|w| (w.tail.grid().len() + 1).saturating_sub(window))
+            .map(|w| (w.usable_rows() + 1).saturating_sub(window))
             .sum();
         let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);

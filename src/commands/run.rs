@@ -139,9 +139,7 @@ async fn session(
         config: opened.config,
         data_dir: context.data_dir.clone(),
         source: opened.source,
-        test: Box::new(move |wall| {
-            ReplaySource::sample(wall, pace, seed).map(ReplaySource::paused)
-        }),
+        test: Box::new(move |wall| ReplaySource::sample(wall, pace, seed)),
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,

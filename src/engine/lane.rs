@@ -290,7 +290,7 @@ impl Lane {
         let have: usize = self
             .pipeline
             .entities()
-            .map(|w| (w.tail.grid().len() + 1).saturating_sub(window))
+            .map(|w| (w.usable_rows() + 1).saturating_sub(window))
             .sum();
         let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);

@@ -196,7 +196,8 @@ impl Core {
             .and_then(|source| {
                 let config = Arc::new(open::for_recording(&self.config, &source));
                 let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
-                let source = Source::Replay(Box::new(source));
+                // It plays once there is a model to judge it.
+                let source = Source::Replay(Box::new(source.paused()));
                 Ok(lane(
                     PipelineId::Test,
                     source,

@@ -159,6 +159,11 @@ impl Pipeline {
         self.filled
     }
 
+    /// Newest row with a final verdict.
+    pub fn judged(&self) -> Option<Time> {
+        self.judged
+    }
+
     /// Everything up to `time` counts as judged: a backtest starts after its training part.
     pub fn judge_after(&mut self, time: Time) {
         self.judged = Some(time);

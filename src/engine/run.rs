@@ -272,7 +272,7 @@ impl Core {
                 Some((id, answer)) = self.answers.recv() => self.answer(id, answer),
                 ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
                 round = self.forecasting.next() => if let Some(round) = round { self.forecast(round) },
-                () = clock.sleep_until(wake) => {}
+                () = clock.sleep(now, wake) => {}
             }
         }
         self.trainer.cancel_all();

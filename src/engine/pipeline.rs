@@ -365,7 +365,7 @@ impl Pipeline {
                         record(&mut self.ledger, &mut watched.tracker, change);
                     }
                     self.last_scored = verdict.score.map(|_| time).max(self.last_scored);
-                    watched.take(verdict.clone(), score.observed);
+                    watched.take(verdict.clone(), self.config.autoencoder.window);
                     verdicts.push(verdict);
                 }
             }
@@ -377,7 +377,7 @@ impl Pipeline {
 
     fn scores(&self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let Some(scorer) = &self.scorer else {
-            let none = RowScore::unscored(RowState::WarmingUp, 0);
+            let none = RowScore::unscored(RowState::WarmingUp);
             return Ok(self
                 .entities
                 .values()

@@ -112,8 +112,8 @@ impl Watched {
         }
     }
 
-    /// Takes the final word on a row.
-    pub fn take(&mut self, verdict: Verdict, observed: usize) {
+    /// Takes the final word on a row whose window has `window` rows.
+    pub fn take(&mut self, verdict: Verdict, window: usize) {
         let Some(age) = self.age(verdict.time) else {
             return;
         };
@@ -130,7 +130,13 @@ impl Watched {
                 }
             }
         }
-        self.observed = Some(observed);
+        let rows = self.tail.grid().len();
+        let observed = |row: &usize| {
+            self.tail
+                .row(*row)
+                .is_some_and(|r| r.iter().any(|v| v.is_finite()))
+        };
+        self.observed = Some((rows.saturating_sub(window)..rows).filter(observed).count());
         self.latest = Some(Arc::new(verdict));
     }
 

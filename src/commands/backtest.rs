@@ -277,7 +277,7 @@ fn cells(
     let mut cells: Vec<String> = verdict
         .iter()
         .flat_map(|verdict| &verdict.features)
-        .map(|feature| pick(feature))
+        .map(pick)
         .map(|value| {
             if value.is_finite() {
                 value.to_string()

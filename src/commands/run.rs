@@ -122,14 +122,12 @@ async fn session(
     });
     let seed = config.autoencoder.seed;
     // A frame that is printed once shows all that the sample has.
-    let speed = if args.once { 0.0 } else { SAMPLE_SPEED };
+    let pace = if args.once { 0.0 } else { SAMPLE_SPEED };
     let setup = Setup {
         config: opened.config,
         data_dir: context.data_dir.clone(),
         source: opened.source,
-        test: Box::new(move |wall| {
-            ReplaySource::sample(wall, speed, seed).map(ReplaySource::paused)
-        }),
+        test: Box::new(move |wall| ReplaySource::sample(wall, pace, seed)),
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,
@@ -317,12 +315,11 @@ impl Hangup {
     /// Waits for the signal (`true`), at most `span`.
     #[cfg(unix)]
     async fn or_after(&mut self, span: Duration) -> bool {
-        match &mut self.signal {
-            Some(signal) => tokio::time::timeout(span, signal.recv()).await.is_ok(),
-            None => {
-                tokio::time::sleep(span).await;
-                false
-            }
+        if let Some(signal) = &mut self.signal {
+            tokio::time::timeout(span, signal.recv()).await.is_ok()
+        } else {
+            tokio::time::sleep(span).await;
+            false
         }
     }
 

@@ -117,7 +117,7 @@ fn round(
             Ok(forecast) => {
                 round
                     .forecasts
-                    .push((series.entity.clone(), series.column, Arc::new(forecast)))
+                    .push((series.entity.clone(), series.column, Arc::new(forecast)));
             }
             Err(error) => {
                 let (count, _) = round.failed.get_or_insert_with(|| (0, error.to_string()));

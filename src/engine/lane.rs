@@ -8,8 +8,8 @@ use super::learn::FEWEST_WINDOWS;
 use super::pipeline::Pipeline;
 use crate::config::Config;
 use crate::domain::{
-    Counters, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState, SourceView,
-    Time, TrainingOutcome, TrainingView,
+    Counters, EntityView, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState,
+    SourceView, Time, TrainingOutcome, TrainingView,
 };
 use crate::source::SourceError;
 
@@ -47,18 +47,17 @@ pub struct Lane {
     pub not_before: Time,
     /// When forecasts were last made.
     pub forecast_at: Option<Time>,
-    /// History was asked for and has not come yet.
-    pub collecting_history: bool,
+    /// When history was asked for that has not come yet.
+    pub history_asked: Option<Time>,
     /// History has come at least once.
     pub has_history: bool,
-    /// Something changed since the last view.
-    pub dirty: bool,
     config: Arc<Config>,
     source: SourceView,
     counters: Counters,
     collecting: bool,
     failures: u32,
-    view: Option<Arc<PipelineView>>,
+    /// Views of the entities, until something changes.
+    entities: Option<Vec<Arc<EntityView>>>,
 }
 
 impl Lane {
@@ -91,9 +90,8 @@ impl Lane {
             wants_training: false,
             not_before: now,
             forecast_at: None,
-            collecting_history: false,
+            history_asked: None,
             has_history: false,
-            dirty: true,
             config,
             source: SourceView {
                 name,
@@ -104,7 +102,7 @@ impl Lane {
             counters,
             collecting: false,
             failures: 0,
-            view: None,
+            entities: None,
         }
     }
 
@@ -122,7 +120,7 @@ impl Lane {
         }
         self.next_tick = now + self.interval;
         if self.collecting
-            || self.collecting_history
+            || self.history_asked.is_some()
             || matches!(self.source.state, SourceState::Finished)
         {
             return;
@@ -136,18 +134,18 @@ impl Lane {
     }
 
     /// Asks for everything that is learned from.
-    pub fn ask_history(&mut self) {
-        if !self.collecting_history {
-            self.collecting_history = self.collector.ask(Ask::History { schema: None });
-            self.dirty = true;
+    pub fn ask_history(&mut self, now: Time) {
+        let schema = None;
+        if self.history_asked.is_none() && self.collector.ask(Ask::History { schema }) {
+            self.history_asked = Some(now);
         }
     }
 
     /// Takes note of how a collection went; `true` when it worked.
     pub fn heard(&mut self, answer: &Answer, now: Time) -> bool {
-        self.dirty = true;
+        self.touch();
         if answer.history {
-            self.collecting_history = false;
+            self.history_asked = None;
         } else {
             self.collecting = false;
         }
@@ -214,7 +212,7 @@ impl Lane {
         let rows: usize = self
             .pipeline
             .entities()
-            .map(|watched| watched.tail.grid().len())
+            .map(|watched| watched.usable_rows())
             .sum();
         let doubled = self.id == PipelineId::Live
             && rows >= model.windows.saturating_mul(2)
@@ -236,7 +234,7 @@ impl Lane {
         let have: usize = self
             .pipeline
             .entities()
-            .map(|w| (w.tail.grid().len() + 1).saturating_sub(window))
+            .map(|w| (w.usable_rows() + 1).saturating_sub(window))
             .sum();
         let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);
@@ -278,20 +276,14 @@ impl Lane {
         readiness
     }
 
-    /// What readers see; made anew only when something changed.
+    /// What readers see. The entities' part is made anew only when something changed.
     pub fn view(&mut self, training: Option<TrainingView>) -> Arc<PipelineView> {
-        if let (false, None, Some(view)) = (self.dirty, &training, &self.view) {
-            return Arc::clone(view);
-        }
-        let old = self.view.take().filter(|_| !self.dirty);
         let training = training.or_else(|| self.collecting_view());
         let (incidents_total, incidents_session, incidents_by_entity) =
             self.pipeline.ledger().counts();
-        let entities = match old {
-            Some(view) => view.entities.clone(),
-            None => self.entity_views(),
-        };
-        let view = Arc::new(PipelineView {
+        let entities = self.entities.take().unwrap_or_else(|| self.entity_views());
+        self.entities = Some(entities.clone());
+        Arc::new(PipelineView {
             id: self.id,
             source: self.source.clone(),
             step: self.pipeline.step(),
@@ -305,18 +297,20 @@ impl Lane {
             incidents: self.pipeline.ledger().shown(),
             counters: Arc::new(Counters {
                 incidents_total,
-                incidents_session,
                 incidents_by_entity,
+                incidents_session,
                 ..self.counters.clone()
             }),
             last_scored: self.pipeline.last_scored(),
-        });
-        self.dirty = false;
-        self.view = Some(Arc::clone(&view));
-        view
+        })
     }
 
-    fn entity_views(&self) -> Vec<Arc<crate::domain::EntityView>> {
+    /// What readers see of the entities has changed.
+    pub fn touch(&mut self) {
+        self.entities = None;
+    }
+
+    fn entity_views(&self) -> Vec<Arc<EntityView>> {
         let Some(schema) = self.pipeline.schema() else {
             return Vec::new();
         };
@@ -327,19 +321,21 @@ impl Lane {
     }
 
     fn collecting_view(&self) -> Option<TrainingView> {
-        let waiting = self.collecting_history && (self.wants_training || self.model.is_none());
-        waiting.then(|| TrainingView {
-            started: self.next_tick,
-            phase: format!(
-                "collecting history: {:.0} %",
-                self.collector.progress() * 100.0
-            ),
-            epoch: 0,
-            epochs: 0,
-            progress: 0.0,
-            losses: Vec::new(),
-            queued: false,
-        })
+        let waiting = self.wants_training || self.model.is_none();
+        self.history_asked
+            .filter(|_| waiting)
+            .map(|asked| TrainingView {
+                started: asked,
+                phase: format!(
+                    "collecting history: {:.0} %",
+                    self.collector.progress() * 100.0
+                ),
+                epoch: 0,
+                epochs: 0,
+                progress: 0.0,
+                losses: Vec::new(),
+                queued: false,
+            })
     }
 
     /// Its configuration.

@@ -88,7 +88,7 @@ fn compare(path: &str, model: &Value, config: &Value, lines: &mut Vec<String>) {
         (Value::Null, new) => lines.push(format!("{path} is new: {new}")),
         (old, Value::Null) => lines.push(format!("{path} is gone (the model has {old})")),
         (old, new) if old != new => {
-            lines.push(format!("{path} is {new}, the model was trained with {old}"))
+            lines.push(format!("{path} is {new}, the model was trained with {old}"));
         }
         _ => {}
     }

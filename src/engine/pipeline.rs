@@ -321,19 +321,18 @@ impl Pipeline {
 
     /// Scores of rows that are past judging, for the picture.
     fn show_past(&mut self) {
-        let Some(scorer) = self.scorer.clone() else {
+        let Some(model) = self.scorer.clone() else {
             return;
         };
         let points = self.config.ui.max_points;
         for watched in self.entities.values_mut() {
             let rows = watched.tail.grid().len();
             let first = rows.saturating_sub(points);
-            let Ok(scored) = scorer.score(&[rows_of(watched, first, rows, scorer.context())])
-            else {
+            let Ok(scores) = model.score(&[rows_of(watched, first, rows, model.context())]) else {
                 continue;
             };
             let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
-            for (time, score) in times.into_iter().zip(scored.into_iter().flatten()) {
+            for (time, score) in times.into_iter().zip(scores.into_iter().flatten()) {
                 watched.show_score(time, &score);
             }
         }
@@ -462,7 +461,7 @@ fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
             }
         }
         IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => {
-            ledger.update(&incident)
+            ledger.update(&incident);
         }
     }
 }

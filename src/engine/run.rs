@@ -97,10 +97,9 @@ struct Core {
     test_source: TestSource,
     trainer: Trainer,
     forecasting: Forecasting,
-    answers: (
-        mpsc::Sender<(PipelineId, Answer)>,
-        mpsc::Receiver<(PipelineId, Answer)>,
-    ),
+    answers: mpsc::Receiver<(PipelineId, Answer)>,
+    /// Given to every collector.
+    answering: mpsc::Sender<(PipelineId, Answer)>,
     notices: VecDeque<Notice>,
     next_notice: u64,
     revision: u64,
@@ -124,7 +123,7 @@ impl Core {
         let registry = Registry::open(&data_dir.join("models"));
         let (mut journal, set_aside) = Journal::open(&data_dir.join("journal.sqlite"))?;
         prune(&mut journal, now - config.journal.retention.0)?;
-        let answers = mpsc::channel(4);
+        let (answering, answers) = mpsc::channel(4);
         let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
         let live = lane(
             PipelineId::Live,
@@ -132,7 +131,7 @@ impl Core {
             pipeline,
             &config,
             &clock,
-            &answers.0,
+            &answering,
         );
         let mut core = Self {
             config,
@@ -144,6 +143,7 @@ impl Core {
             trainer: Trainer::default(),
             forecasting: Forecasting::default(),
             answers,
+            answering,
             notices: VecDeque::new(),
             next_notice: 1,
             revision: 0,
@@ -189,14 +189,15 @@ impl Core {
             .and_then(|source| {
                 let config = Arc::new(open::for_recording(&self.config, &source));
                 let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
-                let source = Source::Replay(Box::new(source));
+                // It plays once there is a model to judge it.
+                let source = Source::Replay(Box::new(source.paused()));
                 Ok(lane(
                     PipelineId::Test,
                     source,
                     pipeline,
                     &config,
                     &self.clock,
-                    &self.answers.0,
+                    &self.answering,
                 ))
             });
         match opened {
@@ -255,7 +256,7 @@ impl Core {
             let clock = Arc::clone(&self.clock);
             tokio::select! {
                 request = requests.recv() => self.request(request),
-                Some((id, answer)) = self.answers.1.recv() => self.answer(id, answer),
+                Some((id, answer)) = self.answers.recv() => self.answer(id, answer),
                 ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
                 round = self.forecasting.next() => if let Some(round) = round { self.forecast(round) },
                 () = clock.sleep_until(wake) => {}
@@ -284,19 +285,20 @@ impl Core {
     }
 
     fn command(&mut self, command: Command) {
+        let now = self.clock.now();
         match command {
             Command::Shutdown => self.stopping = true,
             Command::StartTest => self.start_test(),
             Command::Retrain(id) => {
                 if let Some(lane) = self.lane(id) {
                     lane.wants_training = true;
-                    lane.ask_history();
+                    lane.ask_history(now);
                 }
             }
             Command::CancelTraining(id) => {
                 let cancelled = self.trainer.cancel(id);
                 if let Some(lane) = self.lane(id) {
-                    lane.dirty = true;
+                    lane.touch();
                     if !cancelled && !std::mem::take(&mut lane.wants_training) {
                         self.note(
                             Level::Info,
@@ -318,17 +320,16 @@ impl Core {
                 }
             }
             Command::Acknowledge(id) => {
-                self.change_incident(id, |pipeline| pipeline.acknowledge(id))
+                self.change_incident(id, |pipeline| pipeline.acknowledge(id));
             }
             Command::Label(id, label) => {
-                self.change_incident(id, |pipeline| pipeline.label(id, label))
+                self.change_incident(id, |pipeline| pipeline.label(id, label));
             }
             Command::SetInterval(interval) => {
-                let now = self.clock.now();
                 self.live.interval =
                     interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
                 self.live.next_tick = self.live.next_tick.min(now + self.live.interval);
-                self.live.dirty = true;
+                self.live.touch();
             }
         }
     }
@@ -340,7 +341,7 @@ impl Core {
     ) {
         let mut outcome = Ok(false);
         for lane in self.lanes() {
-            lane.dirty = true;
+            lane.touch();
             outcome = change(&mut lane.pipeline);
             if !matches!(outcome, Ok(false)) {
                 break;
@@ -409,7 +410,7 @@ impl Core {
         lane.pipeline.backfill(&frames);
         lane.has_history = true;
         lane.forecast_at = None;
-        lane.dirty = true;
+        lane.touch();
         let wanted = std::mem::take(&mut lane.wants_training)
             || (lane.model.is_none() && lane.training_is_due(now));
         if wanted {
@@ -437,9 +438,9 @@ impl Core {
         for lane in self.lanes() {
             let first = !lane.has_history && !lane.is_stale() && lane.pipeline.filled().is_some();
             let due = !busy.contains(&lane.id) && !lane.wants_training && lane.training_is_due(now);
-            if (first || (due && lane.has_history)) && !lane.collecting_history {
+            if (first || (due && lane.has_history)) && lane.history_asked.is_none() {
                 lane.wants_training |= due;
-                lane.ask_history();
+                lane.ask_history(now);
             }
         }
         self.start_forecast(now);
@@ -475,7 +476,7 @@ impl Core {
         let Some(lane) = self.lane(round.pipeline) else {
             return;
         };
-        lane.dirty = true;
+        lane.touch();
         for (entity, column, forecast) in round.forecasts {
             if let Some(watched) = lane.pipeline.entity_mut(&entity) {
                 watched.set_forecast(column, Some(forecast));
@@ -522,7 +523,7 @@ impl Core {
         };
         if let Some(lane) = self.lane(id) {
             lane.not_before = now + TRY_AGAIN;
-            lane.dirty = true;
+            lane.touch();
             lane.collector.ask(Ask::Play);
             lane.last_training = Some(TrainingOutcome {
                 ended: now,

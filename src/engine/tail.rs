@@ -67,7 +67,7 @@ impl Tail {
         };
         let mut changed = false;
         for (slot, value) in kept.iter_mut().zip(row) {
-            if value.is_finite() && (slot.is_nan() || *slot != *value) {
+            if value.is_finite() && slot.to_bits() != value.to_bits() {
                 *slot = *value;
                 changed = true;
             }

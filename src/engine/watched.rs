@@ -32,6 +32,8 @@ pub struct Watched {
     pub tracker: Tracker,
     /// Last grid time with a sample.
     pub last_seen: Option<Time>,
+    /// Rows of the tail, at most, in which something was observed.
+    seen: usize,
     columns: Vec<Column>,
     scores: Series,
     anomalous: Series,
@@ -54,6 +56,7 @@ impl Watched {
             tracker: Tracker::new(entity.clone()),
             entity,
             last_seen: None,
+            seen: 0,
             columns: vec![column; columns],
             scores: Series::with_capacity(points),
             anomalous: Series::with_capacity(points),
@@ -74,7 +77,13 @@ impl Watched {
         self.anomalous.push(0.0);
         if row.iter().any(|v| v.is_finite()) {
             self.last_seen = self.tail.grid().last();
+            self.seen += 1;
         }
+    }
+
+    /// Rows that a training could use: those in which something was observed.
+    pub fn usable_rows(&self) -> usize {
+        self.seen.min(self.tail.grid().len())
     }
 
     /// Takes late samples for a row that is already there; verdicts stay.
@@ -172,6 +181,14 @@ impl Watched {
             column.values = filled(self.points, values);
         }
         self.last_seen = self.last_seen.or_else(|| newest_observed(&self.tail));
+        let observed = |row: &ndarray::ArrayView1<'_, f64>| row.iter().any(|v| v.is_finite());
+        self.seen = self
+            .tail
+            .values()
+            .rows()
+            .into_iter()
+            .filter(observed)
+            .count();
     }
 
     /// What readers see.

@@ -162,8 +162,8 @@ impl Scorer {
         }
     }
 
-    /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it is not judged; a
-    /// window in which too few were, or whose newest row has nothing at all, is stale.
+    /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it, or never before in
+    /// training, is not judged; a window in which too few were, or whose newest row has nothing at all, is stale.
     fn window(&self, ready: &Ready, item: usize, row: usize) -> Result<Pending, RowScore> {
         let window = self.config.autoencoder.window;
         if row + 1 < window {
@@ -180,7 +180,8 @@ impl Scorer {
         let judged: Vec<bool> = observed
             .columns()
             .into_iter()
-            .map(|c| part(c.iter().filter(|o| **o).count()) >= fewest)
+            .zip(ready.scaler.known())
+            .map(|(c, known)| known && part(c.iter().filter(|o| **o).count()) >= fewest)
             .collect();
         let newest = observed
             .row(window - 1)

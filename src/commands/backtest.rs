@@ -161,7 +161,11 @@ fn one(work: &Work, args: &BacktestArgs, config: &Config) -> anyhow::Result<Valu
         bail!(
             "rows run from {first} to {last}, so --train-until {} leaves none to {}; give a time between them",
             work.train_until,
-            if work.train_until <= first { "learn from" } else { "score" }
+            if work.train_until <= first {
+                "learn from"
+            } else {
+                "score"
+            }
         );
     }
     let mut labels = work.labels.as_deref().map(read_labels).transpose()?;

@@ -65,7 +65,9 @@ pub fn backtest(
         .max_points
         .max(CHUNK + config.autoencoder.window + config.preprocess.max_gap + 1);
     let config = Arc::new(config);
-    let training = known.frame_on(raster, Entity::sole(), Claim::Nearest)?.frame;
+    let training = known
+        .frame_on(raster, Entity::sole(), Claim::Nearest)?
+        .frame;
     let gridded = recording.frame_on(raster, Entity::sole(), Claim::First)?;
     let frame = &gridded.frame;
     let learnt_from = recording.times.iter().zip(&gridded.rows);

@@ -289,6 +289,9 @@ mod tests {
         assert_eq!(recording.columns, ["cpu", "disk"]);
         assert_eq!(recording.values.row(1).to_vec(), [3.0, 4.0]);
         let first = recording.before(Time::from_secs(60));
-        assert_eq!((first.times.len(), first.values.row(0).to_vec()), (1, vec![1.0, 2.0]));
+        assert_eq!(
+            (first.times.len(), first.values.row(0).to_vec()),
+            (1, vec![1.0, 2.0])
+        );
     }
 }

@@ -27,14 +27,21 @@ const EMBEDDED_STEP: Span = Span::secs(5);
 /// Rows of the sample played a second.
 const SAMPLE_SPEED: f64 = 10.0;
 
+/// Which of the sample's incidents `--once` shows, from 0: one that has others before it and two features in it.
+const SHOWN_INCIDENT: usize = 2;
+
+/// Rows of that incident in the frame.
+const SHOWN_ROWS: u32 = 6;
+
 /// Longest that `--once` waits for something to show.
 const ONCE: Duration = Duration::from_mins(3);
 
 /// How often a changed configuration file is looked for.
 const LOOK_AT_FILE: Duration = Duration::from_secs(2);
 
-const BANNER: &str = "No configuration: showing the built-in sample while this host's own metrics warm up behind it (1 live). \
-    Next: `pulsewatch config init --preset node_exporter`, or PROMETHEUS_URL=http://… pulsewatch";
+/// Fits on two lines of an 80-column screen.
+const BANNER: &str = "No configuration: a built-in sample plays (3), this host warms up behind it (1). \
+    Next: PROMETHEUS_URL=http://… pulsewatch, or `pulsewatch config init`";
 
 /// Runs until it is told to stop; a changed configuration file starts it anew with what it says.
 ///
@@ -106,6 +113,17 @@ fn embedded(config: &Config) -> Config {
     config
 }
 
+/// The sample up to some rows into one of its incidents, for a frame that is printed once.
+fn in_an_incident(sample: ReplaySource) -> ReplaySource {
+    match sample.incidents().get(SHOWN_INCIDENT) {
+        Some((start, _)) => {
+            let stop = *start + sample.step() * SHOWN_ROWS;
+            sample.until(stop)
+        }
+        None => sample,
+    }
+}
+
 enum End {
     Quit,
     Reload(Box<Config>),
@@ -133,13 +151,18 @@ async fn session(
         cli::Mode::Live
     });
     let seed = config.autoencoder.seed;
-    // A frame that is printed once shows all that the sample has.
-    let pace = if args.once { 0.0 } else { SAMPLE_SPEED };
+    let stands_still = args.once;
     let setup = Setup {
         config: opened.config,
         data_dir: context.data_dir.clone(),
         source: opened.source,
-        test: Box::new(move |wall| ReplaySource::sample(wall, pace, seed)),
+        test: Box::new(move |wall| {
+            if stands_still {
+                ReplaySource::sample(wall, 0.0, seed).map(in_an_incident)
+            } else {
+                ReplaySource::sample(wall, SAMPLE_SPEED, seed)
+            }
+        }),
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,

@@ -435,7 +435,7 @@ impl Pipeline {
                     for change in watched.tracker.track(rules, &verdict) {
                         record(&mut self.ledger, &mut watched.tracker, change);
                     }
-                    watched.take(verdict.clone(), score.observed);
+                    watched.take(verdict.clone(), self.config.autoencoder.window);
                     verdicts.push(verdict);
                 }
             }
@@ -447,7 +447,7 @@ impl Pipeline {
 
     fn scores(&self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let Some(scorer) = &self.scorer else {
-            let none = RowScore::unscored(RowState::WarmingUp, 0);
+            let none = RowScore::unscored(RowState::WarmingUp);
             return Ok(self
                 .entities
                 .values()

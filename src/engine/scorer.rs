@@ -40,19 +40,16 @@ pub struct RowScore {
     pub mse: f64,
     /// Per metric; a feature that could not be judged has share 0.
     pub features: Vec<FeatureVerdict>,
-    /// Rows of the window in which something was observed.
-    pub observed: usize,
 }
 
 impl RowScore {
     /// A row without a score.
-    pub fn unscored(state: RowState, observed: usize) -> Self {
+    pub fn unscored(state: RowState) -> Self {
         Self {
             state,
             score: f64::NAN,
             mse: f64::NAN,
             features: Vec::new(),
-            observed,
         }
     }
 }
@@ -71,7 +68,6 @@ struct Pending {
     item: usize,
     row: usize,
     judged: Vec<bool>,
-    observed: usize,
 }
 
 impl Scorer {
@@ -103,7 +99,7 @@ impl Scorer {
             .iter()
             .map(|item| {
                 let rows = item.values.nrows().saturating_sub(item.first);
-                vec![RowScore::unscored(RowState::WarmingUp, 0); rows]
+                vec![RowScore::unscored(RowState::WarmingUp); rows]
             })
             .collect();
         for (entity, network) in &self.bundle.networks {
@@ -174,7 +170,7 @@ impl Scorer {
     fn window(&self, ready: &Ready, item: usize, row: usize) -> Result<Pending, RowScore> {
         let window = self.config.autoencoder.window;
         if row + 1 < window {
-            return Err(RowScore::unscored(RowState::WarmingUp, row + 1));
+            return Err(RowScore::unscored(RowState::WarmingUp));
         }
         let observed = ready.observed.slice(s![row + 1 - window..=row, ..]);
         let rows = observed
@@ -201,14 +197,9 @@ impl Scorer {
             .zip(&judged)
             .any(|(observed, judged)| *observed && *judged);
         if !newest || part(rows) < fewest {
-            return Err(RowScore::unscored(RowState::Stale, rows));
+            return Err(RowScore::unscored(RowState::Stale));
         }
-        Ok(Pending {
-            item,
-            row,
-            judged,
-            observed: rows,
-        })
+        Ok(Pending { item, row, judged })
     }
 
     fn gather(&self, ready: &[Ready], pass: &[Pending]) -> Array3<f32> {
@@ -273,7 +264,6 @@ impl Scorer {
             score,
             mse,
             features,
-            observed: window.observed,
         }
     }
 }

@@ -140,8 +140,8 @@ impl Watched {
         }
     }
 
-    /// Takes the final word on a row.
-    pub fn take(&mut self, verdict: Verdict, observed: usize) {
+    /// Takes the final word on a row whose window has `window` rows.
+    pub fn take(&mut self, verdict: Verdict, window: usize) {
         let Some(age) = self.age(verdict.time) else {
             return;
         };
@@ -151,14 +151,23 @@ impl Watched {
         if verdict.is_anomaly {
             self.anomalous.amend(age, 1.0);
             let most = verdict.features.iter().map(|f| f.share).fold(0.0, f64::max);
+            let score = verdict.score.unwrap_or(0.0);
             for (column, feature) in self.columns.iter_mut().zip(&verdict.features) {
-                // Who carries at least half of what the worst one carries is part of the story.
-                if feature.share > 0.0 && feature.share >= most / 2.0 {
+                // Part of the story is who carries at least half of what the worst one carries, and who alone would be
+                // over the threshold.
+                let carries = feature.share > 0.0 && feature.share >= most / 2.0;
+                if carries || feature.share * score > 1.0 {
                     column.anomalous.amend(age, 1.0);
                 }
             }
         }
-        self.observed = Some(observed);
+        let rows = self.tail.grid().len();
+        let observed = |row: &usize| {
+            self.tail
+                .row(*row)
+                .is_some_and(|r| r.iter().any(|v| v.is_finite()))
+        };
+        self.observed = Some((rows.saturating_sub(window)..rows).filter(observed).count());
         self.latest = Some(Arc::new(verdict));
     }
 

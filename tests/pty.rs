@@ -263,7 +263,9 @@ fn one_frame_is_printed_and_drawn() {
     let home = TempDir::new().unwrap();
     let picture = home.path().join("frame.svg");
     let output = plain(&home)
-        .args(["run", "--once", "--mode", "test", "--size", "120x40", "--svg"])
+        .args([
+            "run", "--once", "--mode", "test", "--size", "120x40", "--svg",
+        ])
         .arg(&picture)
         .output()
         .unwrap();

@@ -3,7 +3,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::cast_possible_wrap
 )]
 
 use std::path::Path;
@@ -313,7 +314,12 @@ async fn test_mode_runs_beside_live_mode_and_finds_what_was_put_in() {
         .until("sample played", |s| s.test.as_deref().is_some_and(finished))
         .await;
     let test = done.test.as_ref().unwrap();
-    assert!(!test.incidents.is_empty());
+    assert!(
+        !test.incidents.is_empty(),
+        "{:?} {:?}",
+        test.last_training,
+        test.model
+    );
     assert!(test.entities[0].anomalous.iter().any(|mark| mark > 0.0));
     assert_eq!(
         done.live.counters.incidents_total,

@@ -8,8 +8,8 @@ use super::learn::FEWEST_WINDOWS;
 use super::pipeline::Pipeline;
 use crate::config::Config;
 use crate::domain::{
-    Counters, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState, SourceView,
-    Time, TrainingOutcome, TrainingView,
+    Counters, EntityView, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState,
+    SourceView, Time, TrainingOutcome, TrainingView,
 };
 use crate::source::SourceError;
 
@@ -24,6 +24,16 @@ const COLLECT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 
 /// Warnings shown of one source.
 const WARNINGS: usize = 16;
+
+/// Series without a column that a warning names.
+const NAMED: usize = 5;
+
+/// After a training or a collection of history that failed, the next try waits this long, twice as long after each
+/// further failure.
+const TRY_AGAIN: Duration = Duration::from_mins(1);
+
+/// Longest wait between two such tries.
+const TRY_AGAIN_AT_MOST: Duration = Duration::from_hours(1);
 
 /// A pipeline and its surroundings.
 pub struct Lane {
@@ -43,22 +53,27 @@ pub struct Lane {
     pub last_training: Option<TrainingOutcome>,
     /// A training was asked for and waits for history.
     pub wants_training: bool,
-    /// No training is tried by itself before this.
+    /// Neither training nor history is tried by itself before this.
     pub not_before: Time,
     /// When forecasts were last made.
     pub forecast_at: Option<Time>,
-    /// History was asked for and has not come yet.
-    pub collecting_history: bool,
+    /// When history was asked for that has not come yet.
+    pub history_asked: Option<Time>,
     /// History has come at least once.
     pub has_history: bool,
-    /// Something changed since the last view.
-    pub dirty: bool,
+    /// The last tick that scored something.
+    pub last_scored: Option<Time>,
     config: Arc<Config>,
     source: SourceView,
     counters: Counters,
     collecting: bool,
     failures: u32,
-    view: Option<Arc<PipelineView>>,
+    /// Trainings and collections of history that failed in a row.
+    fruitless: u32,
+    /// The history that was asked for has all columns, not only the model's.
+    whole_history: bool,
+    /// Views of the entities, until something changes.
+    entities: Option<Vec<Arc<EntityView>>>,
 }
 
 impl Lane {
@@ -91,9 +106,9 @@ impl Lane {
             wants_training: false,
             not_before: now,
             forecast_at: None,
-            collecting_history: false,
+            history_asked: None,
             has_history: false,
-            dirty: true,
+            last_scored: None,
             config,
             source: SourceView {
                 name,
@@ -104,7 +119,9 @@ impl Lane {
             counters,
             collecting: false,
             failures: 0,
-            view: None,
+            fruitless: 0,
+            whole_history: false,
+            entities: None,
         }
     }
 
@@ -122,7 +139,7 @@ impl Lane {
         }
         self.next_tick = now + self.interval;
         if self.collecting
-            || self.collecting_history
+            || self.history_asked.is_some()
             || matches!(self.source.state, SourceState::Finished)
         {
             return;
@@ -135,19 +152,43 @@ impl Lane {
         });
     }
 
-    /// Asks for everything that is learned from.
-    pub fn ask_history(&mut self) {
-        if !self.collecting_history {
-            self.collecting_history = self.collector.ask(Ask::History { schema: None });
-            self.dirty = true;
+    /// Asks for history: with all columns there are when it is to be learned from, else with those that are shown.
+    pub fn ask_history(&mut self, now: Time) {
+        if self.history_asked.is_some() {
+            return;
         }
+        let whole = self.wants_training || self.model.is_none();
+        let schema = self.pipeline.schema().filter(|_| !whole).cloned();
+        if self.collector.ask(Ask::History { schema }) {
+            self.history_asked = Some(now);
+            self.whole_history = whole;
+        }
+    }
+
+    /// Whether the history that has come may be learned from.
+    pub fn can_learn(&self) -> bool {
+        self.whole_history
+    }
+
+    /// Notes how a training or a collection of history ended: after failures the next one waits longer and longer.
+    pub fn tried(&mut self, worked: bool, now: Time) {
+        self.fruitless = if worked {
+            0
+        } else {
+            self.fruitless.saturating_add(1)
+        };
+        let doublings = self.fruitless.saturating_sub(1).min(10);
+        self.not_before = now
+            + TRY_AGAIN
+                .saturating_mul(1 << doublings)
+                .min(TRY_AGAIN_AT_MOST);
     }
 
     /// Takes note of how a collection went; `true` when it worked.
     pub fn heard(&mut self, answer: &Answer, now: Time) -> bool {
-        self.dirty = true;
+        self.touch();
         if answer.history {
-            self.collecting_history = false;
+            self.history_asked = None;
         } else {
             self.collecting = false;
         }
@@ -158,7 +199,13 @@ impl Lane {
             Ok(batch) => {
                 self.failures = 0;
                 self.source.last_success = Some(now);
-                self.source.warnings = batch.warnings.iter().take(WARNINGS).cloned().collect();
+                let own = without_column(&batch.unknown)
+                    .into_iter()
+                    .chain(self.behind(answer.due));
+                self.source.warnings = own
+                    .chain(batch.warnings.iter().cloned())
+                    .take(WARNINGS)
+                    .collect();
                 self.counters.series_dropped = batch.dropped;
                 self.source.state = if answer.finished {
                     SourceState::Finished
@@ -172,6 +219,19 @@ impl Lane {
                 false
             }
         }
+    }
+
+    /// Rows after `due` were judged already: the clock was set back.
+    fn behind(&self, due: Time) -> Option<String> {
+        let slack = self.pipeline.step().saturating_mul(OVERLAP);
+        let filled = self
+            .pipeline
+            .filled()
+            .filter(|filled| *filled > due + slack)?;
+        Some(format!(
+            "the clock is {} behind the newest row; was it set back? Rows up to {filled} are judged, scoring goes on after that",
+            roughly(Some(filled.since(due)))
+        ))
     }
 
     fn failed(&mut self, error: &SourceError, now: Time) {
@@ -211,23 +271,17 @@ impl Lane {
         };
         let every = self.config.retrain.every.0;
         let scheduled = !every.is_zero() && now.since(model.trained_at) >= every;
-        let rows: usize = self
-            .pipeline
-            .entities()
-            .map(|watched| watched.tail.grid().len())
-            .sum();
+        // Spans are compared, not rows: a history full of gaps has far fewer windows than rows, however often it is learned.
+        let learned = model.trained_on.1.since(model.trained_on.0);
+        let spans = self.pipeline.entities().map(|watched| {
+            let grid = watched.tail.grid();
+            grid.last()
+                .map_or(Duration::ZERO, |last| last.since(grid.start()))
+        });
         let doubled = self.id == PipelineId::Live
-            && rows >= model.windows.saturating_mul(2)
-            && self.covers_less_than_asked();
+            && spans.max().unwrap_or_default() >= learned.saturating_mul(2)
+            && learned < self.config.history.period.0.mul_f64(0.9);
         scheduled || doubled
-    }
-
-    /// The model learned from less than the configured period.
-    fn covers_less_than_asked(&self) -> bool {
-        let asked = self.config.history.period.0;
-        self.model
-            .as_ref()
-            .is_some_and(|m| m.trained_on.1.since(m.trained_on.0) < asked.mul_f64(0.9))
     }
 
     /// Windows at hand against windows needed, over all entities.
@@ -236,7 +290,7 @@ impl Lane {
         let have: usize = self
             .pipeline
             .entities()
-            .map(|w| (w.tail.grid().len() + 1).saturating_sub(window))
+            .map(|w| (w.usable_rows() + 1).saturating_sub(window))
             .sum();
         let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);
@@ -281,20 +335,14 @@ impl Lane {
         readiness
     }
 
-    /// What readers see; made anew only when something changed.
+    /// What readers see. The entities' part is made anew only when something changed.
     pub fn view(&mut self, training: Option<TrainingView>) -> Arc<PipelineView> {
-        if let (false, None, Some(view)) = (self.dirty, &training, &self.view) {
-            return Arc::clone(view);
-        }
-        let old = self.view.take().filter(|_| !self.dirty);
         let training = training.or_else(|| self.collecting_view());
         let (incidents_total, incidents_session, incidents_by_entity) =
             self.pipeline.ledger().counts();
-        let entities = match old {
-            Some(view) => view.entities.clone(),
-            None => self.entity_views(),
-        };
-        let view = Arc::new(PipelineView {
+        let entities = self.entities.take().unwrap_or_else(|| self.entity_views());
+        self.entities = Some(entities.clone());
+        Arc::new(PipelineView {
             id: self.id,
             source: self.source.clone(),
             step: self.pipeline.step(),
@@ -308,18 +356,20 @@ impl Lane {
             incidents: self.pipeline.ledger().shown(),
             counters: Arc::new(Counters {
                 incidents_total,
-                incidents_session,
                 incidents_by_entity,
+                incidents_session,
                 ..self.counters.clone()
             }),
-            last_scored: self.pipeline.last_scored(),
-        });
-        self.dirty = false;
-        self.view = Some(Arc::clone(&view));
-        view
+            last_scored: self.last_scored,
+        })
     }
 
-    fn entity_views(&self) -> Vec<Arc<crate::domain::EntityView>> {
+    /// What readers see of the entities has changed.
+    pub fn touch(&mut self) {
+        self.entities = None;
+    }
+
+    fn entity_views(&self) -> Vec<Arc<EntityView>> {
         let Some(schema) = self.pipeline.schema() else {
             return Vec::new();
         };
@@ -330,25 +380,43 @@ impl Lane {
     }
 
     fn collecting_view(&self) -> Option<TrainingView> {
-        let waiting = self.collecting_history && (self.wants_training || self.model.is_none());
-        waiting.then(|| TrainingView {
-            started: self.next_tick,
-            phase: format!(
-                "collecting history: {:.0} %",
-                self.collector.progress() * 100.0
-            ),
-            epoch: 0,
-            epochs: 0,
-            progress: 0.0,
-            losses: Vec::new(),
-            queued: false,
-        })
+        let waiting = self.wants_training || self.model.is_none();
+        self.history_asked
+            .filter(|_| waiting)
+            .map(|asked| TrainingView {
+                started: asked,
+                phase: format!(
+                    "collecting history: {:.0} %",
+                    self.collector.progress() * 100.0
+                ),
+                epoch: 0,
+                epochs: 0,
+                progress: 0.0,
+                losses: Vec::new(),
+                queued: false,
+            })
     }
 
     /// Its configuration.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
     }
+}
+
+/// What is said of series that the model has no column for.
+fn without_column(unknown: &[String]) -> Option<String> {
+    let names: Vec<&str> = unknown.iter().take(NAMED).map(String::as_str).collect();
+    let more = match unknown.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} series are new and the model does not know them: {}{more}; they are watched from the next training on",
+            unknown.len(),
+            names.join(", ")
+        )
+    })
 }
 
 /// A length of time as one says it: `3 min`.

@@ -5,6 +5,9 @@
 //! snapshot after each change. [`learn`] and [`scorer`] are the recipes from raw rows to a model and from raw rows to
 //! errors; `train`, `filter` and `backtest` call the same ones.
 
+// Array views are passed like slices: by value.
+#![allow(clippy::needless_pass_by_value)]
+
 pub mod backtest;
 pub mod clock;
 pub mod collector;

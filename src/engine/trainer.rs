@@ -79,6 +79,7 @@ impl Trainer {
         let pipeline = job.pipeline;
         let stop = Arc::clone(&cancel);
         let run = move || {
+            give_way();
             let mut hear = |progress: Progress| {
                 heard_in.send_modify(|heard| heard.take(&progress));
             };
@@ -183,6 +184,14 @@ impl Trainer {
             started,
             result,
         })
+    }
+}
+
+/// What watches has precedence over what learns. Where the system does not allow it, training is merely less polite.
+fn give_way() {
+    #[cfg(unix)]
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        tracing::debug!(%error, "training keeps the priority of the rest");
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Watched {
     pub tracker: Tracker,
     /// Last grid time with a sample.
     pub last_seen: Option<Time>,
+    /// Rows of the tail, at most, in which something was observed.
+    seen: usize,
     columns: Vec<Column>,
     scores: Series,
     anomalous: Series,
@@ -57,6 +59,7 @@ impl Watched {
             tracker: Tracker::new(entity.clone()),
             entity,
             last_seen: None,
+            seen: 0,
             columns: vec![column; columns],
             scores: Series::with_capacity(points),
             anomalous: Series::with_capacity(points),
@@ -77,7 +80,41 @@ impl Watched {
         self.anomalous.push(0.0);
         if row.iter().any(|v| v.is_finite()) {
             self.last_seen = self.tail.grid().last();
+            self.seen += 1;
         }
+    }
+
+    /// Lets everything after `time` go, as if it had not been.
+    pub fn rewind(&mut self, time: Time) {
+        let grid = *self.tail.grid();
+        let rows = grid.times().take_while(|own| *own <= time).count();
+        let gone = grid.len() - rows;
+        if rows > 0 {
+            self.tail.truncate(rows);
+        } else {
+            self.tail.restart(time + grid.step());
+        }
+        let every = self
+            .columns
+            .iter_mut()
+            .flat_map(|column| [&mut column.values, &mut column.anomalous]);
+        for series in every.chain([&mut self.scores, &mut self.anomalous]) {
+            let kept = series.len().saturating_sub(gone);
+            *series = filled(self.points, series.iter().take(kept).collect::<Vec<_>>());
+        }
+        self.judge.rewind(time);
+        self.tracker.rewind(time);
+    }
+
+    /// Lets all rows go: the next one is the first of `grid`.
+    pub fn restart(&mut self, grid: &Grid) {
+        self.tail.restart(grid.start());
+        self.seen = 0;
+    }
+
+    /// Rows that a training could use: those in which something was observed.
+    pub fn usable_rows(&self) -> usize {
+        self.seen.min(self.tail.grid().len())
     }
 
     /// Takes late samples for a row that is already there; verdicts stay.
@@ -106,8 +143,8 @@ impl Watched {
         }
     }
 
-    /// Takes the final word on a row.
-    pub fn take(&mut self, verdict: Verdict, observed: usize) {
+    /// Takes the final word on a row whose window has `window` rows.
+    pub fn take(&mut self, verdict: Verdict, window: usize) {
         let Some(age) = self.age(verdict.time) else {
             return;
         };
@@ -128,7 +165,13 @@ impl Watched {
                 }
             }
         }
-        self.observed = Some(observed);
+        let rows = self.tail.grid().len();
+        let observed = |row: &usize| {
+            self.tail
+                .row(*row)
+                .is_some_and(|r| r.iter().any(|v| v.is_finite()))
+        };
+        self.observed = Some((rows.saturating_sub(window)..rows).filter(observed).count());
         self.latest = Some(Arc::new(verdict));
     }
 
@@ -179,6 +222,14 @@ impl Watched {
             column.values = filled(self.points, values);
         }
         self.last_seen = self.last_seen.or_else(|| newest_observed(&self.tail));
+        let observed = |row: &ndarray::ArrayView1<'_, f64>| row.iter().any(|v| v.is_finite());
+        self.seen = self
+            .tail
+            .values()
+            .rows()
+            .into_iter()
+            .filter(observed)
+            .count();
     }
 
     /// What readers see.
@@ -202,11 +253,13 @@ impl Watched {
     }
 
     fn feature(&self, at: usize, feature: &Feature, column: &Column) -> FeatureView {
+        // A feature that was masked has no error: its part in the score is unknown, not 0.
         let scored = self
             .latest
             .as_ref()
             .filter(|v| v.state == RowState::Scored)
-            .and_then(|v| v.features.get(at));
+            .and_then(|v| v.features.get(at))
+            .filter(|f| f.mse.is_finite());
         let now = self.tail.grid().last();
         let breach = feature
             .limit

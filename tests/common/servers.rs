@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use super::http;
 
+/// What a server said, in its folder.
+const LOG: &str = "log.txt";
+
 /// Longest a server may take to come up on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -19,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Process {
     child: Child,
     port: u16,
+    program: &'static str,
+    ready: &'static str,
+    args: Vec<String>,
     /// Removed when the process is gone.
     dir: Option<TempDir>,
 }
@@ -34,32 +40,27 @@ impl Process {
     /// Starts `program` on a free port and waits until `ready` answers 200. A port that someone else took meanwhile is
     /// tried again with another.
     fn start(
-        program: &str,
-        ready: &str,
+        program: &'static str,
+        ready: &'static str,
         dir: TempDir,
         args: impl Fn(u16, &Path) -> Vec<String>,
     ) -> Self {
         for _ in 0..3 {
             let port = free_port();
-            let log = dir.path().join("log.txt");
-            let output = File::create(&log).unwrap();
-            let child = Command::new(binary(program))
-                .args(args(port, dir.path()))
-                .stdin(Stdio::null())
-                .stdout(output.try_clone().unwrap())
-                .stderr(output)
-                .spawn()
-                .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+            let args = args(port, dir.path());
             let mut process = Self {
-                child,
+                child: spawn(program, &args, dir.path()),
                 port,
+                program,
+                ready,
+                args,
                 dir: None,
             };
-            if process.wait(ready) {
+            if process.wait() {
                 process.dir = Some(dir);
                 return process;
             }
-            let said = fs::read_to_string(log).unwrap_or_default();
+            let said = fs::read_to_string(dir.path().join(LOG)).unwrap_or_default();
             assert!(
                 said.contains("address already in use"),
                 "{program} did not come up:\n{said}"
@@ -68,19 +69,42 @@ impl Process {
         panic!("{program} finds no free port");
     }
 
-    fn wait(&mut self, ready: &str) -> bool {
+    fn wait(&mut self) -> bool {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if matches!(http::request(self.port, "GET", ready, &[]), Ok((200, _))) {
+            if matches!(
+                http::request(self.port, "GET", self.ready, &[]),
+                Ok((200, _))
+            ) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         false
     }
+}
+
+/// Starts `program`, which writes what it says into the folder's log.
+fn spawn(program: &str, args: &[String], dir: &Path) -> Child {
+    let output = File::create(dir.join(LOG)).unwrap();
+    Command::new(binary(program))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program} does not start: {error}"))
+}
+
+/// Sends `signal` (such as `STOP`) to a process.
+pub fn signal(pid: u32, signal: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{signal}"), pid.to_string()])
+        .status();
+    assert!(status.unwrap().success(), "kill -{signal} {pid}");
 }
 
 /// A port that is free now.
@@ -170,9 +194,18 @@ impl Prometheus {
         }
         let mut config =
             String::from("global: { scrape_interval: 1s, scrape_timeout: 1s }\nscrape_configs:\n");
+        let mut jobs: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for target in targets {
-            let (job, port) = (&target.job, target.port);
-            writeln!(config, "  - {{ job_name: {job:?}, static_configs: [ {{ targets: [ \"127.0.0.1:{port}\" ] }} ] }}").unwrap();
+            let address = format!("\"127.0.0.1:{}\"", target.port);
+            jobs.entry(&target.job).or_default().push(address);
+        }
+        for (job, addresses) in jobs {
+            let addresses = addresses.join(", ");
+            writeln!(
+                config,
+                "  - {{ job_name: {job:?}, static_configs: [ {{ targets: [ {addresses} ] }} ] }}"
+            )
+            .unwrap();
         }
         if targets.is_empty() {
             config = config.replace("scrape_configs:\n", "scrape_configs: []\n");
@@ -200,6 +233,47 @@ impl Prometheus {
     /// Its port.
     pub fn port(&self) -> u16 {
         self.0.port
+    }
+
+    /// It hangs: connections stand, nothing is answered, until [`Prometheus::thaw`].
+    pub fn freeze(&self) {
+        signal(self.0.child.id(), "STOP");
+        // The system takes its time to stop all threads.
+        while http::answers(self.0.port, "/-/ready") {}
+    }
+
+    /// Ends [`Prometheus::freeze`].
+    pub fn thaw(&self) {
+        signal(self.0.child.id(), "CONT");
+    }
+
+    /// It is gone without a word.
+    pub fn crash(&mut self) {
+        self.0.child.kill().unwrap();
+        self.0.child.wait().unwrap();
+    }
+
+    /// Starts it again after [`Prometheus::crash`], with the port and the data that it had.
+    pub fn restart(&mut self) {
+        let process = &mut self.0;
+        let dir = process.dir.as_ref().unwrap().path();
+        process.child = spawn(process.program, &process.args, dir);
+        assert!(process.wait(), "{} did not come up again", process.program);
+    }
+
+    /// What an instant query gives now: labels and value of each series.
+    pub fn ask(&self, promql: &str) -> Vec<(BTreeMap<String, String>, f64)> {
+        let path = format!("/api/v1/query?query={}", http::escaped(promql));
+        let answer: serde_json::Value =
+            serde_json::from_str(&http::get(self.0.port, &path)).unwrap();
+        let series = answer["data"]["result"].as_array().unwrap().iter();
+        series
+            .map(|one| {
+                let labels = serde_json::from_value(one["metric"].clone()).unwrap();
+                let value = one["value"][1].as_str().unwrap().parse().unwrap();
+                (labels, value)
+            })
+            .collect()
     }
 
     /// How many range queries it has answered, by its own count; by status code.
@@ -281,6 +355,11 @@ impl NodeExporter {
             dir,
             |port, _| vec![format!("--web.listen-address=127.0.0.1:{port}")],
         ))
+    }
+
+    /// Its label `instance` in a server that scrapes it.
+    pub fn instance(&self) -> String {
+        format!("127.0.0.1:{}", self.0.port)
     }
 
     /// As something to scrape, under the job `node`.

@@ -1,0 +1,240 @@
+//! A server that hangs, dies and comes back under a running engine, and one that has only just begun to scrape.
+
+use pulsewatch::config::Span;
+use pulsewatch::domain::{Level, RowState, SourceState};
+
+use crate::common::servers::{History, Prometheus, hours_ago};
+use crate::driven::{Driven, STEP, config, entity, level, series};
+
+const HOUR: i64 = 3600;
+const METRICS: [&str; 2] = ["cpu_load", "memory"];
+const INSTANCES: [&str; 2] = ["a", "b"];
+const LEARNED: i64 = 30;
+
+fn history(from: i64, to: i64) -> Vec<History> {
+    let mut all = Vec::new();
+    for (i, instance) in INSTANCES.iter().enumerate() {
+        for (m, metric) in METRICS.iter().enumerate() {
+            all.push(series(metric, instance, (from, to), |t| {
+                Some(level(i, m, t))
+            }));
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_and_dies_costs_no_row_and_raises_no_alarm() {
+    let start = hours_ago(8);
+    let mut server =
+        Prometheus::with_history(&history(start - (LEARNED + 1) * HOUR, start + 5 * HOUR));
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&server, &METRICS, (LEARNED * HOUR).unsigned_abs());
+    config.source.retries = 0;
+    config.source.timeout = Span::secs(2);
+    let mut engine = Driven::start(config, dir.path(), start);
+    engine.trained().await;
+    for _ in 0..20 {
+        engine.tick().await;
+    }
+
+    for kind in ["timeout", "connect"] {
+        let good = engine.tick().await;
+        let (seen, success) = (
+            entity(&good, "a").grid.last(),
+            good.live.source.last_success,
+        );
+        if kind == "timeout" {
+            server.freeze();
+        } else {
+            server.crash();
+        }
+        let bad = engine.failed().await;
+        let SourceState::Stale {
+            since,
+            error,
+            retry_at,
+        } = &bad.live.source.state
+        else {
+            panic!("{:?}", bad.live.source)
+        };
+        assert_eq!((*since, bad.live.source.last_success), (success, success));
+        assert!(error.contains(&server.url()), "{error}");
+        assert!(*retry_at > bad.now, "{retry_at} is not after {}", bad.now);
+        assert_eq!(entity(&bad, "a").grid.last(), seen, "the last data stays");
+        assert!(
+            entity(&bad, "a")
+                .latest
+                .as_ref()
+                .is_some_and(|v| v.state == RowState::Scored)
+        );
+        assert_eq!(
+            bad.live.counters.collect_errors.get(kind),
+            Some(&1),
+            "{:?}",
+            bad.live.counters.collect_errors
+        );
+        let told: Vec<_> = bad
+            .notices
+            .iter()
+            .filter(|n| n.level == Level::Error)
+            .collect();
+        assert!(
+            told.last().is_some_and(|n| n.text.contains(error)),
+            "{told:#?}"
+        );
+
+        // Nearly an hour is over before it is back.
+        for _ in 0..25 {
+            engine.advance();
+            let now = engine.now;
+            engine.until("looked again", |s| {
+                let quiet = |state: &SourceState| matches!(state, SourceState::Stale { retry_at, .. } if *retry_at > now);
+                s.now == now && quiet(&s.live.source.state)
+            })
+            .await;
+        }
+        if kind == "timeout" {
+            server.thaw();
+        } else {
+            server.restart();
+        }
+        let back = loop {
+            engine.advance();
+            let now = engine.now;
+            let snapshot = engine
+                .until("asked", |s| {
+                    let waits = matches!(&s.live.source.state, SourceState::Stale { retry_at, .. } if *retry_at > now);
+                    s.now == now && (waits || s.live.source.state == SourceState::Up)
+                })
+                .await;
+            if snapshot.live.source.state == SourceState::Up {
+                break snapshot;
+            }
+        };
+        assert!(
+            back.notices
+                .iter()
+                .last()
+                .is_some_and(|n| n.text.contains("is back")),
+            "{:#?}",
+            back.notices
+        );
+        assert_eq!(entity(&back, "a").grid.last(), Some(engine.due()));
+    }
+
+    for _ in 0..20 {
+        engine.tick().await;
+    }
+    for instance in INSTANCES {
+        let rows = engine
+            .rows(instance, engine.now.millis() / 1000 - start)
+            .await;
+        assert!(
+            rows.series
+                .iter()
+                .all(|s| s.values.iter().all(|v| v.is_finite())),
+            "{rows:#?}"
+        );
+    }
+    let last = engine.stop().await;
+    assert!(last.live.incidents.is_empty(), "{:#?}", last.live.incidents);
+    let view = entity(&last, "b");
+    let scored = view.scores.tail(view.grid.len());
+    let scored: Vec<f64> = view
+        .grid
+        .times()
+        .zip(scored)
+        .filter_map(|(t, score)| (t.millis() / 1000 > start).then_some(score))
+        .collect();
+    assert!(scored.len() > 90);
+    assert!(
+        scored.iter().all(|score| score.is_finite()),
+        "every row has its verdict"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_young_server_is_learned_from_when_it_has_enough() {
+    // One metric comes an hour later than the other; before the first sample there is nothing.
+    let began = hours_ago(12);
+    let late = began + HOUR;
+    let to = began + 9 * HOUR;
+    let value = |metric: usize| move |t: i64| Some(level(0, metric, t));
+    let server = Prometheus::with_history(&[
+        series("memory", "a", (began, to), value(1)),
+        series("cpu_load", "a", (late, to), value(0)),
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&server, &METRICS, 14 * 86_400);
+    config.autoencoder.window = 5;
+    config.autoencoder.epochs = 2;
+    let mut engine = Driven::start(config, dir.path(), began + 20 * STEP);
+
+    let young = engine.until("asked", |s| !s.live.entities.is_empty()).await;
+    assert!(young.live.training.is_none());
+    let readiness = &young.live.readiness;
+    assert!((10..30).contains(&readiness.have), "{readiness:?}");
+    assert!(readiness.text.contains("of 120 windows"), "{readiness:?}");
+
+    let trained = loop {
+        let snapshot = engine.tick().await;
+        if snapshot.live.readiness.have >= snapshot.live.readiness.need {
+            break engine.trained().await;
+        }
+        assert!(
+            snapshot.live.last_training.is_none(),
+            "{:?}",
+            snapshot.live.last_training
+        );
+    };
+    let model = trained.live.model.clone().unwrap();
+    assert!(
+        model.trained_on.0.millis() / 1000 <= began + STEP
+            && model.trained_on.0.millis() / 1000 >= began,
+        "learned from the first sample on: {model:?}"
+    );
+    let shown: Vec<&str> = entity(&trained, "a")
+        .features
+        .iter()
+        .map(|f| &*f.feature.name)
+        .collect();
+    assert_eq!(shown, METRICS, "the metric that came late is there");
+    let rows = engine.rows("a", 12 * HOUR).await;
+    for (metric, one) in rows.series.iter().enumerate() {
+        for (time, value) in rows.grid.times().zip(&one.values) {
+            let t = time.millis() / 1000;
+            let there = t >= if metric == 0 { late } else { began };
+            assert_eq!(
+                (value.is_finite(), there.then_some(*value)),
+                (there, there.then(|| level(0, metric, t))),
+                "{} at {t}",
+                one.name
+            );
+        }
+    }
+
+    // With twice the history it learns anew, and then not at every chance.
+    let again = loop {
+        let snapshot = engine.tick().await;
+        if snapshot
+            .live
+            .model
+            .as_ref()
+            .is_some_and(|m| m.version != model.version)
+        {
+            break snapshot;
+        }
+        assert!(
+            engine.now.millis() / 1000 < to,
+            "it never learned from more"
+        );
+    };
+    let windows = again.live.model.as_ref().unwrap().windows;
+    assert!(
+        windows > model.windows * 3 / 2,
+        "{windows} and {}",
+        model.windows
+    );
+    engine.stop().await;
+}

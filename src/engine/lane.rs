@@ -52,6 +52,8 @@ pub struct Lane {
     /// History has come at least once.
     pub has_history: bool,
     config: Arc<Config>,
+    /// Series that have no column, as of the last look.
+    unknown: Vec<String>,
     source: SourceView,
     counters: Counters,
     collecting: bool,
@@ -93,6 +95,7 @@ impl Lane {
             history_asked: None,
             has_history: false,
             config,
+            unknown: Vec::new(),
             source: SourceView {
                 name,
                 state: SourceState::Connecting,
@@ -139,6 +142,15 @@ impl Lane {
         if self.history_asked.is_none() && self.collector.ask(Ask::History { schema }) {
             self.history_asked = Some(now);
         }
+    }
+
+    /// Series without a column were seen. As long as there is no model, the history is looked at again, once for each set
+    /// of them: it may give them one.
+    pub fn met(&mut self, unknown: Vec<String>, now: Time) {
+        if self.model.is_none() && !unknown.is_empty() && unknown != self.unknown {
+            self.ask_history(now);
+        }
+        self.unknown = unknown;
     }
 
     /// Takes note of how a collection went; `true` when it worked.
@@ -209,23 +221,18 @@ impl Lane {
         };
         let every = self.config.retrain.every.0;
         let scheduled = !every.is_zero() && now.since(model.trained_at) >= every;
-        let rows: usize = self
-            .pipeline
-            .entities()
-            .map(|watched| watched.usable_rows())
-            .sum();
-        let doubled = self.id == PipelineId::Live
-            && rows >= model.windows.saturating_mul(2)
-            && self.covers_less_than_asked();
-        scheduled || doubled
+        scheduled || (self.id == PipelineId::Live && self.has_doubled(model))
     }
 
-    /// The model learned from less than the configured period.
-    fn covers_less_than_asked(&self) -> bool {
-        let asked = self.config.history.period.0;
-        self.model
-            .as_ref()
-            .is_some_and(|m| m.trained_on.1.since(m.trained_on.0) < asked.mul_f64(0.9))
+    /// The model learned from less than the configured period, and there is twice as much by now.
+    fn has_doubled(&self, model: &ModelView) -> bool {
+        let history = &self.config.history;
+        let (first, last) = model.trained_on;
+        let learned = last.since(first);
+        let newest = self.pipeline.entities().filter_map(|w| w.last_seen).max();
+        history.periods.is_empty()
+            && learned < history.period.0.mul_f64(0.9)
+            && newest.is_some_and(|newest| newest.since(last) >= learned)
     }
 
     /// Windows at hand against windows needed, over all entities.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
@@ -244,14 +245,33 @@ impl Pipeline {
         })
     }
 
-    /// Older rows for what is shown, forecast and learned from; verdicts stay as they are.
+    /// Older rows for what is shown, forecast and learned from; verdicts stay as they are. Until there is a model, the
+    /// columns are those that the history has; a model's columns stay until the next model.
     pub fn backfill(&mut self, frames: &[Frame]) {
-        if self.schema.is_none() {
-            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else {
-                return;
-            };
-            self.set_schema(&Arc::clone(first.schema()));
+        let Some(found) = frames.first().map(|f| Arc::clone(f.schema())) else {
+            return;
+        };
+        let known = self.schema.clone().unwrap_or_else(|| Arc::from([]));
+        if names(&known) == names(&found) {
+            return self.backfill_columns(frames);
         }
+        if self.scorer.is_some() {
+            let frames: Vec<Frame> = frames
+                .iter()
+                .filter_map(|f| as_columns(f, &known))
+                .collect();
+            return self.backfill_columns(&frames);
+        }
+        if found.is_empty() {
+            return;
+        }
+        self.carry_over(&found);
+        self.set_schema(&found);
+        self.backfill_columns(frames);
+    }
+
+    /// [`Pipeline::backfill`] with frames of this pipeline's columns.
+    fn backfill_columns(&mut self, frames: &[Frame]) {
         let Some(newest) = frames.iter().filter_map(|f| f.grid().last()).max() else {
             return;
         };
@@ -292,10 +312,7 @@ impl Pipeline {
 
     fn carry_over(&mut self, schema: &Schema) {
         let old = self.schema.clone().unwrap_or_else(|| Arc::from([]));
-        let from: Vec<Option<usize>> = schema
-            .iter()
-            .map(|f| old.iter().position(|o| o.name == f.name))
-            .collect();
+        let from = places(schema, &old);
         let capacity = self.capacity(schema.len());
         for watched in self.entities.values_mut() {
             let grid = *watched.tail.grid();
@@ -472,6 +489,33 @@ fn by_entity(frames: &[Frame]) -> BTreeMap<&Entity, Vec<&Frame>> {
         map.entry(frame.entity()).or_default().push(frame);
     }
     map
+}
+
+/// Where each column of `schema` is in `old`.
+fn places(schema: &Schema, old: &Schema) -> Vec<Option<usize>> {
+    schema
+        .iter()
+        .map(|f| old.iter().position(|o| o.name == f.name))
+        .collect()
+}
+
+/// A frame with the columns of `schema`, taken by name; what it lacks is missing.
+fn as_columns(frame: &Frame, schema: &Schema) -> Option<Frame> {
+    let mut values = Array2::from_elem((frame.grid().len(), schema.len()), f64::NAN);
+    for (from, mut column) in places(schema, frame.schema())
+        .into_iter()
+        .zip(values.columns_mut())
+    {
+        if let Some(own) = from.and_then(|from| frame.column(from)) {
+            column.assign(&own);
+        }
+    }
+    Frame::new(
+        frame.entity().clone(),
+        Arc::clone(schema),
+        *frame.grid(),
+        values,
+    )
 }
 
 fn names(schema: &Schema) -> Vec<&str> {

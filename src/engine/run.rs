@@ -359,6 +359,7 @@ impl Core {
 
     fn answer(&mut self, id: PipelineId, answer: Answer) {
         let now = self.clock.now();
+        let learning = self.trainer.is_busy_with(id);
         let Some(lane) = self.lane(id) else { return };
         let was_stale = lane.is_stale();
         let worked = lane.heard(&answer, now);
@@ -375,6 +376,9 @@ impl Core {
             Ok(batch) if history => self.take_history(id, batch.frames, now),
             Ok(batch) => {
                 lane.pipeline.ingest(&batch.frames, due);
+                if !learning {
+                    lane.met(batch.unknown, now);
+                }
                 let judged = lane.pipeline.judge();
                 if let Err(error) = judged {
                     self.note(

@@ -162,12 +162,14 @@ impl Scorer {
             scaler,
             raw,
             rows,
+            far: gaps::too_far(filled.observed.view(), prep.fill, prep.max_gap),
             observed: filled.observed,
         }
     }
 
-    /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it is not judged; a
-    /// window in which too few were, or whose newest row has nothing at all, is stale.
+    /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it, or that has a longer
+    /// gap in it than may be filled, is not judged; a window in which too few rows were observed, or whose newest row has
+    /// nothing to judge, is stale.
     fn window(&self, ready: &Ready, item: usize, row: usize) -> Result<Pending, RowScore> {
         let window = self.config.autoencoder.window;
         if row + 1 < window {
@@ -181,10 +183,14 @@ impl Scorer {
             .count();
         let fewest = self.config.detect.min_observed.0;
         let part = |count: usize| count as f64 / window as f64;
+        let far = ready.far.slice(s![row + 1 - window..=row, ..]);
         let judged: Vec<bool> = observed
             .columns()
             .into_iter()
-            .map(|c| part(c.iter().filter(|o| **o).count()) >= fewest)
+            .zip(far.columns())
+            .map(|(observed, far)| {
+                part(observed.iter().filter(|o| **o).count()) >= fewest && !far.iter().any(|f| *f)
+            })
             .collect();
         let newest = observed
             .row(window - 1)
@@ -275,6 +281,8 @@ struct Ready {
     raw: Array2<f64>,
     rows: Array2<f32>,
     observed: Array2<bool>,
+    /// Too deep in a gap to be filled.
+    far: Array2<bool>,
 }
 
 fn put(results: &mut [Vec<RowScore>], item: usize, row: usize, score: RowScore) {

@@ -171,8 +171,12 @@ async fn a_young_server_is_learned_from_when_it_has_enough() {
     config.autoencoder.epochs = 2;
     let mut engine = Driven::start(config, dir.path(), began + 20 * STEP);
 
-    let young = engine.until("asked", |s| !s.live.entities.is_empty()).await;
-    assert!(young.live.training.is_none());
+    let young = engine
+        .until("looked at", |s| {
+            !s.live.entities.is_empty() && s.live.training.is_none()
+        })
+        .await;
+    assert_eq!(young.live.last_training, None);
     let readiness = &young.live.readiness;
     assert!((10..30).contains(&readiness.have), "{readiness:?}");
     assert!(readiness.text.contains("of 120 windows"), "{readiness:?}");

@@ -128,6 +128,8 @@ where
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colored)
+        // A line that can't be written (stderr closed, disk full) is lost; complaining about it on a closed stderr panics.
+        .log_internal_errors(false)
         .with_writer(writer);
     match format {
         LogFormat::Text => Box::new(builder.finish()),

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{BadUsage, Context};
 use crate::cli::{BacktestArgs, Inject, InjectKind};
 use crate::config::Config;
 use crate::disk::write_atomic;
-use crate::domain::{Time, Verdict};
+use crate::domain::{FeatureVerdict, Time, Verdict};
 use crate::engine::backtest::{Backtest, Row, backtest, inject_into};
 use crate::report::judge::{JudgeOptions, Judged, JudgedReport, judge};
 use crate::source::inject::{InjectSpec, InjectionKind};
@@ -56,11 +56,14 @@ pub fn run(context: &Context, args: &BacktestArgs, out: &mut dyn Write) -> anyho
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(at, _)| *at);
-    let reports = done
-        .into_iter()
-        .map(|(_, report)| report)
-        .collect::<anyhow::Result<Vec<Value>>>()?;
-    if let Some(path) = &args.json {
+    let (mut reports, mut failures) = (Vec::new(), Vec::new());
+    for (_, report) in done {
+        match report {
+            Ok(report) => reports.push(report),
+            Err(error) => failures.push(error),
+        }
+    }
+    if let Some(path) = args.json.as_ref().filter(|_| !reports.is_empty()) {
         let whole = if let [report] = reports.as_slice() {
             report.clone()
         } else {
@@ -71,67 +74,100 @@ pub fn run(context: &Context, args: &BacktestArgs, out: &mut dyn Write) -> anyho
     for report in &reports {
         say(out, report)?;
     }
-    Ok(())
+    finished(failures, work.len())
 }
 
-fn plan(args: &BacktestArgs) -> anyhow::Result<Vec<Work>> {
+/// What could be done was done; what could not fails the whole.
+fn finished(mut failures: Vec<anyhow::Error>, inputs: usize) -> anyhow::Result<()> {
+    match failures.len() {
+        0 => Ok(()),
+        1 if inputs == 1 => Err(failures.remove(0)),
+        count => {
+            let lines: Vec<String> = failures.iter().map(|e| format!("\n  {e:#}")).collect();
+            bail!("{count} of {inputs} inputs failed:{}", lines.concat())
+        }
+    }
+}
+
+fn plan(args: &BacktestArgs) -> Result<Vec<Work>, BadUsage> {
     let several = args.input.len() > 1;
     if args.train_until.len() != 1 && args.train_until.len() != args.input.len() {
-        bail!(
+        return Err(BadUsage(format!(
             "--train-until is given {} times for {} inputs; give it once, or once per --input",
             args.train_until.len(),
             args.input.len()
-        );
+        )));
     }
     if !args.labels.is_empty() && args.labels.len() != args.input.len() {
-        bail!(
+        return Err(BadUsage(format!(
             "--labels is given {} times for {} inputs; give it once per --input, in the same order",
             args.labels.len(),
             args.input.len()
-        );
+        )));
     }
-    let item = |(at, input): (usize, &PathBuf)| {
-        let until = args
-            .train_until
-            .get(at)
-            .or(args.train_until.first())
-            .copied()
-            .context("--train-until is missing")?;
+    let mut taken = HashMap::new();
+    let mut work = Vec::new();
+    // One time for all of them, or each its own.
+    let moments = args.train_until.iter().cycle();
+    for (at, (input, train_until)) in args.input.iter().zip(moments).enumerate() {
         let output = if several {
-            args.output.join(format!("{}.csv", name_of(input, at)))
+            args.output.join(format!("{}.csv", name_of(input)))
         } else {
             args.output.clone()
         };
-        Ok(Work {
+        if let Some(other) = taken.insert(output.clone(), input) {
+            return Err(BadUsage(format!(
+                "{} and {} would both write {}; give the files different names, or run them apart",
+                other.display(),
+                input.display(),
+                output.display()
+            )));
+        }
+        work.push(Work {
             input: input.clone(),
-            train_until: until,
+            train_until: *train_until,
             labels: args.labels.get(at).cloned(),
             output,
-        })
-    };
-    args.input.iter().enumerate().map(item).collect()
+        });
+    }
+    Ok(work)
 }
 
 /// A name for an input's output: the file's, or its folder's when all files are called alike (`NAME/series.csv.gz`).
-fn name_of(input: &Path, at: usize) -> String {
+fn name_of(input: &Path) -> String {
     let file = input
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let stem = file.split('.').next().unwrap_or_default().to_owned();
+    let mut stem = file.as_str();
+    for ending in [".gz", ".csv", ".parquet"] {
+        stem = stem.strip_suffix(ending).unwrap_or(stem);
+    }
     let folder = input
         .parent()
         .and_then(Path::file_name)
         .map(|name| name.to_string_lossy().into_owned());
-    match folder {
-        Some(folder) if stem == "series" || stem == "data" => folder,
-        _ if stem.is_empty() => at.to_string(),
-        _ => stem,
-    }
+    folder
+        .filter(|_| stem == "series" || stem == "data")
+        .unwrap_or_else(|| stem.to_owned())
 }
 
 fn one(work: &Work, args: &BacktestArgs, config: &Config) -> anyhow::Result<Value> {
     let mut recording = Recording::read(&work.input)?;
+    if let Some((first, last)) = recording
+        .span()
+        .filter(|(first, last)| work.train_until <= *first || work.train_until > *last)
+    {
+        bail!(
+            "rows run from {first} to {last}, so --train-until {} leaves none to {}; give a time between them",
+            work.train_until,
+            if work.train_until <= first {
+                "learn from"
+            } else {
+                "score"
+            }
+        );
+    }
     let mut labels = work.labels.as_deref().map(read_labels).transpose()?;
     if let Some(inject) = &args.inject {
         let spec = spec(inject, config.autoencoder.seed);
@@ -225,18 +261,17 @@ fn judged(
     )?)
 }
 
-/// `scores.csv`: unix seconds, score over threshold, flag, each feature's share; with `explain` what was expected too.
+/// `scores.csv`: unix seconds, score over threshold, flag, each feature's share; with `explain` also what was expected, the
+/// band ([`Backtest::band`]) and the gates.
 fn scores_csv(result: &Backtest, explain: bool) -> anyhow::Result<String> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["timestamp".to_owned(), "score".into(), "is_anomaly".into()];
     header.extend(result.features.iter().cloned());
     if explain {
-        header.extend(
-            result
-                .features
-                .iter()
-                .map(|feature| format!("{feature}.expected")),
-        );
+        for what in ["expected", "lower", "upper"] {
+            let names = result.features.iter();
+            header.extend(names.map(|feature| format!("{feature}.{what}")));
+        }
         header.push("gates".into());
     }
     csv.write_record(&header)?;
@@ -247,13 +282,14 @@ fn scores_csv(result: &Backtest, explain: bool) -> anyhow::Result<String> {
             u8::from(is_anomaly(row)).to_string(),
         ];
         let verdict = row.verdict.as_deref();
-        record.extend(cells(verdict, result.features.len(), |feature| {
-            feature.share
-        }));
+        let mut add = |pick: &dyn Fn(&FeatureVerdict, f64) -> f64| {
+            record.extend(cells(verdict, &result.band, pick));
+        };
+        add(&|feature, _| feature.share);
         if explain {
-            record.extend(cells(verdict, result.features.len(), |feature| {
-                feature.expected
-            }));
+            add(&|feature, _| feature.expected);
+            add(&|feature, band| feature.expected - band);
+            add(&|feature, band| feature.expected + band);
             record.push(verdict.map_or(String::new(), gates));
         }
         csv.write_record(&record)?;
@@ -269,15 +305,17 @@ fn seconds(time: Time) -> String {
     }
 }
 
+/// A cell per feature, empty where nothing is known.
 fn cells(
     verdict: Option<&Verdict>,
-    count: usize,
-    pick: impl Fn(&crate::domain::FeatureVerdict) -> f64,
+    band: &[f64],
+    pick: &dyn Fn(&FeatureVerdict, f64) -> f64,
 ) -> Vec<String> {
     let mut cells: Vec<String> = verdict
         .iter()
         .flat_map(|verdict| &verdict.features)
-        .map(pick)
+        .zip(band)
+        .map(|(feature, band)| pick(feature, *band))
         .map(|value| {
             if value.is_finite() {
                 value.to_string()
@@ -286,7 +324,7 @@ fn cells(
             }
         })
         .collect();
-    cells.resize(count, String::new());
+    cells.resize(band.len(), String::new());
     cells
 }
 

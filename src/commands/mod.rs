@@ -64,7 +64,13 @@ impl Context {
     }
 }
 
-/// Runs a command and says on stderr what went wrong. 0 is done, 1 the work failed, 2 bad configuration.
+/// A command line that reads well and makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadUsage(pub String);
+
+/// Runs a command and says on stderr what went wrong. 0 is done, 1 the work failed, 2 bad usage or bad
+/// configuration.
 pub fn execute(global: Global, command: Command) -> ExitCode {
     let Err(error) = dispatch(global, command) else {
         return ExitCode::SUCCESS;
@@ -72,18 +78,24 @@ pub fn execute(global: Global, command: Command) -> ExitCode {
     if is_closed_pipe(&error) {
         return ExitCode::SUCCESS;
     }
-    let bad_configuration = error.downcast_ref::<ConfigErrors>().is_some();
+    let bad_request = error.is::<ConfigErrors>() || error.is::<BadUsage>();
     // Nothing can be done about a closed stderr.
     let _ = writeln!(io::stderr(), "pulsewatch: {error:#}");
-    ExitCode::from(if bad_configuration { 2 } else { 1 })
+    ExitCode::from(if bad_request { 2 } else { 1 })
 }
 
 /// `pulsewatch … | head` is no failure.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        let json = || cause.downcast_ref::<serde_json::Error>()?.io_error_kind();
+        cause
+            .downcast_ref::<io::Error>()
+            .map(io::Error::kind)
+            .or_else(json)
+    };
     error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+        .any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
 }
 
 fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {

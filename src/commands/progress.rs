@@ -1,4 +1,4 @@
-//! How long work shows itself: a bar on a terminal, a plain line now and then elsewhere.
+//! How long work shows itself: a bar on a terminal, a line in the log now and then elsewhere.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Between two plain lines.
+/// Between two lines.
 const LINES: Duration = Duration::from_secs(5);
 
 /// Progress of one piece of work, on stderr.
@@ -52,7 +52,7 @@ impl Progress {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= LINES) {
             *last = Some(Instant::now());
-            eprintln!("{}: {:.0} % {text}", self.what, part * 100.0);
+            tracing::info!("{}: {:.0} % {text}", self.what, part * 100.0);
         }
     }
 }

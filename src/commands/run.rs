@@ -27,14 +27,21 @@ const EMBEDDED_STEP: Span = Span::secs(5);
 /// Rows of the sample played a second.
 const SAMPLE_SPEED: f64 = 10.0;
 
+/// Which of the sample's incidents `--once` shows, from 0: one that has others before it and two features in it.
+const SHOWN_INCIDENT: usize = 2;
+
+/// Rows of that incident in the frame.
+const SHOWN_ROWS: u32 = 6;
+
 /// Longest that `--once` waits for something to show.
 const ONCE: Duration = Duration::from_mins(3);
 
 /// How often a changed configuration file is looked for.
 const LOOK_AT_FILE: Duration = Duration::from_secs(2);
 
-const BANNER: &str = "No configuration: showing the built-in sample while this host's own metrics warm up behind it (1 live). \
-    Next: `pulsewatch config init --preset node_exporter`, or PROMETHEUS_URL=http://… pulsewatch";
+/// Fits on two lines of an 80-column screen.
+const BANNER: &str = "No configuration: a built-in sample plays (3), this host warms up behind it (1). \
+    Next: PROMETHEUS_URL=http://… pulsewatch, or `pulsewatch config init`";
 
 /// Runs until it is told to stop; a changed configuration file starts it anew with what it says.
 ///
@@ -68,23 +75,34 @@ async fn watch_over(context: &Context, args: &RunArgs, screen: bool) -> anyhow::
         Config::clone(&context.config)
     });
     let mut notices = context.notes.clone();
+    let mut file = Watched::default();
     loop {
-        match session(
-            context,
-            Arc::clone(&config),
-            std::mem::take(&mut notices),
-            args,
-            screen,
-        )
-        .await?
-        {
-            End::Quit => return Ok(()),
-            End::Reload(changed) => {
-                config = Arc::new(*changed);
+        let said = std::mem::take(&mut notices);
+        let ended = session(context, Arc::clone(&config), said, args, screen, &mut file).await;
+        match (ended, file.before.take()) {
+            (Ok(End::Quit), _) => return Ok(()),
+            (Ok(End::Reload(changed)), _) => {
+                file.before = Some(std::mem::replace(&mut config, Arc::new(*changed)));
                 notices.push("the configuration has changed and is in force".into());
+            }
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(before)) => {
+                config = before;
+                notices.push(format!(
+                    "the changed configuration can't work and is not used, the one before it is in force again: {error:#}"
+                ));
             }
         }
     }
+}
+
+/// The configuration file, as far as it was looked at.
+#[derive(Default)]
+struct Watched {
+    /// What it said.
+    seen: Option<Vec<u8>>,
+    /// What was in force before its last change, until the change has proved to work.
+    before: Option<Arc<Config>>,
 }
 
 /// The embedded default: this host at a step at which it is soon ready.
@@ -93,6 +111,17 @@ fn embedded(config: &Config) -> Config {
     config.source.step = EMBEDDED_STEP;
     config.detect.interval = EMBEDDED_STEP;
     config
+}
+
+/// The sample up to some rows into one of its incidents, for a frame that is printed once.
+fn in_an_incident(sample: ReplaySource) -> ReplaySource {
+    match sample.incidents().get(SHOWN_INCIDENT) {
+        Some((start, _)) => {
+            let stop = *start + sample.step() * SHOWN_ROWS;
+            sample.until(stop)
+        }
+        None => sample,
+    }
 }
 
 enum End {
@@ -106,6 +135,7 @@ async fn session(
     mut notices: Vec<String>,
     args: &RunArgs,
     screen: bool,
+    file: &mut Watched,
 ) -> anyhow::Result<End> {
     let now = context.now();
     let opened = open::open(&config, &context.data_dir, now)?;
@@ -121,18 +151,24 @@ async fn session(
         cli::Mode::Live
     });
     let seed = config.autoencoder.seed;
-    // A frame that is printed once shows all that the sample has.
-    let pace = if args.once { 0.0 } else { SAMPLE_SPEED };
+    let stands_still = args.once;
     let setup = Setup {
         config: opened.config,
         data_dir: context.data_dir.clone(),
         source: opened.source,
-        test: Box::new(move |wall| ReplaySource::sample(wall, pace, seed)),
+        test: Box::new(move |wall| {
+            if stands_still {
+                ReplaySource::sample(wall, 0.0, seed).map(in_an_incident)
+            } else {
+                ReplaySource::sample(wall, SAMPLE_SPEED, seed)
+            }
+        }),
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,
     };
     let running = start(setup, Arc::new(WallClock))?;
+    file.before = None;
     let (stop, stopped) = watch::channel(false);
     let serving = bound.map(|bound| {
         let mut stopped = stopped.clone();
@@ -147,9 +183,9 @@ async fn session(
             .await
             .map(|()| End::Quit)
     } else if screen {
-        with_screen(context, &config, &running, mode).await
+        with_screen(context, &config, &running, mode, file).await
     } else {
-        headless(context, &config, &running).await
+        headless(context, &config, &running, file).await
     };
     stop.send_replace(true);
     shut_down(running).await;
@@ -189,6 +225,7 @@ async fn with_screen(
     config: &Arc<Config>,
     running: &Running,
     mode: cli::Mode,
+    file: &mut Watched,
 ) -> anyhow::Result<End> {
     let options = tui::Options {
         mode: screen_mode(mode),
@@ -201,7 +238,7 @@ async fn with_screen(
     let control: Arc<Handle> = Arc::clone(&running.control);
     tokio::select! {
         ended = tui::run(running.snapshots.clone(), control, options) => Ok(ended.map(|()| End::Quit)?),
-        changed = changed_file(context, config) => Ok(changed),
+        changed = changed_file(context, config, &mut file.seen) => Ok(changed),
     }
 }
 
@@ -229,6 +266,7 @@ async fn headless(
     context: &Context,
     config: &Arc<Config>,
     running: &Running,
+    file: &mut Watched,
 ) -> anyhow::Result<End> {
     let mut snapshots = running.snapshots.clone();
     let told = async {
@@ -241,7 +279,7 @@ async fn headless(
             tracing::info!(signal, "stopping");
             Ok(End::Quit)
         }
-        changed = changed_file(context, config) => Ok(changed),
+        changed = changed_file(context, config, &mut file.seen) => Ok(changed),
     }
 }
 
@@ -270,19 +308,18 @@ async fn stop_signal() -> &'static str {
 
 /// Ends when the configuration file says something else that is valid; what is not valid is reported and changes nothing.
 /// SIGHUP makes it look at once.
-async fn changed_file(context: &Context, config: &Arc<Config>) -> End {
+async fn changed_file(context: &Context, config: &Arc<Config>, seen: &mut Option<Vec<u8>>) -> End {
     let Some(path) = context.config_path.clone() else {
         return std::future::pending().await;
     };
     let mut hangup = Hangup::new();
-    let mut last = std::fs::read(&path).ok();
     loop {
         let asked = hangup.or_after(LOOK_AT_FILE).await;
         let text = std::fs::read(&path).ok();
-        if text.is_none() || (!asked && text == last) {
+        if text.is_none() || (!asked && text == *seen) {
             continue;
         }
-        last = text;
+        *seen = text;
         match Context::load(context.global.clone()) {
             Ok(fresh) if *fresh.config != **config => {
                 return End::Reload(Box::new(Config::clone(&fresh.config)));

@@ -36,6 +36,7 @@ const NORMAL: &str = "normal_sequences.npy";
 /// # Errors
 /// When the source can't be reached, the file can't be read, or the result can't be written.
 pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let _lock = own(context, args.output.as_deref())?;
     let output = args
         .output
         .clone()
@@ -110,6 +111,12 @@ pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> an
     )
 }
 
+/// The data directory for this process alone, unless what is written goes elsewhere.
+fn own(context: &Context, output: Option<&Path>) -> anyhow::Result<Option<DirLock>> {
+    let lock = output.is_none().then(|| DirLock::take(&context.data_dir));
+    Ok(lock.transpose()?)
+}
+
 fn recorded(recording: &Recording) -> Result<Frame, SourceError> {
     Ok(recording.frame(recording.step(), Entity::sole())?.frame)
 }
@@ -141,6 +148,7 @@ pub fn preprocess(
     args: &PreprocessArgs,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    let _lock = own(context, args.output.as_deref())?;
     let input = args
         .input
         .clone()
@@ -200,7 +208,7 @@ fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
 /// # Errors
 /// When there is too little data, training fails, or the model can't be written.
 pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let _lock = DirLock::take(&context.data_dir)?;
+    let _lock = own(context, None)?;
     let started = context.now();
     let input = args
         .input
@@ -302,6 +310,7 @@ fn draw(learned: &Learned, folder: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When there is no model, it does not fit the data, or the result can't be written.
 pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let _lock = own(context, None)?;
     let dir = &context.data_dir;
     let prepared = load_processed(&dir.join("processed.parquet"))?;
     let registry = Registry::open(&dir.join("models"));
@@ -310,6 +319,12 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
         .context("there is no model yet; run `pulsewatch train` first")?;
     let bundle = crate::model::Bundle::from_bytes(&bytes)?;
     bundle.fits(&prepared.schema)?;
+    if bundle.scalers != prepared.scalers {
+        tracing::warn!(
+            "model {version} learned from rows on another scale than those of processed.parquet; run `pulsewatch train` for a \
+             model of these"
+        );
+    }
     let threshold = args.threshold.unwrap_or(bundle.calibration.threshold_mse);
     let sorted = sequences::sort(&prepared, &bundle, threshold, &context.config)?;
     write_atomic(&dir.join(NORMAL), &npy::to_npy(&sorted.normal)?)?;

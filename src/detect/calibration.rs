@@ -129,6 +129,28 @@ pub fn calibrate(
     })
 }
 
+/// The same held-back errors under another rule: what a model that is there can be told without training. `None` for
+/// `auto` when the model was calibrated otherwise, or for a number that makes no threshold: that takes a new training.
+#[must_use]
+pub fn under(calibration: &Calibration, rule: Threshold) -> Option<Calibration> {
+    let (rule, threshold_mse) = match rule {
+        Threshold::Auto if calibration.rule == "auto" => return Some(calibration.clone()),
+        Threshold::Auto => return None,
+        Threshold::Fixed(value) => ("fixed", value),
+        Threshold::Sigma(count) if calibration.windows > 0 && count > 0.0 => {
+            let spread = calibration.mean + count * calibration.deviation;
+            ("sigma", spread.max(ROUNDING))
+        }
+        Threshold::Sigma(_) => return None,
+    };
+    (threshold_mse > 0.0 && threshold_mse.is_finite()).then(|| Calibration {
+        rule: rule.into(),
+        threshold_mse,
+        tail: None,
+        ..calibration.clone()
+    })
+}
+
 /// The score of a window: its error over the threshold, over 1 a candidate. NaN when the error is not a number.
 #[must_use]
 pub fn score(calibration: &Calibration, mse: f64) -> f64 {

@@ -102,6 +102,11 @@ impl Tracker {
         changes
     }
 
+    /// Rows after `time` have not been, after all: the clock was wrong. Their verdicts are taken when they come.
+    pub fn rewind(&mut self, time: Time) {
+        self.latest = self.latest.map(|latest| latest.min(time));
+    }
+
     /// Gives the open incident the id that the journal chose. Says whether there was one without an id.
     pub fn assign(&mut self, id: u64) -> bool {
         let open = self.open.as_mut().filter(|open| open.incident.id == 0);

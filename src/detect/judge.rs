@@ -70,6 +70,12 @@ impl Judge {
         self.latest
     }
 
+    /// Rows after `time` have not been, after all: the clock was wrong. They are judged when they come.
+    pub fn rewind(&mut self, time: Time) {
+        self.latest = self.latest.map(|latest| latest.min(time));
+        self.run = self.run.filter(|run| run.last <= time);
+    }
+
     /// The verdict on a row. A row with a score over 1 is a candidate, and an anomaly when it passes every gate.
     ///
     /// Rows come in the order of time. One that is not later than the newest is judged as it stands and changes nothing.

@@ -13,7 +13,7 @@ use super::scorer::Scorer;
 use crate::config::Config;
 use crate::domain::{Entity, Frame, Time, Verdict};
 use crate::source::inject::{InjectSpec, apply, deviations};
-use crate::source::recording::Recording;
+use crate::source::recording::{Claim, Recording};
 
 /// Rows taken in at once: bounds memory, changes nothing else.
 const CHUNK: usize = 1024;
@@ -23,7 +23,7 @@ const CHUNK: usize = 1024;
 pub struct Row {
     /// As it stands in the file.
     pub time: Time,
-    /// The verdict on its grid time; `None` when it lies on no grid time.
+    /// The verdict on its grid time; `None` when that is one of the training part's.
     pub verdict: Option<Arc<Verdict>>,
 }
 
@@ -36,11 +36,15 @@ pub struct Backtest {
     pub learned: Learned,
     /// Feature names, in the order of a verdict's features.
     pub features: Vec<String>,
+    /// Per feature, in its own unit: a deviation from what is expected that, lasting a whole window and alone, reaches the
+    /// threshold. The band of a row is so far to both sides.
+    pub band: Vec<f64>,
     /// Step of the grid.
     pub step: std::time::Duration,
 }
 
-/// Runs a backtest.
+/// Runs a backtest. Rows before `train_until` are all that is learned from, the grid's step included; after it a row's
+/// verdict depends on the rows before it alone, for the first row claims a grid time for good.
 ///
 /// # Errors
 /// [`EngineError`] when there is too little to learn from, or the network can't score.
@@ -50,19 +54,28 @@ pub fn backtest(
     config: &Config,
 ) -> Result<Backtest, EngineError> {
     let mut config = config.clone();
-    let step = recording.step();
-    config.source.step.0 = step;
+    let known = recording.before(train_until);
+    let raster = known.raster(known.step());
+    config.source.step.0 = raster.step;
     config.queries.clear();
     config.detect.mute.clear();
+    // A pipeline keeps at least so many rows: a whole chunk with its context.
+    config.ui.max_points = config
+        .ui
+        .max_points
+        .max(CHUNK + config.autoencoder.window + config.preprocess.max_gap + 1);
     let config = Arc::new(config);
-    let gridded = recording.frame(step, Entity::sole())?;
+    let training = known
+        .frame_on(raster, Entity::sole(), Claim::Nearest)?
+        .frame;
+    let gridded = recording.frame_on(raster, Entity::sole(), Claim::First)?;
     let frame = &gridded.frame;
-    let split = frame
-        .grid()
-        .times()
-        .take_while(|time| *time < train_until)
-        .count();
-    let training = frame.slice(0, split);
+    let learnt_from = recording.times.iter().zip(&gridded.rows);
+    let split = learnt_from
+        .filter(|(time, _)| **time < train_until)
+        .map(|(_, row)| row + 1)
+        .max()
+        .unwrap_or(0);
     let learned = learn::learn(
         std::slice::from_ref(&training),
         &config,
@@ -95,10 +108,23 @@ pub fn backtest(
         .collect();
     Ok(Backtest {
         rows,
+        band: band(&learned),
         learned,
         features,
-        step,
+        step: raster.step,
     })
+}
+
+/// See [`Backtest::band`].
+fn band(learned: &Learned) -> Vec<f64> {
+    let scaler = &learned.bundle.pooled;
+    let known = scaler.known();
+    let counted = known.iter().filter(|known| **known).count();
+    // A window's error is the mean over its rows and the features that count.
+    let scaled = (learned.bundle.calibration.threshold_mse * counted as f64).sqrt();
+    (0..known.len())
+        .map(|feature| scaler.inverse(feature, scaled) - scaler.inverse(feature, 0.0))
+        .collect()
 }
 
 /// Feeds the rows after `split` in order, with enough rows before it for the first window.

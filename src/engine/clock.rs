@@ -8,6 +8,9 @@ use tokio::sync::watch;
 
 use crate::domain::Time;
 
+/// Longest sleep without a look at the clock.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
+
 /// A sleep that can be stored.
 pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -15,7 +18,8 @@ pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Time;
-    /// Ends once `now()` is at or after `time`.
+    /// Ends once `now()` is at or after `time`, and early (within a minute) when the clock is set back meanwhile: whoever
+    /// waits then looks anew.
     fn sleep_until(&self, time: Time) -> Sleep<'_>;
 }
 
@@ -32,11 +36,15 @@ impl Clock for WallClock {
     }
 
     fn sleep_until(&self, time: Time) -> Sleep<'_> {
-        // A wall clock that is set back must not make a sleep last for hours: wake and look again.
-        let longest = Duration::from_secs(60);
+        let mut before = self.now();
         Box::pin(async move {
-            while self.now() < time {
-                tokio::time::sleep(time.since(self.now()).min(longest)).await;
+            while before < time {
+                tokio::time::sleep(time.since(before).min(LONGEST_NAP)).await;
+                let now = self.now();
+                if now < before {
+                    break;
+                }
+                before = now;
             }
         })
     }
@@ -66,9 +74,10 @@ impl Clock for ManualClock {
 
     fn sleep_until(&self, time: Time) -> Sleep<'_> {
         let mut changes = self.0.subscribe();
+        let began = self.now();
         Box::pin(async move {
             // The sender lives as long as `self`, so waiting can't fail before the time has come.
-            let _ = changes.wait_for(|now| *now >= time).await;
+            let _ = changes.wait_for(|now| *now >= time || *now < began).await;
         })
     }
 }

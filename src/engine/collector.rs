@@ -166,7 +166,10 @@ async fn answer(
             let backlog = settings
                 .step
                 .saturating_mul(u32::try_from(settings.backlog).unwrap_or(u32::MAX));
-            let from = from.unwrap_or(due - backlog);
+            // After a long absence no more is asked for than is kept.
+            let from = from
+                .unwrap_or(due - backlog)
+                .max(due - backlog.max(settings.history.period.0));
             let asked = if from > due {
                 Ok(Batch::default())
             } else {

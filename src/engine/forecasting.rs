@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::pipeline::Pipeline;
 use crate::config::ForecastConfig;
-use crate::domain::{Entity, Forecast, Grid, PipelineId, Time};
+use crate::domain::{Entity, Forecast, Grid, PipelineId, Schema, Time};
 use crate::model::forecast::Forecaster;
 
 /// Series forecast in one round: what is over is left without a forecast and said so once.
@@ -26,6 +26,8 @@ struct Series {
 pub struct Round {
     /// Of which pipeline.
     pub pipeline: PipelineId,
+    /// The columns that the numbers below count.
+    pub schema: Option<Schema>,
     /// Entity, column, forecast.
     pub forecasts: Vec<(Entity, usize, Arc<Forecast>)>,
     /// Series that could not be forecast, and the first reason.
@@ -67,9 +69,14 @@ impl Forecasting {
         }
         let (done, running) = oneshot::channel();
         let (config, stop) = (config.clone(), Arc::clone(&self.stop));
+        let schema = pipeline.schema().cloned();
         let run = move || {
+            let round = Round {
+                schema,
+                ..round(id, &todo, &config, &stop)
+            };
             // The receiver is gone only when the engine has ended.
-            let _ = done.send(round(id, &todo, &config, &stop));
+            let _ = done.send(round);
         };
         match std::thread::Builder::new()
             .name("forecasting".into())
@@ -106,6 +113,7 @@ fn round(
     let forecaster = Forecaster::from_config(config);
     let mut round = Round {
         pipeline,
+        schema: None,
         forecasts: Vec::new(),
         failed: None,
     };

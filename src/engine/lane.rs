@@ -25,6 +25,16 @@ const COLLECT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 /// Warnings shown of one source.
 const WARNINGS: usize = 16;
 
+/// Series without a column that a warning names.
+const NAMED: usize = 5;
+
+/// After a training or a collection of history that failed, the next try waits this long, twice as long after each
+/// further failure.
+const TRY_AGAIN: Duration = Duration::from_mins(1);
+
+/// Longest wait between two such tries.
+const TRY_AGAIN_AT_MOST: Duration = Duration::from_hours(1);
+
 /// A pipeline and its surroundings.
 pub struct Lane {
     /// Live or test.
@@ -43,7 +53,7 @@ pub struct Lane {
     pub last_training: Option<TrainingOutcome>,
     /// A training was asked for and waits for history.
     pub wants_training: bool,
-    /// No training is tried by itself before this.
+    /// Neither training nor history is tried by itself before this.
     pub not_before: Time,
     /// When forecasts were last made.
     pub forecast_at: Option<Time>,
@@ -51,6 +61,8 @@ pub struct Lane {
     pub history_asked: Option<Time>,
     /// History has come at least once.
     pub has_history: bool,
+    /// The last tick that scored something.
+    pub last_scored: Option<Time>,
     config: Arc<Config>,
     /// Series that have no column, as of the last look.
     unknown: Vec<String>,
@@ -58,6 +70,10 @@ pub struct Lane {
     counters: Counters,
     collecting: bool,
     failures: u32,
+    /// Trainings and collections of history that failed in a row.
+    fruitless: u32,
+    /// The history that was asked for has all columns, not only the model's.
+    whole_history: bool,
     /// Views of the entities, until something changes.
     entities: Option<Vec<Arc<EntityView>>>,
 }
@@ -94,6 +110,7 @@ impl Lane {
             forecast_at: None,
             history_asked: None,
             has_history: false,
+            last_scored: None,
             config,
             unknown: Vec::new(),
             source: SourceView {
@@ -105,6 +122,8 @@ impl Lane {
             counters,
             collecting: false,
             failures: 0,
+            fruitless: 0,
+            whole_history: false,
             entities: None,
         }
     }
@@ -136,11 +155,16 @@ impl Lane {
         });
     }
 
-    /// Asks for everything that is learned from.
+    /// Asks for history: with all columns there are when it is to be learned from, else with those that are shown.
     pub fn ask_history(&mut self, now: Time) {
-        let schema = None;
-        if self.history_asked.is_none() && self.collector.ask(Ask::History { schema }) {
+        if self.history_asked.is_some() {
+            return;
+        }
+        let whole = self.wants_training || self.model.is_none();
+        let schema = self.pipeline.schema().filter(|_| !whole).cloned();
+        if self.collector.ask(Ask::History { schema }) {
             self.history_asked = Some(now);
+            self.whole_history = whole;
         }
     }
 
@@ -151,6 +175,25 @@ impl Lane {
             self.ask_history(now);
         }
         self.unknown = unknown;
+    }
+
+    /// Whether the history that has come may be learned from.
+    pub fn can_learn(&self) -> bool {
+        self.whole_history
+    }
+
+    /// Notes how a training or a collection of history ended: after failures the next one waits longer and longer.
+    pub fn tried(&mut self, worked: bool, now: Time) {
+        self.fruitless = if worked {
+            0
+        } else {
+            self.fruitless.saturating_add(1)
+        };
+        let doublings = self.fruitless.saturating_sub(1).min(10);
+        self.not_before = now
+            + TRY_AGAIN
+                .saturating_mul(1 << doublings)
+                .min(TRY_AGAIN_AT_MOST);
     }
 
     /// Takes note of how a collection went; `true` when it worked.
@@ -168,7 +211,13 @@ impl Lane {
             Ok(batch) => {
                 self.failures = 0;
                 self.source.last_success = Some(now);
-                self.source.warnings = batch.warnings.iter().take(WARNINGS).cloned().collect();
+                let own = without_column(&batch.unknown)
+                    .into_iter()
+                    .chain(self.behind(answer.due));
+                self.source.warnings = own
+                    .chain(batch.warnings.iter().cloned())
+                    .take(WARNINGS)
+                    .collect();
                 self.counters.series_dropped = batch.dropped;
                 self.source.state = if answer.finished {
                     SourceState::Finished
@@ -182,6 +231,19 @@ impl Lane {
                 false
             }
         }
+    }
+
+    /// Rows after `due` were judged already: the clock was set back.
+    fn behind(&self, due: Time) -> Option<String> {
+        let slack = self.pipeline.step().saturating_mul(OVERLAP);
+        let filled = self
+            .pipeline
+            .filled()
+            .filter(|filled| *filled > due + slack)?;
+        Some(format!(
+            "the clock is {} behind the newest row; was it set back? Rows up to {filled} are judged, scoring goes on after that",
+            roughly(Some(filled.since(due)))
+        ))
     }
 
     fn failed(&mut self, error: &SourceError, now: Time) {
@@ -224,7 +286,8 @@ impl Lane {
         scheduled || (self.id == PipelineId::Live && self.has_doubled(model))
     }
 
-    /// The model learned from less than the configured period, and there is twice as much by now.
+    /// The model learned from less than the configured period, and as much again has been observed since. Spans are
+    /// compared, not rows: a history full of gaps has far fewer windows than rows, however often it is learned.
     fn has_doubled(&self, model: &ModelView) -> bool {
         let history = &self.config.history;
         let (first, last) = model.trained_on;
@@ -308,7 +371,7 @@ impl Lane {
                 incidents_session,
                 ..self.counters.clone()
             }),
-            last_scored: self.pipeline.last_scored(),
+            last_scored: self.last_scored,
         })
     }
 
@@ -349,6 +412,22 @@ impl Lane {
     pub fn config(&self) -> &Arc<Config> {
         &self.config
     }
+}
+
+/// What is said of series that the model has no column for.
+fn without_column(unknown: &[String]) -> Option<String> {
+    let names: Vec<&str> = unknown.iter().take(NAMED).map(String::as_str).collect();
+    let more = match unknown.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} series are new and the model does not know them: {}{more}; they are watched from the next training on",
+            unknown.len(),
+            names.join(", ")
+        )
+    })
 }
 
 /// A length of time as one says it: `3 min`.

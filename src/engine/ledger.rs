@@ -73,6 +73,11 @@ impl Ledger {
         (incident.id != 0).then_some(incident.id)
     }
 
+    /// Whether all changes are in the journal.
+    pub fn is_written(&self) -> bool {
+        self.unwritten.is_empty()
+    }
+
     /// An incident went on or ended.
     pub fn update(&mut self, incident: &Incident) {
         if let Some(known) = self.shown.iter().find(|known| same(known, incident)) {
@@ -137,10 +142,11 @@ impl Ledger {
     /// # Errors
     /// [`JournalError`] when the journal can't be written.
     pub fn acknowledge(&mut self, id: u64) -> Result<bool, JournalError> {
-        if let Some(journal) = &mut self.journal {
-            journal.acknowledge(id)?;
-        }
-        Ok(self.change(id, |incident| incident.acknowledged = true))
+        let kept = match &mut self.journal {
+            Some(journal) => is_there(journal.acknowledge(id))?,
+            None => false,
+        };
+        Ok(self.change(id, |incident| incident.acknowledged = true) || kept)
     }
 
     /// Labels an incident; whether there is one of that id.
@@ -148,10 +154,11 @@ impl Ledger {
     /// # Errors
     /// [`JournalError`] when the journal can't be written.
     pub fn label(&mut self, id: u64, label: Option<Label>) -> Result<bool, JournalError> {
-        if let Some(journal) = &mut self.journal {
-            journal.label(id, label)?;
-        }
-        Ok(self.change(id, |incident| incident.label = label))
+        let kept = match &mut self.journal {
+            Some(journal) => is_there(journal.label(id, label))?,
+            None => false,
+        };
+        Ok(self.change(id, |incident| incident.label = label) || kept)
     }
 
     fn change(&mut self, id: u64, change: impl Fn(&mut Incident)) -> bool {
@@ -180,6 +187,15 @@ impl Ledger {
             self.session,
             self.counts.clone(),
         )
+    }
+}
+
+/// An incident that the journal does not have may be another pipeline's: no error.
+fn is_there(outcome: Result<(), JournalError>) -> Result<bool, JournalError> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(JournalError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

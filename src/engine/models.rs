@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::EngineError;
 use super::learn::{self, Learned};
 use crate::config::Config;
+use crate::detect::calibration::under;
 use crate::domain::{ModelView, Time};
 use crate::model::Bundle;
 use crate::store::{ModelMeta, Registry, RegistryError};
@@ -37,9 +38,15 @@ pub fn load(registry: &Registry, config: &Config) -> Result<Found, EngineError> 
             Err(error) => return Err(error.into()),
             Ok(Some((version, bytes, meta))) => match Bundle::from_bytes(&bytes) {
                 Err(error) => (version, error.to_string()),
-                Ok(bundle) => {
+                Ok(mut bundle) => {
                     let differences = differences(&bundle.fingerprint, &learn::fingerprint(config));
                     if differences.is_empty() {
+                        found.notices.extend(recalibrate(&mut bundle, config));
+                        let meta = ModelMeta {
+                            threshold_mse: bundle.calibration.threshold_mse,
+                            threshold_rule: bundle.calibration.rule.clone(),
+                            ..meta
+                        };
                         found.model = Some((bundle, meta));
                     } else {
                         let list = differences.join("; ");
@@ -57,6 +64,18 @@ pub fn load(registry: &Registry, config: &Config) -> Result<Found, EngineError> 
         ));
     }
     Ok(found)
+}
+
+/// Puts the configured threshold in force; says so when that takes a new training.
+fn recalibrate(bundle: &mut Bundle, config: &Config) -> Option<String> {
+    let Some(calibration) = under(&bundle.calibration, config.detect.threshold) else {
+        return Some(format!(
+            "[detect] threshold is in force after the next training; until then it is {}, by the rule `{}`",
+            bundle.calibration.threshold_mse, bundle.calibration.rule
+        ));
+    };
+    bundle.calibration = calibration;
+    None
 }
 
 /// Where two fingerprints differ, one readable line a place.

@@ -1,6 +1,7 @@
 //! One source's data, model and verdicts: the synchronous heart of the engine. It reads no clock and does no I/O but for
 //! its journal; the same calls run live, in test mode and in a backtest.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +16,17 @@ use crate::config::Config;
 use crate::detect::gates::JudgeRules;
 use crate::detect::incident::{IncidentChange, Tracker};
 use crate::detect::judge::{Judge, Row, Scored};
-use crate::domain::{Entity, Frame, Grid, Label, RowState, Schema, Time, Verdict};
+use crate::domain::{
+    Entity, Frame, Grid, Incident, IncidentState, Label, RowState, Schema, Time, Verdict,
+};
 use crate::model::ModelError;
-use crate::store::JournalError;
+use crate::store::{IncidentFilter, JournalError};
 
-/// All raw rows of a pipeline together hold at most this many bytes.
+/// All raw rows of a pipeline together hold at most this many bytes, twice that for a moment.
 const TAIL_BYTES: usize = 64 << 20;
 
-/// An entity without samples for this long is let go and its incident closed as vanished.
+/// An entity without samples for this long (three steps, when that is longer) is let go and its incident closed as
+/// vanished.
 const VANISHED: Duration = Duration::from_hours(1);
 
 /// Rows that are scored for the picture alone when a model arrives: bounds the work of a swap.
@@ -51,8 +55,13 @@ pub struct Pipeline {
     filled: Option<Time>,
     /// Newest row with a final verdict.
     judged: Option<Time>,
-    restored: Checkpoint,
-    last_scored: Option<Time>,
+    /// What a restart left of entities that have not come back yet.
+    restored: BTreeMap<Entity, (Judge, Tracker)>,
+    /// Newest row at the first look: when the wait for them began.
+    resumed: Option<Time>,
+    /// The checkpoint as it was last written.
+    written: Vec<u8>,
+    told: Vec<String>,
 }
 
 impl Pipeline {
@@ -60,15 +69,23 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
-    pub fn new(config: Arc<Config>, ledger: Ledger) -> Result<Self, JournalError> {
+    pub fn new(config: Arc<Config>, mut ledger: Ledger) -> Result<Self, JournalError> {
+        let mut told = Vec::new();
         let stored = ledger
             .journal()
             .map(|journal| journal.checkpoint_get(CHECKPOINT))
             .transpose()?
             .flatten();
-        let restored: Checkpoint = stored
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let mut restored = Checkpoint::default();
+        if let Some(bytes) = &stored {
+            restored = serde_json::from_slice(bytes).unwrap_or_else(|error| {
+                told.push(format!(
+                    "the checkpoint in the journal can't be read ({error}); judging begins anew with the next row"
+                ));
+                Checkpoint::default()
+            });
+        }
+        told.extend(take_up(&mut restored, &mut ledger)?);
         Ok(Self {
             config,
             schema: None,
@@ -78,9 +95,16 @@ impl Pipeline {
             ledger,
             filled: None,
             judged: restored.judged,
-            restored,
-            last_scored: None,
+            restored: restored.entities,
+            resumed: None,
+            written: Vec::new(),
+            told,
         })
+    }
+
+    /// What readers should know and were not told yet.
+    pub fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
     }
 
     /// The columns, once they are known.
@@ -135,11 +159,6 @@ impl Pipeline {
         self.filled
     }
 
-    /// Newest row that the model scored.
-    pub fn last_scored(&self) -> Option<Time> {
-        self.last_scored
-    }
-
     /// Everything up to `time` counts as judged: a backtest starts after its training part.
     pub fn judge_after(&mut self, time: Time) {
         self.judged = Some(time);
@@ -183,15 +202,31 @@ impl Pipeline {
         wanted.min(affordable).max(fewest)
     }
 
-    /// Takes in collected rows up to `due`, which every entity then has, observed or not. Rows that were there are
-    /// amended, never judged again.
-    pub fn ingest(&mut self, frames: &[Frame], due: Time) {
+    /// The frames in the pipeline's columns, which are the first frame's when there are none yet. Frames that were asked
+    /// for under other columns (a model came in between, or all columns were wanted) are brought over by name.
+    fn in_columns<'f>(&mut self, frames: &'f [Frame]) -> Option<(Schema, Cow<'f, [Frame]>)> {
         if self.schema.is_none() {
-            let Some(first) = frames.first().filter(|f| !f.schema().is_empty()) else {
-                return;
-            };
+            let first = frames.first().filter(|f| !f.schema().is_empty())?;
             self.set_schema(&Arc::clone(first.schema()));
         }
+        let schema = self.schema.clone()?;
+        let fits = |f: &Frame| Arc::ptr_eq(f.schema(), &schema) || same_names(f.schema(), &schema);
+        let frames = if frames.iter().all(fits) {
+            Cow::Borrowed(frames)
+        } else {
+            frames.iter().filter_map(|f| by_name(f, &schema)).collect()
+        };
+        Some((schema, frames))
+    }
+
+    /// Takes in collected rows up to `due`, which every entity then has, observed or not. Rows that were there are
+    /// amended, never judged again. After a long absence only as many rows are made as are kept.
+    pub fn ingest(&mut self, frames: &[Frame], due: Time) {
+        let Some((schema, frames)) = self.in_columns(frames) else {
+            return;
+        };
+        let frames = &*frames;
+        self.rewind(due);
         let step = self.step();
         let start = frames
             .iter()
@@ -209,7 +244,15 @@ impl Pipeline {
                 }
             }
         }
-        let rows = Grid::covering(filled + step, due, step);
+        self.share_memory();
+        let mut rows = Grid::covering(filled + step, due, step);
+        let most = self.capacity(schema.len());
+        if rows.len() > most {
+            rows = rows.slice(rows.len() - most, rows.len());
+            for watched in self.entities.values_mut() {
+                watched.restart(&rows);
+            }
+        }
         let by_entity = by_entity(frames);
         for (entity, watched) in &mut self.entities {
             let own = by_entity.get(entity).map_or(&[][..], Vec::as_slice);
@@ -224,12 +267,30 @@ impl Pipeline {
         self.let_go();
     }
 
+    /// A clock that ran ahead and was put right left rows that nothing was observed in, because they had not been: they go,
+    /// so that they are judged when they come. Rows with samples stay, and so does their verdict.
+    fn rewind(&mut self, due: Time) {
+        let seen = self.entities.values().filter_map(|w| w.last_seen).max();
+        let Some(filled) = self.filled.filter(|filled| *filled > due) else {
+            return;
+        };
+        let back = due.max(seen.unwrap_or(due));
+        if back >= filled {
+            return;
+        }
+        for watched in self.entities.values_mut() {
+            watched.rewind(back);
+        }
+        self.filled = Some(back);
+        self.judged = self.judged.map(|judged| judged.min(back));
+    }
+
     /// The entity's state, made when it is new: its rows then begin after `filled`.
     fn watch(&mut self, entity: &Entity, filled: Time) -> &mut Watched {
         let columns = self.schema.as_ref().map_or(0, |s| s.len());
         let capacity = self.capacity(columns);
         let (step, points) = (self.step(), self.config.ui.max_points);
-        let restored = self.restored.entities.remove(entity);
+        let restored = self.restored.remove(entity);
         self.entities.entry(entity.clone()).or_insert_with(|| {
             let mut watched = Watched::new(
                 entity.clone(),
@@ -245,33 +306,33 @@ impl Pipeline {
         })
     }
 
-    /// Older rows for what is shown, forecast and learned from; verdicts stay as they are. Until there is a model, the
-    /// columns are those that the history has; a model's columns stay until the next model.
-    pub fn backfill(&mut self, frames: &[Frame]) {
-        let Some(found) = frames.first().map(|f| Arc::clone(f.schema())) else {
-            return;
-        };
-        let known = self.schema.clone().unwrap_or_else(|| Arc::from([]));
-        if names(&known) == names(&found) {
-            return self.backfill_columns(frames);
+    /// Entities that came or went change what each of them may keep.
+    fn share_memory(&mut self) {
+        let capacity = self.capacity(self.schema.as_ref().map_or(0, |s| s.len()));
+        for watched in self.entities.values_mut() {
+            watched.tail.limit(capacity);
         }
-        if self.scorer.is_some() {
-            let frames: Vec<Frame> = frames
-                .iter()
-                .filter_map(|f| as_columns(f, &known))
-                .collect();
-            return self.backfill_columns(&frames);
-        }
-        if found.is_empty() {
-            return;
-        }
-        self.carry_over(&found);
-        self.set_schema(&found);
-        self.backfill_columns(frames);
     }
 
-    /// [`Pipeline::backfill`] with frames of this pipeline's columns.
-    fn backfill_columns(&mut self, frames: &[Frame]) {
+    /// Until a model freezes the columns, they are those that the history has.
+    fn grow(&mut self, frames: &[Frame]) {
+        let found = frames.first().map(|frame| Arc::clone(frame.schema()));
+        let (Some(known), Some(found), None) = (&self.schema, found, &self.scorer) else {
+            return;
+        };
+        if !found.is_empty() && !same_names(known, &found) {
+            self.carry_over(&found);
+            self.set_schema(&found);
+        }
+    }
+
+    /// Older rows for what is shown, forecast and learned from; verdicts stay as they are.
+    pub fn backfill(&mut self, frames: &[Frame]) {
+        self.grow(frames);
+        let Some((_, frames)) = self.in_columns(frames) else {
+            return;
+        };
+        let frames = &*frames;
         let Some(newest) = frames.iter().filter_map(|f| f.grid().last()).max() else {
             return;
         };
@@ -279,6 +340,7 @@ impl Pipeline {
         for frame in frames {
             self.watch(frame.entity(), filled);
         }
+        self.share_memory();
         let by_entity = by_entity(frames);
         for (entity, watched) in &mut self.entities {
             if let Some(own) = by_entity.get(entity) {
@@ -288,14 +350,15 @@ impl Pipeline {
         }
     }
 
-    /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name.
-    pub fn adopt(&mut self, scorer: Arc<Scorer>) {
+    /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name;
+    /// says whether there are such, so that the past of the new ones can be fetched.
+    pub fn adopt(&mut self, scorer: Arc<Scorer>) -> bool {
         let schema = Arc::clone(&scorer.bundle.schema);
-        if self
+        let others = self
             .schema
             .as_ref()
-            .is_some_and(|old| names(old) != names(&schema))
-        {
+            .is_some_and(|old| !same_names(old, &schema));
+        if others {
             self.carry_over(&schema);
         }
         self.set_schema(&schema);
@@ -308,6 +371,7 @@ impl Pipeline {
         if rows <= SHOWN_ROWS {
             self.show_past();
         }
+        others
     }
 
     fn carry_over(&mut self, schema: &Schema) {
@@ -375,14 +439,13 @@ impl Pipeline {
         let mut verdicts = Vec::new();
         if let Some(rules) = &self.rules {
             for (watched, scores) in self.entities.values_mut().zip(scores) {
-                let skipped = todo.len() - scores.len().min(todo.len());
-                for (time, score) in todo.times().skip(skipped).zip(scores) {
+                let newest = todo.slice(todo.len().saturating_sub(scores.len()), todo.len());
+                for (time, score) in newest.times().zip(scores) {
                     let verdict = verdict(watched, rules, time, &score);
                     for change in watched.tracker.track(rules, &verdict) {
                         record(&mut self.ledger, &mut watched.tracker, change);
                     }
-                    self.last_scored = verdict.score.map(|_| time).max(self.last_scored);
-                    watched.take(verdict.clone(), score.observed);
+                    watched.take(verdict.clone(), self.config.autoencoder.window);
                     verdicts.push(verdict);
                 }
             }
@@ -394,7 +457,7 @@ impl Pipeline {
 
     fn scores(&self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let Some(scorer) = &self.scorer else {
-            let none = RowScore::unscored(RowState::WarmingUp, 0);
+            let none = RowScore::unscored(RowState::WarmingUp);
             return Ok(self
                 .entities
                 .values()
@@ -417,18 +480,27 @@ impl Pipeline {
         scorer.score(&items)
     }
 
-    /// Lets entities go that were silent for an hour.
+    /// Lets entities go that were silent for an hour, those that did not come back after a restart among them.
     fn let_go(&mut self) {
         let Some(filled) = self.filled else { return };
+        let patience = VANISHED.max(self.step().saturating_mul(3));
+        if filled.since(*self.resumed.get_or_insert(filled)) > patience {
+            for (_, mut tracker) in std::mem::take(&mut self.restored).into_values() {
+                if let Some(change) = tracker.vanish(filled) {
+                    record(&mut self.ledger, &mut tracker, change);
+                }
+            }
+        }
         let gone: Vec<Entity> = self
             .entities
             .iter()
             .filter(|(entity, w)| {
                 !entity.is_sole()
-                    && filled.since(w.last_seen.unwrap_or(w.tail.grid().start())) > VANISHED
+                    && filled.since(w.last_seen.unwrap_or(w.tail.grid().start())) > patience
             })
             .map(|(entity, _)| entity.clone())
             .collect();
+        let fewer = !gone.is_empty();
         for entity in gone {
             let Some(mut watched) = self.entities.remove(&entity) else {
                 continue;
@@ -437,6 +509,9 @@ impl Pipeline {
                 record(&mut self.ledger, &mut watched.tracker, change);
             }
         }
+        if fewer {
+            self.share_memory();
+        }
     }
 
     /// Writes what changed since the last call to the journal: incidents and checkpoint in one transaction.
@@ -444,17 +519,23 @@ impl Pipeline {
     /// # Errors
     /// [`JournalError`]; nothing is lost, the next call tries again.
     pub fn commit(&mut self) -> Result<(), JournalError> {
-        let entities = self
-            .entities
-            .iter()
-            .map(|(e, w)| (e.clone(), (w.judge.clone(), w.tracker.clone())))
-            .collect();
+        let mut entities = self.restored.clone();
+        entities.extend(
+            self.entities
+                .iter()
+                .map(|(e, w)| (e.clone(), (w.judge.clone(), w.tracker.clone()))),
+        );
         let checkpoint = Checkpoint {
             judged: self.judged,
             entities,
         };
         let bytes = serde_json::to_vec(&checkpoint).unwrap_or_default();
-        for incident in self.ledger.commit(&[(CHECKPOINT, &bytes)])? {
+        if bytes == self.written && self.ledger.is_written() {
+            return Ok(());
+        }
+        let new = self.ledger.commit(&[(CHECKPOINT, &bytes)])?;
+        self.written = bytes;
+        for incident in new {
             let open = self
                 .entities
                 .get_mut(&incident.entity)
@@ -491,25 +572,26 @@ fn by_entity(frames: &[Frame]) -> BTreeMap<&Entity, Vec<&Frame>> {
     map
 }
 
-/// Where each column of `schema` is in `old`.
-fn places(schema: &Schema, old: &Schema) -> Vec<Option<usize>> {
-    schema
-        .iter()
-        .map(|f| old.iter().position(|o| o.name == f.name))
-        .collect()
+fn same_names(a: &Schema, b: &Schema) -> bool {
+    a.iter().map(|f| &f.name).eq(b.iter().map(|f| &f.name))
 }
 
-/// A frame with the columns of `schema`, taken by name; what it lacks is missing.
-fn as_columns(frame: &Frame, schema: &Schema) -> Option<Frame> {
-    let mut values = Array2::from_elem((frame.grid().len(), schema.len()), f64::NAN);
-    for (from, mut column) in places(schema, frame.schema())
-        .into_iter()
-        .zip(values.columns_mut())
-    {
-        if let Some(own) = from.and_then(|from| frame.column(from)) {
-            column.assign(&own);
-        }
-    }
+/// For each column of `schema`, the one of `old` by the same name.
+fn places(schema: &Schema, old: &Schema) -> Vec<Option<usize>> {
+    let place = |name: &str| old.iter().position(|o| &*o.name == name);
+    schema.iter().map(|f| place(&f.name)).collect()
+}
+
+/// A frame with the columns of `schema`.
+fn by_name(frame: &Frame, schema: &Schema) -> Option<Frame> {
+    let from = places(schema, frame.schema());
+    let shape = (frame.grid().len(), schema.len());
+    let values = Array2::from_shape_fn(shape, |(row, column)| {
+        let place = from.get(column).copied().flatten();
+        place
+            .and_then(|at| frame.values().get((row, at)).copied())
+            .unwrap_or(f64::NAN)
+    });
     Frame::new(
         frame.entity().clone(),
         Arc::clone(schema),
@@ -518,8 +600,41 @@ fn as_columns(frame: &Frame, schema: &Schema) -> Option<Frame> {
     )
 }
 
-fn names(schema: &Schema) -> Vec<&str> {
-    schema.iter().map(|feature| &*feature.name).collect()
+/// Brings a checkpoint and the journal's open incidents together: an incident whose id came after the checkpoint gets it,
+/// one that no checkpoint knows of can't go on and is closed. Says what was closed.
+fn take_up(checkpoint: &mut Checkpoint, ledger: &mut Ledger) -> Result<Vec<String>, JournalError> {
+    let filter = IncidentFilter {
+        open_only: true,
+        limit: usize::MAX,
+        ..IncidentFilter::default()
+    };
+    let open = match ledger.journal() {
+        Some(journal) => journal.list(&filter)?,
+        None => Vec::new(),
+    };
+    let mut told = Vec::new();
+    for incident in open {
+        let tracker = checkpoint.entities.get_mut(&incident.entity);
+        match tracker
+            .map(|(_, t)| t)
+            .filter(|t| t.open().is_some_and(|own| own.start == incident.start))
+        {
+            Some(tracker) => {
+                tracker.assign(incident.id);
+            }
+            None => {
+                told.push(format!(
+                    "incident {} of {} was open and is closed: what followed it is not known any more",
+                    incident.id, incident.entity
+                ));
+                ledger.update(&Incident {
+                    state: IncidentState::Vanished,
+                    ..incident
+                });
+            }
+        }
+    }
+    Ok(told)
 }
 
 /// Rows `first..last` of an entity with the context that their windows reach into.

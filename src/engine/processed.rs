@@ -18,8 +18,8 @@ const LAYOUT: &str = "pulsewatch.processed";
 /// Columns after the metrics.
 const CALENDAR_NAMES: [&str; CALENDAR] = ["day_of_week", "hour_of_day"];
 
-/// Column that says which rows no window may touch.
-const BROKEN: &str = "broken";
+/// Column that says which rows no window may touch; no query can be called so.
+const BROKEN: &str = "row.broken";
 
 /// Prefix of the columns that say which values were observed.
 const OBSERVED: &str = "observed.";
@@ -45,7 +45,7 @@ struct Layout {
 #[error("the prepared rows can't be used: {0}; run `pulsewatch preprocess` again")]
 pub struct ProcessedError(String);
 
-/// Prepared rows as a table: scaled metrics, scaled calendar, `broken`, and one `observed.<metric>` each (0 or 1); rows of
+/// Prepared rows as a table: scaled metrics, scaled calendar, `row.broken`, and one `observed.<metric>` each (0 or 1); rows of
 /// one stretch after the other.
 pub fn to_table(prepared: &Prepared) -> (Table, Scalers) {
     let stretches: Vec<(&Entity, &Stretch)> = prepared

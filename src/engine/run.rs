@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::collector::{Answer, Ask, Collecting, Collector};
 use super::forecasting::{self, Forecasting, Round};
 use super::lane::Lane;
-use super::learn::FEWEST_WINDOWS;
+use super::learn::{FEWEST_WINDOWS, Learned};
 use super::ledger::Ledger;
 use super::models;
 use super::pipeline::Pipeline;
@@ -21,18 +21,21 @@ use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
     BuildInfo, Command, ControlError, HistoryAnswer, HistoryQuery, Level, Notice, PipelineId,
-    Snapshot, Time, TrainingOutcome,
+    Schema, Snapshot, Time, TrainingOutcome,
 };
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
-use crate::store::{IncidentFilter, Journal, JournalError, Registry};
+use crate::store::{IncidentFilter, Journal, JournalError, ModelMeta, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// After a failed training without any model, the next try waits this long.
-const TRY_AGAIN: Duration = Duration::from_mins(1);
+/// A journal that could not be written is tried again after this long, ticks or not.
+const WRITE_AGAIN: Duration = Duration::from_secs(5);
+
+/// After a cancelled training none is begun by itself for this long.
+const CANCELLED: Duration = Duration::from_mins(1);
 
 /// Notices kept for readers.
 const NOTICES: usize = 100;
@@ -105,6 +108,8 @@ struct Core {
     revision: u64,
     started: Time,
     banner: Option<String>,
+    /// When the journal was last tried, while it can't be written.
+    unwritten: Option<Time>,
     stopping: bool,
 }
 
@@ -149,9 +154,11 @@ impl Core {
             revision: 0,
             started: now,
             banner,
+            unwritten: None,
             stopping: false,
         };
-        for text in notices.into_iter().chain(set_aside) {
+        let told = core.live.pipeline.told();
+        for text in notices.into_iter().chain(set_aside).chain(told) {
             core.note(Level::Warning, text);
         }
         core.load_model()?;
@@ -246,6 +253,12 @@ impl Core {
                 lane.tick(now);
             }
             self.start_due_work(now);
+            if self
+                .unwritten
+                .is_some_and(|last| now.since(last) >= WRITE_AGAIN || now < last)
+            {
+                self.commit();
+            }
             publish.send_replace(Arc::new(self.snapshot()));
             let wake = self
                 .lanes()
@@ -299,7 +312,11 @@ impl Core {
                 let cancelled = self.trainer.cancel(id);
                 if let Some(lane) = self.lane(id) {
                     lane.touch();
-                    if !cancelled && !std::mem::take(&mut lane.wants_training) {
+                    // The history that is under way is not learned from by itself either.
+                    let waiting = std::mem::take(&mut lane.wants_training)
+                        || (lane.history_asked.is_some() && lane.model.is_none());
+                    lane.not_before = lane.not_before.max(now + CANCELLED);
+                    if !cancelled && !waiting {
                         self.note(
                             Level::Info,
                             "no training runs that could be cancelled".into(),
@@ -379,16 +396,23 @@ impl Core {
                 if !learning {
                     lane.met(batch.unknown, now);
                 }
-                let judged = lane.pipeline.judge();
-                if let Err(error) = judged {
-                    self.note(
+                match lane.pipeline.judge() {
+                    Ok(verdicts) => {
+                        if verdicts.iter().any(|verdict| verdict.score.is_some()) {
+                            lane.last_scored = Some(now);
+                        }
+                    }
+                    Err(error) => self.note(
                         Level::Error,
                         format!("rows up to {due} could not be scored: {error}"),
-                    );
+                    ),
                 }
                 self.commit();
             }
             Err(error) => {
+                if history {
+                    lane.tried(false, now);
+                }
                 if !was_stale {
                     self.note(Level::Error, format!("{name} failed: {error}"));
                 }
@@ -399,12 +423,26 @@ impl Core {
         }
     }
 
+    /// Writes what is to be kept. A journal that can't be written is told once, and once more when it can be again.
     fn commit(&mut self) {
-        if let Err(error) = self.live.pipeline.commit() {
-            self.note(Level::Error, format!("the journal could not be written, it is tried again with the next tick: {error}"));
-        }
-        if let Some(Err(error)) = self.test.as_mut().map(|lane| lane.pipeline.commit()) {
-            self.note(Level::Error, error.to_string());
+        let now = self.clock.now();
+        let failing = self.unwritten.is_some();
+        match self.live.pipeline.commit() {
+            Err(error) => {
+                self.unwritten = Some(now);
+                if !failing {
+                    self.note(
+                        Level::Error,
+                        format!("the journal could not be written; scoring goes on, what is new is held and tried again: {error}"),
+                    );
+                }
+            }
+            Ok(()) => {
+                self.unwritten = None;
+                if failing {
+                    self.note(Level::Info, "the journal is written again".into());
+                }
+            }
         }
     }
 
@@ -415,8 +453,9 @@ impl Core {
         lane.has_history = true;
         lane.forecast_at = None;
         lane.touch();
-        let wanted = std::mem::take(&mut lane.wants_training)
-            || (lane.model.is_none() && lane.training_is_due(now));
+        let wanted = lane.can_learn()
+            && (std::mem::take(&mut lane.wants_training)
+                || (lane.model.is_none() && lane.training_is_due(now)));
         if wanted {
             let config = Arc::clone(lane.config());
             self.trainer.request(
@@ -440,9 +479,13 @@ impl Core {
             .filter(|id| self.trainer.is_busy_with(*id))
             .collect();
         for lane in self.lanes() {
-            let first = !lane.has_history && !lane.is_stale() && lane.pipeline.filled().is_some();
-            let due = !busy.contains(&lane.id) && !lane.wants_training && lane.training_is_due(now);
-            if (first || (due && lane.has_history)) && lane.history_asked.is_none() {
+            if lane.history_asked.is_some() || lane.is_stale() || now < lane.not_before {
+                continue;
+            }
+            let first = !lane.has_history && lane.pipeline.filled().is_some();
+            let due = !busy.contains(&lane.id) && lane.training_is_due(now) && lane.has_history;
+            // Also what was asked for while the source did not answer.
+            if first || due || lane.wants_training {
                 lane.wants_training |= due;
                 lane.ask_history(now);
             }
@@ -481,6 +524,17 @@ impl Core {
             return;
         };
         lane.touch();
+        let same = |a: &Schema, b: &Schema| a.iter().map(|f| &f.name).eq(b.iter().map(|f| &f.name));
+        if !round
+            .schema
+            .as_ref()
+            .zip(lane.pipeline.schema())
+            .is_some_and(|(then, now)| same(then, now))
+        {
+            // A new model with other columns came in between.
+            lane.forecast_at = None;
+            return;
+        }
         for (entity, column, forecast) in round.forecasts {
             if let Some(watched) = lane.pipeline.entity_mut(&entity) {
                 watched.set_forecast(column, Some(forecast));
@@ -493,16 +547,11 @@ impl Core {
         let (id, took) = (ended.pipeline, now.since(ended.started));
         let config = self.lane(id).map(|lane| Arc::clone(lane.config()));
         let config = config.unwrap_or_else(|| Arc::clone(&self.config));
+        let started = ended.started;
         let outcome = ended.result.map_err(EngineError::from).and_then(|learned| {
             let meta = match id {
-                PipelineId::Live => models::keep(
-                    &self.registry,
-                    &learned,
-                    ended.started,
-                    now,
-                    self.config.retrain.keep,
-                )?,
-                PipelineId::Test => models::meta(&learned.bundle, ended.started, now),
+                PipelineId::Live => self.keep(&learned, started, now),
+                PipelineId::Test => models::meta(&learned.bundle, started, now),
             };
             Ok((Arc::new(Scorer::new(learned.bundle, config)?), meta))
         });
@@ -511,7 +560,7 @@ impl Core {
             Ok((scorer, meta)) => {
                 let version = meta.version.clone();
                 if let Some(lane) = self.lane(id) {
-                    lane.pipeline.adopt(scorer);
+                    lane.has_history &= !lane.pipeline.adopt(scorer);
                     lane.model = Some(models::view(&meta));
                     lane.forecast_at = None;
                 }
@@ -526,7 +575,7 @@ impl Core {
             }
         };
         if let Some(lane) = self.lane(id) {
-            lane.not_before = now + TRY_AGAIN;
+            lane.tried(result.is_ok(), now);
             lane.touch();
             lane.collector.ask(Ask::Play);
             lane.last_training = Some(TrainingOutcome {
@@ -535,6 +584,19 @@ impl Core {
                 result,
             });
         }
+    }
+
+    /// Keeps a new model in the registry. One that can't be written (a full disk) scores all the same, until the end of
+    /// this run.
+    fn keep(&mut self, learned: &Learned, started: Time, now: Time) -> ModelMeta {
+        let most = self.config.retrain.keep;
+        models::keep(&self.registry, learned, started, now, most).unwrap_or_else(|error| {
+            self.note(
+                Level::Error,
+                format!("the new model scores but could not be kept, a restart will not have it: {error}"),
+            );
+            models::meta(&learned.bundle, started, now)
+        })
     }
 
     fn snapshot(&mut self) -> Snapshot {

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, s};
 
 use super::learn::{self, LearnError};
-use crate::config::Config;
+use crate::config::{Config, Fill};
 use crate::domain::{Entity, FeatureVerdict, Grid, RowState};
 use crate::model::{Bundle, ModelError, window_errors};
 use crate::prep::calendar;
@@ -40,19 +40,16 @@ pub struct RowScore {
     pub mse: f64,
     /// Per metric; a feature that could not be judged has share 0.
     pub features: Vec<FeatureVerdict>,
-    /// Rows of the window in which something was observed.
-    pub observed: usize,
 }
 
 impl RowScore {
     /// A row without a score.
-    pub fn unscored(state: RowState, observed: usize) -> Self {
+    pub fn unscored(state: RowState) -> Self {
         Self {
             state,
             score: f64::NAN,
             mse: f64::NAN,
             features: Vec::new(),
-            observed,
         }
     }
 }
@@ -71,7 +68,6 @@ struct Pending {
     item: usize,
     row: usize,
     judged: Vec<bool>,
-    observed: usize,
 }
 
 impl Scorer {
@@ -103,7 +99,7 @@ impl Scorer {
             .iter()
             .map(|item| {
                 let rows = item.values.nrows().saturating_sub(item.first);
-                vec![RowScore::unscored(RowState::WarmingUp, 0); rows]
+                vec![RowScore::unscored(RowState::WarmingUp); rows]
             })
             .collect();
         for (entity, network) in &self.bundle.networks {
@@ -159,21 +155,22 @@ impl Scorer {
             &self.zone,
         );
         Ready {
+            known: scaler.known(),
+            far: far(filled.observed.view(), prep.fill, prep.max_gap),
             scaler,
             raw,
             rows,
-            far: gaps::too_far(filled.observed.view(), prep.fill, prep.max_gap),
             observed: filled.observed,
         }
     }
 
-    /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it, or that has a longer
-    /// gap in it than may be filled, is not judged; a window in which too few rows were observed, or whose newest row has
-    /// nothing to judge, is stale.
+    /// The window that ends at `row`, or why there is none. A feature that was hardly observed in it, has a gap in it that is
+    /// too long to fill, or was never learned is not judged; a window in which too few were observed, or whose newest row
+    /// has nothing to judge, is stale.
     fn window(&self, ready: &Ready, item: usize, row: usize) -> Result<Pending, RowScore> {
         let window = self.config.autoencoder.window;
         if row + 1 < window {
-            return Err(RowScore::unscored(RowState::WarmingUp, row + 1));
+            return Err(RowScore::unscored(RowState::WarmingUp));
         }
         let observed = ready.observed.slice(s![row + 1 - window..=row, ..]);
         let rows = observed
@@ -188,8 +185,10 @@ impl Scorer {
             .columns()
             .into_iter()
             .zip(far.columns())
-            .map(|(observed, far)| {
-                part(observed.iter().filter(|o| **o).count()) >= fewest && !far.iter().any(|f| *f)
+            .zip(&ready.known)
+            .map(|((observed, far), known)| {
+                let enough = part(observed.iter().filter(|o| **o).count()) >= fewest;
+                *known && enough && !far.iter().any(|far| *far)
             })
             .collect();
         let newest = observed
@@ -198,14 +197,9 @@ impl Scorer {
             .zip(&judged)
             .any(|(observed, judged)| *observed && *judged);
         if !newest || part(rows) < fewest {
-            return Err(RowScore::unscored(RowState::Stale, rows));
+            return Err(RowScore::unscored(RowState::Stale));
         }
-        Ok(Pending {
-            item,
-            row,
-            judged,
-            observed: rows,
-        })
+        Ok(Pending { item, row, judged })
     }
 
     fn gather(&self, ready: &[Ready], pass: &[Pending]) -> Array3<f32> {
@@ -270,7 +264,6 @@ impl Scorer {
             score,
             mse,
             features,
-            observed: window.observed,
         }
     }
 }
@@ -281,8 +274,28 @@ struct Ready {
     raw: Array2<f64>,
     rows: Array2<f32>,
     observed: Array2<bool>,
-    /// Too deep in a gap to be filled.
+    /// Cells that lie too deep in a gap to be filled.
     far: Array2<bool>,
+    /// Features that were learned.
+    known: Vec<bool>,
+}
+
+/// Cells that lie more than `max_gap` rows in a gap of their column, or in any gap at all with a policy that fills none.
+/// Row `i` depends on rows `0..=i` alone.
+fn far(observed: ArrayView2<'_, bool>, policy: Fill, max_gap: usize) -> Array2<bool> {
+    let fillable = match policy {
+        Fill::Drop | Fill::None => 0,
+        _ => max_gap,
+    };
+    let mut far = Array2::from_elem(observed.dim(), false);
+    for (seen, mut far) in observed.columns().into_iter().zip(far.columns_mut()) {
+        let mut missing = 0;
+        for (seen, far) in seen.iter().zip(&mut far) {
+            missing = if *seen { 0 } else { missing + 1 };
+            *far = missing > fillable;
+        }
+    }
+    far
 }
 
 fn put(results: &mut [Vec<RowScore>], item: usize, row: usize, score: RowScore) {

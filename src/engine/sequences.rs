@@ -1,6 +1,6 @@
 //! Whole windows, sorted into normal and anomalous by a trained model: what `filter` writes and `train --on-filtered` reads.
 
-use ndarray::{Array1, Array2, Array3, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate};
 
 use super::EngineError;
 use super::learn::{self, LearnError, Prepared};
@@ -32,6 +32,8 @@ pub fn sort(
     threshold: f64,
     config: &Config,
 ) -> Result<Sorted, EngineError> {
+    // As in training: a metric without any value was never learned, so an error in it says nothing.
+    let counts = bundle.pooled.known();
     let mut errors = Vec::new();
     let mut sets: Vec<WindowSet> = Vec::new();
     for (entity, stretches) in &prepared.stretches {
@@ -43,14 +45,10 @@ pub fn sort(
         for pass in all.chunks(PASS) {
             let input = set.gather(pass);
             let output = network.reconstruct(input.view())?;
-            errors.extend(
-                window_errors(
-                    input.view(),
-                    output.view(),
-                    all_count(pass.len(), bundle).view(),
-                )
-                .mse,
-            );
+            let mask = Array2::from_shape_fn((pass.len(), bundle.schema.len()), |(_, column)| {
+                counts.get(column).copied().unwrap_or(false)
+            });
+            errors.extend(window_errors(input.view(), output.view(), mask.view()).mse);
         }
         sets.push(set);
     }
@@ -69,7 +67,7 @@ pub fn sort(
             parts.push(set.gather(&chosen));
         }
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        ndarray::concatenate(Axis(0), &views)
+        concatenate(Axis(0), &views)
             .unwrap_or_else(|_| Array3::zeros((0, config.autoencoder.window, 0)))
     };
     // Errors are shown and compared as the network's own f32.
@@ -82,21 +80,51 @@ pub fn sort(
     })
 }
 
-/// Every metric counts in every window.
-fn all_count(windows: usize, bundle: &Bundle) -> Array2<bool> {
-    Array2::from_elem((windows, bundle.schema.len()), true)
-}
-
-/// Windows that stand alone, each a stretch of its own.
+/// Windows as [`sort`] left them, as a set of the same windows in the same order. A window that begins a row after the one
+/// before it continues its stretch, so that the split into training and held-back windows sees which ones overlap.
 ///
 /// # Errors
 /// [`WindowError`] never in practice: all have one shape.
 pub fn as_set(windows: &Array3<f32>, metrics: usize) -> Result<WindowSet, WindowError> {
     let rows = windows.len_of(Axis(1));
-    let segment = |values: ndarray::ArrayView2<'_, f32>| Segment {
-        values: values.to_owned(),
-        observed: Array2::from_elem((rows, metrics), true),
-        broken: vec![false; rows],
+    let mut stretches: Vec<Vec<ArrayView2<'_, f32>>> = Vec::new();
+    let mut before: Option<ArrayView2<'_, f32>> = None;
+    for window in windows.outer_iter() {
+        let (head, last) = window.split_at(Axis(0), rows.saturating_sub(1));
+        let follows = before.is_some_and(|before| before.split_at(Axis(0), rows.min(1)).1 == head);
+        match stretches.last_mut().filter(|_| follows) {
+            Some(stretch) => stretch.push(last),
+            None => stretches.push(vec![window]),
+        }
+        before = Some(window);
+    }
+    let segment = |parts: &Vec<ArrayView2<'_, f32>>| {
+        let values = concatenate(Axis(0), parts).unwrap_or_default();
+        Segment {
+            observed: Array2::from_elem((values.nrows(), metrics), true),
+            broken: vec![false; values.nrows()],
+            values,
+        }
     };
-    WindowSet::new(windows.outer_iter().map(segment).collect(), rows, 0.0)
+    WindowSet::new(stretches.iter().map(segment).collect(), rows, 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_follow_each_other_become_one_stretch_again() {
+        let rows = Array2::from_shape_fn((10, 2), |(row, column)| (row * 3 + column) as f32);
+        let starts = [0_usize, 1, 2, 5, 6];
+        let mut windows = Array3::zeros((starts.len(), 4, 2));
+        for (mut slot, start) in windows.outer_iter_mut().zip(starts) {
+            slot.assign(&rows.slice(ndarray::s![start..start + 4, ..]));
+        }
+        let set = as_set(&windows, 1).unwrap();
+        assert_eq!(set.gather(&[0, 1, 2, 3, 4]), windows);
+        let places: Vec<_> = (0..set.len()).filter_map(|at| set.start(at)).collect();
+        assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]);
+        assert_eq!(as_set(&Array3::zeros((0, 4, 2)), 1).unwrap().len(), 0);
+    }
 }

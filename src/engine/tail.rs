@@ -47,11 +47,35 @@ impl Tail {
         self.rows
             .extend(row.iter().take(self.columns).copied().chain(missing));
         self.grid = Grid::new(self.grid.start(), self.grid.step(), self.grid.len() + 1);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
         if self.grid.len() >= self.capacity.saturating_mul(2) {
             let surplus = self.grid.len() - self.capacity;
             self.rows.drain(..surplus * self.columns);
             self.grid = self.grid.slice(surplus, self.grid.len());
         }
+    }
+
+    /// Keeps the newest `capacity` rows from now on.
+    pub fn limit(&mut self, capacity: usize) {
+        if self.capacity != capacity.max(1) {
+            self.capacity = capacity.max(1);
+            self.trim();
+        }
+    }
+
+    /// Lets all rows go; the next one is at `start`.
+    pub fn restart(&mut self, start: Time) {
+        self.grid = Grid::new(start, self.grid.step(), 0);
+        self.rows.clear();
+    }
+
+    /// Lets the newest rows go, all but the first `rows`.
+    pub fn truncate(&mut self, rows: usize) {
+        self.grid = self.grid.slice(0, rows);
+        self.rows.truncate(self.grid.len() * self.columns);
     }
 
     /// Puts the observed values of `row` into the row at `time`; says whether anything changed.

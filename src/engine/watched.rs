@@ -81,6 +81,34 @@ impl Watched {
         }
     }
 
+    /// Lets everything after `time` go, as if it had not been.
+    pub fn rewind(&mut self, time: Time) {
+        let grid = *self.tail.grid();
+        let rows = grid.times().take_while(|own| *own <= time).count();
+        let gone = grid.len() - rows;
+        if rows > 0 {
+            self.tail.truncate(rows);
+        } else {
+            self.tail.restart(time + grid.step());
+        }
+        let every = self
+            .columns
+            .iter_mut()
+            .flat_map(|column| [&mut column.values, &mut column.anomalous]);
+        for series in every.chain([&mut self.scores, &mut self.anomalous]) {
+            let kept = series.len().saturating_sub(gone);
+            *series = filled(self.points, series.iter().take(kept).collect::<Vec<_>>());
+        }
+        self.judge.rewind(time);
+        self.tracker.rewind(time);
+    }
+
+    /// Lets all rows go: the next one is the first of `grid`.
+    pub fn restart(&mut self, grid: &Grid) {
+        self.tail.restart(grid.start());
+        self.seen = 0;
+    }
+
     /// Rows that a training could use: those in which something was observed.
     pub fn usable_rows(&self) -> usize {
         self.seen.min(self.tail.grid().len())
@@ -112,8 +140,8 @@ impl Watched {
         }
     }
 
-    /// Takes the final word on a row.
-    pub fn take(&mut self, verdict: Verdict, observed: usize) {
+    /// Takes the final word on a row whose window has `window` rows.
+    pub fn take(&mut self, verdict: Verdict, window: usize) {
         let Some(age) = self.age(verdict.time) else {
             return;
         };
@@ -123,14 +151,23 @@ impl Watched {
         if verdict.is_anomaly {
             self.anomalous.amend(age, 1.0);
             let most = verdict.features.iter().map(|f| f.share).fold(0.0, f64::max);
+            let score = verdict.score.unwrap_or(0.0);
             for (column, feature) in self.columns.iter_mut().zip(&verdict.features) {
-                // Who carries at least half of what the worst one carries is part of the story.
-                if feature.share > 0.0 && feature.share >= most / 2.0 {
+                // Part of the story is who carries at least half of what the worst one carries, and who alone would be
+                // over the threshold.
+                let carries = feature.share > 0.0 && feature.share >= most / 2.0;
+                if carries || feature.share * score > 1.0 {
                     column.anomalous.amend(age, 1.0);
                 }
             }
         }
-        self.observed = Some(observed);
+        let rows = self.tail.grid().len();
+        let observed = |row: &usize| {
+            self.tail
+                .row(*row)
+                .is_some_and(|r| r.iter().any(|v| v.is_finite()))
+        };
+        self.observed = Some((rows.saturating_sub(window)..rows).filter(observed).count());
         self.latest = Some(Arc::new(verdict));
     }
 
@@ -212,11 +249,13 @@ impl Watched {
     }
 
     fn feature(&self, at: usize, feature: &Feature, column: &Column) -> FeatureView {
+        // A feature that was masked has no error: its part in the score is unknown, not 0.
         let scored = self
             .latest
             .as_ref()
             .filter(|v| v.state == RowState::Scored)
-            .and_then(|v| v.features.get(at));
+            .and_then(|v| v.features.get(at))
+            .filter(|f| f.mse.is_finite());
         let now = self.tail.grid().last();
         let breach = feature
             .limit

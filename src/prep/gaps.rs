@@ -73,25 +73,6 @@ pub fn fill(
     }
 }
 
-/// The cells that no window may judge a feature by: those more than `max_gap` rows into a gap; with [`Fill::Drop`] and
-/// [`Fill::None`] every missing one. `observed` and the result are `[rows, features]`; row `i` depends on rows `0..=i`.
-#[must_use]
-pub fn too_far(observed: ArrayView2<'_, bool>, policy: Fill, max_gap: usize) -> Array2<bool> {
-    let reach = match policy {
-        Fill::Drop | Fill::None => 0,
-        Fill::FfillBfill | Fill::Linear | Fill::Mean | Fill::Median => max_gap,
-    };
-    let mut far = Array2::from_elem(observed.dim(), false);
-    for (column, mut far) in observed.columns().into_iter().zip(far.columns_mut()) {
-        let mut missing = 0;
-        for (seen, far) in column.iter().zip(&mut far) {
-            missing = if *seen { 0 } else { missing + 1 };
-            *far = missing > reach;
-        }
-    }
-    far
-}
-
 /// The gaps of a column as half-open row ranges, in order.
 fn runs(seen: ArrayView1<'_, bool>) -> Vec<(usize, usize)> {
     let mut runs = Vec::new();
@@ -207,24 +188,6 @@ mod tests {
             array![[true, false], [false, false], [true, false]]
         );
         assert_eq!(filled.broken, [false; 3]);
-    }
-
-    #[test]
-    fn cells_deep_in_a_gap_are_too_far() {
-        let observed = array![
-            [true, true],
-            [false, true],
-            [false, false],
-            [false, true],
-            [true, true]
-        ];
-        let far = |policy| too_far(observed.view(), policy, 2);
-        assert_eq!(
-            far(Fill::Linear).column(0).to_vec(),
-            [false, false, false, true, false]
-        );
-        assert!(far(Fill::Mean).column(1).iter().all(|far| !far));
-        assert_eq!(far(Fill::None), observed.mapv(|seen| !seen));
     }
 
     #[test]

@@ -10,23 +10,30 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use super::SourceError;
 use crate::disk::Table;
 use crate::domain::Time;
 
-pub use gridded::Gridded;
+pub use gridded::{Claim, Gridded, Raster};
 pub use labels::{labels_from_csv_bytes, read_labels};
 pub use moment::parse_time;
 
 /// Most cells a recording may have, in the file or on its grid: 2 GB of `f64`.
 pub const MAX_CELLS: usize = 250_000_000;
 
+/// Columns that are no features of a recording: they follow from the times, and are computed anew where they are needed.
+const CALENDAR: [&str; 2] = ["day_of_week", "hour_of_day"];
+
+/// Column by which a table that this program collected tells several entities apart.
+const ENTITY: &str = "entity";
+
 /// The step of a recording that has fewer than two different times.
 const DEFAULT_STEP: Duration = Duration::from_secs(60);
 
-/// Rows as they stand in the file: duplicates, gaps and times off the grid included. At most [`MAX_CELLS`] cells.
+/// Rows as they stand in the file: duplicates, gaps and times off the grid included. At most [`MAX_CELLS`] cells. The columns
+/// `day_of_week` and `hour_of_day`, which `collect` writes beside the features, are left out.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// The rows' times, in file order.
@@ -83,10 +90,16 @@ impl Recording {
     /// From a table; `name` stands in errors.
     ///
     /// # Errors
-    /// [`SourceError::File`] when the table has no rows, no columns, or too many cells.
+    /// [`SourceError::File`] when the table has no rows, no columns, several entities, or too many cells.
     pub fn from_table(name: &str, table: Table) -> Result<Self, SourceError> {
         let rows = table.times.len();
         let columns: Vec<String> = table.columns.iter().map(|(c, _)| c.clone()).collect();
+        if columns.iter().any(|c| c == ENTITY) {
+            return Err(SourceError::File(format!(
+                "{name} has a column `{ENTITY}`: its rows are of several entities, and a recording is of one; collect with a \
+                 query that picks one entity, or rename the column if it is a metric"
+            )));
+        }
         check_columns(name, &columns)?;
         check_cells(name, rows.saturating_mul(columns.len()))?;
         let mut values = Array2::from_elem((rows, columns.len()), f64::NAN);
@@ -101,13 +114,24 @@ impl Recording {
         Self::checked(name, times, columns, values)
     }
 
-    /// A recording with at least one row and one column.
+    /// A recording with at least one row and one column, the calendar's left out.
     fn checked(
         name: &str,
         times: Vec<Time>,
-        columns: Vec<String>,
-        values: Array2<f64>,
+        mut columns: Vec<String>,
+        mut values: Array2<f64>,
     ) -> Result<Self, SourceError> {
+        let is_feature = |column: &String| !CALENDAR.contains(&column.as_str());
+        if !columns.iter().all(is_feature) {
+            let features: Vec<usize> = (0..)
+                .zip(&columns)
+                .filter(|(_, column)| is_feature(column))
+                .map(|(place, _)| place)
+                .collect();
+            values = values.select(Axis(1), &features);
+            columns.retain(is_feature);
+            check_columns(name, &columns)?;
+        }
         if times.is_empty() {
             return Err(SourceError::File(format!(
                 "{name} has a header but no rows; nothing can be learned from it"
@@ -139,6 +163,21 @@ impl Recording {
         let whole = (*median).saturating_add(500) / 1000 * 1000;
         let close = whole > 0 && (whole - *median).saturating_abs() <= *median / 100;
         Duration::from_millis(if close { whole } else { *median }.unsigned_abs())
+    }
+
+    /// The rows before `time`, in file order.
+    #[must_use]
+    pub fn before(&self, time: Time) -> Self {
+        let rows: Vec<usize> = (0..)
+            .zip(&self.times)
+            .filter(|(_, t)| **t < time)
+            .map(|(row, _)| row)
+            .collect();
+        Self {
+            times: self.times.iter().copied().filter(|t| *t < time).collect(),
+            columns: self.columns.clone(),
+            values: self.values.select(Axis(0), &rows),
+        }
     }
 
     /// Earliest and latest time, whatever the order of the rows; `None` without rows.
@@ -232,8 +271,27 @@ mod tests {
         let good = Recording::from_table("t", table(&["a", "b"])).unwrap();
         assert!(good.values[(1, 0)].is_nan());
         assert_eq!(good.values[(0, 1)], 1.0);
-        for bad in [&["a", "a"][..], &[""], &[]] {
+        for bad in [
+            &["a", "a"][..],
+            &[""],
+            &[],
+            &["day_of_week"],
+            &["entity", "a"],
+        ] {
             assert!(Recording::from_table("t", table(bad)).is_err());
         }
+    }
+
+    #[test]
+    fn the_calendar_is_no_feature() {
+        let text = b"timestamp,day_of_week,cpu,hour_of_day,disk\n0,4,1,0,2\n60,4,3,0,4\n";
+        let recording = Recording::from_csv_bytes("t", text).unwrap();
+        assert_eq!(recording.columns, ["cpu", "disk"]);
+        assert_eq!(recording.values.row(1).to_vec(), [3.0, 4.0]);
+        let first = recording.before(Time::from_secs(60));
+        assert_eq!(
+            (first.times.len(), first.values.row(0).to_vec()),
+            (1, vec![1.0, 2.0])
+        );
     }
 }

@@ -66,6 +66,8 @@ pub struct ReplaySource {
     speed: f64,
     /// When the play begins; `None`: not before [`ReplaySource::play`].
     wall_start: Option<Time>,
+    /// Where the play stands still; `None`: at the end of the recording.
+    stop: Option<Time>,
     injector: Option<Injector>,
     /// Per column, of the history, or of everything when there is no history.
     deviations: Vec<f64>,
@@ -149,6 +151,7 @@ impl ReplaySource {
             played,
             speed,
             wall_start: Some(wall_start),
+            stop: None,
             injector: None,
             injected: Vec::new(),
             labelled: Vec::new(),
@@ -160,6 +163,13 @@ impl ReplaySource {
     #[must_use]
     pub fn paused(mut self) -> Self {
         self.wall_start = None;
+        self
+    }
+
+    /// Stands still at `time` of the recording, with rows left to play: what is open there stays open.
+    #[must_use]
+    pub fn until(mut self, time: Time) -> Self {
+        self.stop = Some(time);
         self
     }
 
@@ -340,9 +350,10 @@ impl Collect for ReplaySource {
         self.name.clone()
     }
 
-    /// Stands before the first played row until the play begins, and at the last row after it.
+    /// Stands before the first played row until the play begins, and at the last row, or where it is to stop, after it.
     fn now(&self, wall: Time) -> Time {
         let last = self.frame.grid().last().unwrap_or_default();
+        let last = self.stop.map_or(last, |stop| stop.min(last));
         let Some(begun) = self.wall_start else {
             return self.play_from() - self.step();
         };

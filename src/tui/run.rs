@@ -1,7 +1,7 @@
 //! The dashboard's loop: terminal events, snapshots, answers, signals and the clock in; frames and commands out.
 
 use std::io::{self, BufWriter, Stdout};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,9 +225,9 @@ impl Runner {
         tokio::spawn(async move {
             let saved = save(&folder, &name, &buffer, picture).await;
             let action = match saved {
-                Ok(path) => Action::Say(
+                Ok(()) => Action::Say(
                     Level::Info,
-                    format!("saved {} and the same as .txt", path.display()),
+                    format!("saved {name}.svg and .txt in {}", folder.display()),
                 ),
                 Err(error) => Action::Say(
                     Level::Error,
@@ -275,16 +275,14 @@ fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Writes `<name>.svg` and `<name>.txt`; gives the picture's path.
+/// Writes `<name>.svg` and `<name>.txt`.
 async fn save(
     folder: &Path,
     name: &str,
     buffer: &Buffer,
     picture: fn(&Buffer) -> String,
-) -> io::Result<PathBuf> {
+) -> io::Result<()> {
     tokio::fs::create_dir_all(folder).await?;
-    let path = folder.join(format!("{name}.svg"));
-    tokio::fs::write(&path, picture(buffer)).await?;
-    tokio::fs::write(folder.join(format!("{name}.txt")), buffer_text(buffer)).await?;
-    Ok(path)
+    tokio::fs::write(folder.join(format!("{name}.svg")), picture(buffer)).await?;
+    tokio::fs::write(folder.join(format!("{name}.txt")), buffer_text(buffer)).await
 }

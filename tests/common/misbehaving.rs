@@ -150,7 +150,8 @@ pub async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Arc<
     }
 }
 
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
+/// Reads one request.
+pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut part = [0; 4096];
     loop {

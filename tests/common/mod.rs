@@ -5,6 +5,8 @@
     reason = "each test crate takes the part of these helpers that it needs"
 )]
 
+pub mod driver;
+pub mod fake;
 pub mod http;
 pub mod misbehaving;
 pub mod pki;

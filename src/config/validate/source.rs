@@ -9,7 +9,13 @@ use crate::config::{
 /// Longest expression, in bytes: far over what people write, and short enough for a parser that recurses.
 const LONGEST_EXPRESSION: usize = 8192;
 /// Names that columns of the project's own files have.
-const RESERVED: [&str; 4] = ["timestamp", "day_of_week", "hour_of_day", "is_anomaly"];
+const RESERVED: [&str; 5] = [
+    "timestamp",
+    "entity",
+    "day_of_week",
+    "hour_of_day",
+    "is_anomaly",
+];
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let source = &config.source;

@@ -128,13 +128,21 @@ impl Forecaster {
     }
 
     /// Fits `values` (`[grid.len()]`, NaN where missing) and forecasts the configured horizon on the grid that follows
-    /// the data: its step is the data's, or a multiple of it when the history was averaged. At most 100,000 steps.
+    /// the data: its step is the data's, or a multiple of it when the history was averaged. At most 100,000 steps. What was
+    /// never negative is forecast at 0 at the lowest.
     ///
     /// # Errors
     /// See [`Fit::fit`] and [`Predict::predict`].
     pub fn forecast(&self, grid: &Grid, values: &[f64]) -> Result<Forecast, ForecastError> {
         let model = self.fit(grid, values)?;
-        model.predict(model.steps(self.horizon).min(MOST_STEPS), self.level)
+        let mut forecast = model.predict(model.steps(self.horizon).min(MOST_STEPS), self.level)?;
+        // What was never negative (bytes, percent, a duration) is not expected to become so.
+        if !values.iter().any(|value| *value < 0.0) {
+            for bound in [&mut forecast.yhat, &mut forecast.lower, &mut forecast.upper] {
+                bound.iter_mut().for_each(|value| *value = value.max(0.0));
+            }
+        }
+        Ok(forecast)
     }
 }
 

@@ -6,6 +6,24 @@ use super::{MAX_CELLS, Recording};
 use crate::domain::{Entity, Feature, Frame, Grid, Schema, Time};
 use crate::source::SourceError;
 
+/// Where the rows of a recording lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raster {
+    /// Distance of the grid's times, whole milliseconds, at least one.
+    pub step: Duration,
+    /// Constant distance of the rows to the grid, milliseconds.
+    offset: i64,
+}
+
+/// Which row counts where several claim one grid time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Each cell takes the observed value nearest to the grid time, and of equally near ones the last in the file.
+    Nearest,
+    /// The first in the file, whatever comes after it: as it was for someone who watched the rows come in.
+    First,
+}
+
 /// A [`Frame`] and where each input row went.
 #[derive(Clone, Debug)]
 pub struct Gridded {
@@ -27,17 +45,37 @@ impl Gridded {
 }
 
 impl Recording {
-    /// Every row at the nearest time of the aligned grid. Where several rows claim one, each cell takes the observed value
-    /// nearest to the grid time, and of equally near ones the last in the file. A recording that keeps a constant distance
-    /// to the grid (rows at half past every minute) is shifted onto it whole, so that jitter can't throw two of its rows
-    /// together.
+    /// Every row at the nearest time of the aligned grid of its own raster; the nearest value claims a grid time.
     ///
     /// # Errors
     /// [`SourceError::File`] when the grid would have over [`MAX_CELLS`] cells.
     pub fn frame(&self, step: Duration, entity: Entity) -> Result<Gridded, SourceError> {
+        self.frame_on(self.raster(step), entity, Claim::Nearest)
+    }
+
+    /// The raster of these rows. A recording that keeps a constant distance to the grid (rows at half past every minute) is
+    /// shifted onto it whole, so that jitter can't throw two of its rows together.
+    #[must_use]
+    pub fn raster(&self, step: Duration) -> Raster {
         let step = Grid::new(Time::default(), step, 0).step();
-        let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
-        let offset = self.offset(step_ms);
+        Raster {
+            step,
+            offset: self.offset(millis(step)),
+        }
+    }
+
+    /// Every row at the nearest time of the aligned grid of a given raster.
+    ///
+    /// # Errors
+    /// [`SourceError::File`] when the grid would have over [`MAX_CELLS`] cells.
+    pub fn frame_on(
+        &self,
+        raster: Raster,
+        entity: Entity,
+        claim: Claim,
+    ) -> Result<Gridded, SourceError> {
+        let Raster { step, offset } = raster;
+        let step_ms = millis(step);
         let slots: Vec<i64> = self
             .times
             .iter()
@@ -55,7 +93,7 @@ impl Recording {
             .map(|slot| usize::try_from(slot - first).unwrap_or(0))
             .collect();
         let schema: Schema = self.columns.iter().map(|c| Feature::plain(c)).collect();
-        let (frame, superseded) = self.fill(Frame::missing(entity, schema, grid), &rows);
+        let (frame, superseded) = self.fill(Frame::missing(entity, schema, grid), &rows, claim);
         Ok(Gridded {
             frame,
             rows,
@@ -81,8 +119,8 @@ impl Recording {
         Ok(Grid::new(start, step, len))
     }
 
-    /// Puts the values in, those farthest from their grid time first, so that the nearest stay.
-    fn fill(&self, mut frame: Frame, rows: &[usize]) -> (Frame, usize) {
+    /// Puts the values in. With [`Claim::Nearest`] those farthest from their grid time come first, so that the nearest stay.
+    fn fill(&self, mut frame: Frame, rows: &[usize], claim: Claim) -> (Frame, usize) {
         let distance = |i: usize| -> u64 {
             let (Some(time), Some(row)) = (self.times.get(i), rows.get(i)) else {
                 return 0;
@@ -92,16 +130,20 @@ impl Recording {
         let mut order: Vec<(usize, u64, usize)> = rows
             .iter()
             .enumerate()
-            .map(|(i, row)| (*row, u64::MAX - distance(i), i))
+            .map(|(i, row)| match claim {
+                Claim::Nearest => (*row, u64::MAX - distance(i), i),
+                Claim::First => (*row, 0, i),
+            })
             .collect();
         order.sort_unstable();
         let mut superseded = 0;
         let mut last = None;
         let grid = *frame.grid();
         for (row, _, i) in order {
-            superseded += usize::from(last == Some(row));
+            let again = last == Some(row);
+            superseded += usize::from(again);
             last = Some(row);
-            if i >= self.values.nrows() {
+            if i >= self.values.nrows() || (again && claim == Claim::First) {
                 continue;
             }
             for (column, value) in self.values.row(i).iter().enumerate() {
@@ -139,6 +181,10 @@ impl Recording {
             offset
         }
     }
+}
+
+fn millis(step: Duration) -> i64 {
+    i64::try_from(step.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -184,6 +230,17 @@ mod tests {
         assert!(values[2].is_nan() && values[3].is_nan());
         assert_eq!(placed.row_of(3), Some(4));
         assert_eq!(placed.row_of(6), None);
+    }
+
+    #[test]
+    fn the_first_row_claims_a_grid_time_for_who_watches() {
+        let rows = recording(&[(60.0, f64::NAN), (60.0, 1.0), (95.0, 2.0), (120.0, 3.0)]);
+        let placed = rows
+            .frame_on(rows.raster(MINUTE), Entity::sole(), Claim::First)
+            .unwrap();
+        let values = column(&placed);
+        assert!(values[0].is_nan(), "{values:?}");
+        assert_eq!((values[1], placed.superseded), (2.0, 2));
     }
 
     #[test]

@@ -241,7 +241,8 @@ fn score(
     }
 }
 
-/// The score's line, red where rows were anomalous, with the threshold as a dotted line.
+/// The score's line, red where rows were anomalous, with the threshold as a dotted line. Heights grow with the logarithm,
+/// so that a score of 2 is still seen beside one of 200.
 pub fn draw_score(
     entity: &EntityView,
     window: &Window<'_>,
@@ -258,11 +259,12 @@ pub fn draw_score(
         .fold(None, |top: Option<f64>, v| {
             Some(top.map_or(v, |top| top.max(v)))
         });
-    let scale = Scale::over(scores.iter().copied().chain([0.0, 1.2]))?;
+    let heights: Vec<f64> = scores.iter().map(|score| score.ln_1p()).collect();
+    let scale = Scale::over(heights.iter().copied().chain([0.0, 1.2_f64.ln_1p()]))?;
     let mut chart = Chart::new(area, window.axis, scale, theme.unicode);
-    chart.guide(1.0);
+    chart.guide(1.0_f64.ln_1p());
     chart.heat(&window.grid, &flags(&entity.anomalous, rows));
-    chart.line(&window.grid, &scores, Ink::Line);
+    chart.line(&window.grid, &heights, Ink::Line);
     chart.paint(buffer, theme);
     highest
 }

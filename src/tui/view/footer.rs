@@ -102,9 +102,12 @@ fn page(state: &UiState, snapshot: &Snapshot, layout: &Layout) -> Option<String>
     Some(format!("{}–{last} of {count} {key}", first + 1))
 }
 
+/// Most columns of a toast.
+const WIDEST: u16 = 120;
+
 /// Draws the toasts over the lower right corner of `area`, the newest lowest.
 pub fn toasts(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
-    let room = area.width.saturating_sub(2).min(64);
+    let room = area.width.saturating_sub(2).min(WIDEST);
     let count = short(state.toasts.len());
     if room < 8 || area.height <= count {
         return;

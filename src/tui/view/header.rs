@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, PipelineView, RowState, Snapshot, SourceState};
+use crate::domain::{EntityView, PipelineId, PipelineView, RowState, Snapshot, SourceState};
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
 use crate::tui::text::{self, number, span};
@@ -93,18 +93,27 @@ fn source(snapshot: &Snapshot, pipeline: Option<&PipelineView>, theme: &Theme) -
         SourceState::Stale { .. } => ("✗", " stale", theme.bad),
         SourceState::Finished => ("○", " recording has ended", theme.dim),
     };
-    let every = format!("every {}", span(snapshot.interval));
-    vec![
-        Segment::new(
-            1,
-            vec![
-                Span::styled(format!("{dot} "), style),
-                Span::styled(text::cut(&source.name, 48).into_owned(), theme.text),
-                Span::styled(word, style),
-            ],
-        ),
-        Segment::new(6, vec![Span::styled(every, theme.dim)]),
-    ]
+    let mut segments = vec![Segment::new(
+        1,
+        vec![
+            Span::styled(format!("{dot} "), style),
+            Span::styled(text::cut(&source.name, 48).into_owned(), theme.text),
+            Span::styled(word, style),
+        ],
+    )];
+    segments.extend(
+        pace(snapshot, pipeline).map(|words| Segment::new(6, vec![Span::styled(words, theme.dim)])),
+    );
+    segments
+}
+
+/// How often it looks; a recording is played faster than that, so what a row of it stands for.
+fn pace(snapshot: &Snapshot, pipeline: &PipelineView) -> Option<String> {
+    match (pipeline.id, &pipeline.source.state) {
+        (_, SourceState::Finished) => None,
+        (PipelineId::Live, _) => Some(format!("every {}", span(snapshot.interval))),
+        (PipelineId::Test, _) => Some(format!("{} a row", span(pipeline.step))),
+    }
 }
 
 fn model(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec<Segment> {
@@ -115,11 +124,13 @@ fn model(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
         )];
     };
     let age = span(state.now.since(model.trained_at));
+    let age = Segment::new(3, vec![Span::styled(format!("model {age} old"), theme.dim)]);
+    if state.mode == Mode::Test {
+        // Its models are not kept, so a version would name nothing.
+        return vec![age];
+    }
     let version = text::cut(&model.version, 24).into_owned();
-    vec![
-        Segment::new(7, vec![Span::styled(version, theme.dim)]),
-        Segment::new(3, vec![Span::styled(format!("model {age} old"), theme.dim)]),
-    ]
+    vec![Segment::new(7, vec![Span::styled(version, theme.dim)]), age]
 }
 
 /// What the newest verdict says, or how far from one.
@@ -268,12 +279,10 @@ fn counts(
             theme.dim,
         )],
     ));
-    segments.push(Segment::new(
-        5,
-        vec![Span::styled(
-            format!("{} in all", counters.incidents_total),
-            theme.dim,
-        )],
-    ));
+    // Test mode keeps none from earlier sessions.
+    if state.mode != Mode::Test {
+        let words = format!("{} in all", counters.incidents_total);
+        segments.push(Segment::new(5, vec![Span::styled(words, theme.dim)]));
+    }
     segments
 }

@@ -96,12 +96,16 @@ pub fn lasting(incident: &Incident, step: std::time::Duration) -> String {
     }
 }
 
+/// Who carried less than this is not named: it would read as 0 %.
+const LEAST: f64 = 0.005;
+
 /// `latency 61 %, cpu 22 %`: at most `count` features, largest first.
 pub fn blame(incident: &Incident, count: usize) -> String {
     let parts: Vec<String> = incident
         .features
         .iter()
         .take(count)
+        .filter(|part| part.share >= LEAST)
         .map(|part| format!("{} {}", part.feature, percent(part.share)))
         .collect();
     parts.join(", ")
@@ -151,7 +155,10 @@ impl Row<'_> {
             pen.say(&cut(incident.entity.name(), room), text)
                 .to(area, at + room + 1);
         }
-        let peak = format!("{:.1}×", incident.peak_score.min(999.9));
+        let peak = match incident.peak_score.min(9999.0) {
+            score if score < 99.95 => format!("{score:.1}×"),
+            score => format!("{score:.0}×"),
+        };
         pen.skip(5_u16.saturating_sub(text::width(&peak)))
             .say(&peak, if incident.is_open() { theme.bad } else { text })
             .skip(2)

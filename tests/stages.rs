@@ -1,0 +1,20 @@
+//! The commands from the shell: the real binary in a home of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "stages/backtest.rs"]
+mod backtest;
+#[path = "stages/chain.rs"]
+mod chain;
+#[path = "stages/inputs.rs"]
+mod inputs;
+#[path = "stages/journal.rs"]
+mod journal;
+#[path = "stages/manners.rs"]
+mod manners;
+#[path = "stages/shell.rs"]
+mod shell;

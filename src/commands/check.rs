@@ -22,7 +22,7 @@ const FLOPS: f64 = 4e9;
 /// `check`: configuration (already valid when this runs), source, series per query, disk, and an estimate of the cost.
 ///
 /// # Errors
-/// When the source can't be reached or every query fails.
+/// When the source can't be reached or a query fails.
 pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = &context.config;
     let probe = if args.offline { None } else { ask(context)? };
@@ -63,9 +63,16 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
             context.data_dir.display()
         )?;
     }
-    let failed =
-        probe.is_some_and(|p| !p.queries.is_empty() && p.queries.iter().all(|q| q.error.is_some()));
-    anyhow::ensure!(!failed, "every query failed; nothing can be collected");
+    let queries = probe.map(|probe| probe.queries).unwrap_or_default();
+    let failed = queries.iter().filter(|q| q.error.is_some());
+    let failed: Vec<&str> = failed.map(|q| q.query.as_str()).collect();
+    anyhow::ensure!(
+        failed.is_empty(),
+        "{} of {} queries failed: {}",
+        failed.len(),
+        queries.len(),
+        failed.join(", ")
+    );
     Ok(())
 }
 

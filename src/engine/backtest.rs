@@ -121,9 +121,9 @@ fn band(learned: &Learned) -> Vec<f64> {
     let known = scaler.known();
     let counted = known.iter().filter(|known| **known).count();
     // A window's error is the mean over its rows and the features that count.
-    let scaled = (learned.bundle.calibration.threshold_mse * counted as f64).sqrt();
+    let spread = (learned.bundle.calibration.threshold_mse * counted as f64).sqrt();
     (0..known.len())
-        .map(|feature| scaler.inverse(feature, scaled) - scaler.inverse(feature, 0.0))
+        .map(|feature| scaler.inverse(feature, spread) - scaler.inverse(feature, 0.0))
         .collect()
 }
 

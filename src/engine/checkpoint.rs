@@ -24,6 +24,9 @@ pub const CHECKPOINT: &str = "live";
 
 /// Brings a checkpoint and the journal's open incidents together: an incident whose id came after the checkpoint gets it,
 /// one that no checkpoint knows of can't go on and is closed. Says what was closed.
+///
+/// # Errors
+/// [`JournalError`] when the journal can't be read.
 pub fn take_up(
     checkpoint: &mut Checkpoint,
     ledger: &mut Ledger,
@@ -40,24 +43,21 @@ pub fn take_up(
     let mut told = Vec::new();
     for incident in open {
         let tracker = checkpoint.entities.get_mut(&incident.entity);
-        match tracker
-            .map(|(_, t)| t)
-            .filter(|t| t.open().is_some_and(|own| own.start == incident.start))
-        {
-            Some(tracker) => {
-                tracker.assign(incident.id);
-            }
-            None => {
-                told.push(format!(
-                    "incident {} of {} was open and is closed: what followed it is not known any more",
-                    incident.id, incident.entity
-                ));
-                ledger.update(&Incident {
-                    state: IncidentState::Vanished,
-                    ..incident
-                });
-            }
+        let own = tracker
+            .map(|(_, tracker)| tracker)
+            .filter(|t| t.open().is_some_and(|own| own.start == incident.start));
+        if let Some(own) = own {
+            own.assign(incident.id);
+            continue;
         }
+        told.push(format!(
+            "incident {} of {} was open and is closed: what followed it is not known any more",
+            incident.id, incident.entity
+        ));
+        ledger.update(&Incident {
+            state: IncidentState::Vanished,
+            ..incident
+        });
     }
     Ok(told)
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::collector::{Answer, Ask, Collector};
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::collector::{Answer, Ask, Collecting, Collector};
 use super::learn::FEWEST_WINDOWS;
 use super::pipeline::Pipeline;
 use crate::config::Config;
@@ -11,7 +14,8 @@ use crate::domain::{
     Counters, EntityView, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState,
     SourceView, Time, TrainingOutcome, TrainingView,
 };
-use crate::source::SourceError;
+use crate::source::any::Source;
+use crate::source::{Collect, SourceError};
 
 /// Grid times before the newest row that are asked for again, for samples that came late.
 const OVERLAP: u32 = 3;
@@ -36,6 +40,7 @@ const TRY_AGAIN: Duration = Duration::from_mins(1);
 const TRY_AGAIN_AT_MOST: Duration = Duration::from_hours(1);
 
 /// A pipeline and its surroundings.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own, not the state of one machine.
 pub struct Lane {
     /// Live or test.
     pub id: PipelineId,
@@ -64,6 +69,8 @@ pub struct Lane {
     /// The last tick that scored something.
     pub last_scored: Option<Time>,
     config: Arc<Config>,
+    /// Series that have no column, as of the last look.
+    unknown: Vec<String>,
     source: SourceView,
     counters: Counters,
     collecting: bool,
@@ -77,6 +84,22 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// A lane with the task that owns its source; its answers go to `answers`. Its first look is due at once.
+    pub fn open(
+        id: PipelineId,
+        source: Source,
+        pipeline: Pipeline,
+        config: &Arc<Config>,
+        clock: &Arc<dyn Clock>,
+        answers: &mpsc::Sender<(PipelineId, Answer)>,
+    ) -> Self {
+        let settings = Collecting::of(config, &source);
+        let name = source.name();
+        let collector = Collector::start(id, source, settings, Arc::clone(clock), answers.clone());
+        let config = Arc::clone(config);
+        Self::new(id, name, pipeline, collector, config, clock.now())
+    }
+
     /// A lane whose first look is due at `now`.
     pub fn new(
         id: PipelineId,
@@ -110,6 +133,7 @@ impl Lane {
             has_history: false,
             last_scored: None,
             config,
+            unknown: Vec::new(),
             source: SourceView {
                 name,
                 state: SourceState::Connecting,
@@ -163,6 +187,15 @@ impl Lane {
             self.history_asked = Some(now);
             self.whole_history = whole;
         }
+    }
+
+    /// Series without a column were seen. As long as there is no model, the history is looked at again, once for each set
+    /// of them: it may give them one.
+    pub fn met(&mut self, unknown: Vec<String>, now: Time) {
+        if self.model.is_none() && !unknown.is_empty() && unknown != self.unknown {
+            self.ask_history(now);
+        }
+        self.unknown = unknown;
     }
 
     /// Whether the history that has come may be learned from.
@@ -269,17 +302,19 @@ impl Lane {
         };
         let every = self.config.retrain.every.0;
         let scheduled = !every.is_zero() && now.since(model.trained_at) >= every;
-        // Spans are compared, not rows: a history full of gaps has far fewer windows than rows, however often it is learned.
-        let learned = model.trained_on.1.since(model.trained_on.0);
-        let spans = self.pipeline.entities().map(|watched| {
-            let grid = watched.tail.grid();
-            grid.last()
-                .map_or(Duration::ZERO, |last| last.since(grid.start()))
-        });
-        let doubled = self.id == PipelineId::Live
-            && spans.max().unwrap_or_default() >= learned.saturating_mul(2)
-            && learned < self.config.history.period.0.mul_f64(0.9);
-        scheduled || doubled
+        scheduled || (self.id == PipelineId::Live && self.has_doubled(model))
+    }
+
+    /// The model learned from less than the configured period, and as much again has been observed since. Spans are
+    /// compared, not rows: a history full of gaps has far fewer windows than rows, however often it is learned.
+    fn has_doubled(&self, model: &ModelView) -> bool {
+        let history = &self.config.history;
+        let (first, last) = model.trained_on;
+        let learned = last.since(first);
+        let newest = self.pipeline.entities().filter_map(|w| w.last_seen).max();
+        history.periods.is_empty()
+            && learned < history.period.0.mul_f64(0.9)
+            && newest.is_some_and(|newest| newest.since(last) >= learned)
     }
 
     /// Windows at hand against windows needed, over all entities.

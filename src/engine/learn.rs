@@ -82,7 +82,7 @@ pub struct Prepared {
     pub pooled: Scaler,
     /// Per entity its stretches, in time order.
     pub stretches: BTreeMap<Entity, Vec<Stretch>>,
-    /// First and last time of all rows.
+    /// First and last time at which anything was observed.
     pub span: (Time, Time),
 }
 
@@ -107,12 +107,10 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
     if schema.is_empty() {
         return Err(LearnError::Nothing("series"));
     }
-    let spans = frames
-        .iter()
-        .filter_map(|f| Some((f.grid().start(), f.grid().last()?)));
+    let spans = frames.iter().filter_map(observed_span);
     let span = spans
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-        .ok_or(LearnError::Nothing("rows"))?;
+        .ok_or(LearnError::Nothing("values"))?;
     let zone = time_zone(config)?;
     let mut raw: BTreeMap<Entity, Vec<(Grid, Array2<f64>)>> = BTreeMap::new();
     for frame in frames {
@@ -148,6 +146,15 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
         stretches,
         span,
     })
+}
+
+/// Times of the first and the last row with a value.
+fn observed_span(frame: &Frame) -> Option<(Time, Time)> {
+    let rows = frame.values();
+    let observed = |row: &usize| rows.row(*row).iter().any(|v| v.is_finite());
+    let first = (0..rows.nrows()).find(observed)?;
+    let last = (0..rows.nrows()).rfind(observed)?;
+    Some((frame.grid().time(first), frame.grid().time(last)))
 }
 
 fn stretch(

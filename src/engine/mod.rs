@@ -36,13 +36,29 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::domain::{Command, Control, ControlError, HistoryAnswer, HistoryQuery, Snapshot};
+use crate::domain::{
+    BuildInfo, Command, Control, ControlError, HistoryAnswer, HistoryQuery, Snapshot,
+};
 use crate::model::{BundleError, ModelError};
 use crate::source::SourceError;
 use crate::store::{JournalError, RegistryError};
 
 /// Requests that wait for the engine.
 const QUEUE: usize = 64;
+
+/// What was built.
+pub const BUILD: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    target: TARGET,
+};
+
+const TARGET: &str = if cfg!(target_os = "linux") {
+    "linux"
+} else if cfg!(target_os = "macos") {
+    "macos"
+} else {
+    "windows"
+};
 
 /// Why the engine could not start or had to stop.
 #[derive(Debug, thiserror::Error)]

@@ -306,8 +306,21 @@ impl Pipeline {
         }
     }
 
+    /// Until a model freezes the columns, they are those that the history has.
+    fn grow(&mut self, frames: &[Frame]) {
+        let found = frames.first().map(|frame| Arc::clone(frame.schema()));
+        let (Some(known), Some(found), None) = (&self.schema, found, &self.scorer) else {
+            return;
+        };
+        if !found.is_empty() && !same_names(known, &found) {
+            self.carry_over(&found);
+            self.set_schema(&found);
+        }
+    }
+
     /// Older rows for what is shown, forecast and learned from; verdicts stay as they are.
     pub fn backfill(&mut self, frames: &[Frame]) {
+        self.grow(frames);
         let Some((_, frames)) = self.in_columns(frames) else {
             return;
         };
@@ -329,14 +342,15 @@ impl Pipeline {
         }
     }
 
-    /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name.
-    pub fn adopt(&mut self, scorer: Arc<Scorer>) {
+    /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name;
+    /// says whether there are such, so that the past of the new ones can be fetched.
+    pub fn adopt(&mut self, scorer: Arc<Scorer>) -> bool {
         let schema = Arc::clone(&scorer.bundle.schema);
-        if self
+        let others = self
             .schema
             .as_ref()
-            .is_some_and(|old| !same_names(old, &schema))
-        {
+            .is_some_and(|old| !same_names(old, &schema));
+        if others {
             self.carry_over(&schema);
         }
         self.set_schema(&schema);
@@ -349,6 +363,7 @@ impl Pipeline {
         if rows <= SHOWN_ROWS {
             self.show_past();
         }
+        others
     }
 
     fn carry_over(&mut self, schema: &Schema) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::clock::Clock;
-use super::collector::{Answer, Ask, Collecting, Collector};
+use super::collector::{Answer, Ask};
 use super::forecasting::{self, Forecasting, Round};
 use super::lane::Lane;
 use super::learn::{FEWEST_WINDOWS, Learned};
@@ -20,12 +20,12 @@ use super::trainer::{Ended, Job, Trainer};
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    BuildInfo, Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema,
-    Snapshot, Time, TrainingOutcome,
+    Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema, Snapshot, Time,
+    TrainingOutcome,
 };
+use crate::source::SourceError;
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
-use crate::source::{Collect, SourceError};
 use crate::store::{Journal, JournalError, ModelMeta, Registry};
 
 /// Readers hear of the time going on at least this often.
@@ -36,20 +36,6 @@ const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 /// After a cancelled training none is begun by itself for this long.
 const CANCELLED: Duration = Duration::from_mins(1);
-
-/// What was built.
-pub const BUILD: BuildInfo = BuildInfo {
-    version: env!("CARGO_PKG_VERSION"),
-    target: TARGET,
-};
-
-const TARGET: &str = if cfg!(target_os = "linux") {
-    "linux"
-} else if cfg!(target_os = "macos") {
-    "macos"
-} else {
-    "windows"
-};
 
 /// Makes the test pipeline's source when it is first asked for.
 pub type TestSource = Box<dyn Fn(Time) -> Result<ReplaySource, SourceError> + Send>;
@@ -126,7 +112,7 @@ impl Core {
         ledger::prune(&mut journal, now - config.journal.retention.0)?;
         let (answering, answers) = mpsc::channel(4);
         let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
-        let live = lane(
+        let live = Lane::open(
             PipelineId::Live,
             source,
             pipeline,
@@ -193,7 +179,7 @@ impl Core {
                 let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
                 // It plays once there is a model to judge it.
                 let source = Source::Replay(Box::new(source.paused()));
-                Ok(lane(
+                Ok(Lane::open(
                     PipelineId::Test,
                     source,
                     pipeline,
@@ -357,6 +343,7 @@ impl Core {
 
     fn answer(&mut self, id: PipelineId, answer: Answer) {
         let now = self.clock.now();
+        let learning = self.trainer.is_busy_with(id);
         let Some(lane) = self.lane(id) else { return };
         let was_stale = lane.is_stale();
         let worked = lane.heard(&answer, now);
@@ -373,6 +360,9 @@ impl Core {
             Ok(batch) if history => self.take_history(id, batch.frames, now),
             Ok(batch) => {
                 lane.pipeline.ingest(&batch.frames, due);
+                if !learning {
+                    lane.met(batch.unknown, now);
+                }
                 match lane.pipeline.judge() {
                     Ok(verdicts) => {
                         if verdicts.iter().any(|verdict| verdict.score.is_some()) {
@@ -404,22 +394,15 @@ impl Core {
     fn commit(&mut self) {
         let now = self.clock.now();
         let failing = self.unwritten.is_some();
-        match self.live.pipeline.commit() {
-            Err(error) => {
-                self.unwritten = Some(now);
-                if !failing {
-                    self.note(
-                        Level::Error,
-                        format!("the journal could not be written; scoring goes on, what is new is held and tried again: {error}"),
-                    );
-                }
-            }
-            Ok(()) => {
-                self.unwritten = None;
-                if failing {
-                    self.note(Level::Info, "the journal is written again".into());
-                }
-            }
+        let failed = self.live.pipeline.commit().err();
+        self.unwritten = failed.as_ref().map(|_| now);
+        match failed {
+            Some(error) if !failing => self.note(
+                Level::Error,
+                format!("the journal could not be written; scoring goes on, what is new is held and tried again: {error}"),
+            ),
+            None if failing => self.note(Level::Info, "the journal is written again".into()),
+            _ => {}
         }
     }
 
@@ -537,7 +520,7 @@ impl Core {
             Ok((scorer, meta)) => {
                 let version = meta.version.clone();
                 if let Some(lane) = self.lane(id) {
-                    lane.pipeline.adopt(scorer);
+                    lane.has_history &= !lane.pipeline.adopt(scorer);
                     lane.model = Some(models::view(&meta));
                     lane.forecast_at = None;
                 }
@@ -588,7 +571,7 @@ impl Core {
             revision: self.revision,
             now,
             started: self.started,
-            build: BUILD,
+            build: super::BUILD,
             banner: self.banner.clone(),
             interval: self.live.interval,
             live,
@@ -597,25 +580,4 @@ impl Core {
             stopping: self.stopping,
         }
     }
-}
-
-fn lane(
-    id: PipelineId,
-    source: Source,
-    pipeline: Pipeline,
-    config: &Arc<Config>,
-    clock: &Arc<dyn Clock>,
-    answers: &mpsc::Sender<(PipelineId, Answer)>,
-) -> Lane {
-    let settings = Collecting::of(config, &source);
-    let name = source.name();
-    let collector = Collector::start(id, source, settings, Arc::clone(clock), answers.clone());
-    Lane::new(
-        id,
-        name,
-        pipeline,
-        collector,
-        Arc::clone(config),
-        clock.now(),
-    )
 }

@@ -133,12 +133,13 @@ impl Driven {
         self.clock.set(self.now);
     }
 
-    /// Moves the clock on by one step and waits until the tick's rows are judged.
+    /// Moves the clock on by one step and waits until the tick's rows are judged and what it began has ended.
     pub async fn tick(&mut self) -> Arc<Snapshot> {
         self.advance();
         let (now, due) = (self.now, self.due());
         self.until("ticked", |s| {
             s.live.source.last_success == Some(now)
+                && s.live.training.is_none()
                 && s.live.entities.iter().all(|e| e.grid.last() == Some(due))
         })
         .await

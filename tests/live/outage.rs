@@ -156,23 +156,29 @@ async fn a_server_that_hangs_and_dies_costs_no_row_and_raises_no_alarm() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_young_server_is_learned_from_when_it_has_enough() {
-    // One metric comes an hour later than the other; before the first sample there is nothing.
+    // One metric comes an hour later than the other, one when there is a model; before the first sample there is nothing.
     let began = hours_ago(12);
     let late = began + HOUR;
+    let latest = began + 6 * HOUR;
     let to = began + 9 * HOUR;
     let value = |metric: usize| move |t: i64| Some(level(0, metric, t));
     let server = Prometheus::with_history(&[
         series("memory", "a", (began, to), value(1)),
         series("cpu_load", "a", (late, to), value(0)),
+        series("disk", "a", (latest, to), value(2)),
     ]);
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(&server, &METRICS, 14 * 86_400);
+    let mut config = config(&server, &["cpu_load", "disk", "memory"], 14 * 86_400);
     config.autoencoder.window = 5;
     config.autoencoder.epochs = 2;
     let mut engine = Driven::start(config, dir.path(), began + 20 * STEP);
 
-    let young = engine.until("asked", |s| !s.live.entities.is_empty()).await;
-    assert!(young.live.training.is_none());
+    let young = engine
+        .until("looked at", |s| {
+            !s.live.entities.is_empty() && s.live.training.is_none()
+        })
+        .await;
+    assert_eq!(young.live.last_training, None);
     let readiness = &young.live.readiness;
     assert!((10..30).contains(&readiness.have), "{readiness:?}");
     assert!(readiness.text.contains("of 120 windows"), "{readiness:?}");
@@ -200,19 +206,7 @@ async fn a_young_server_is_learned_from_when_it_has_enough() {
         .map(|f| &*f.feature.name)
         .collect();
     assert_eq!(shown, METRICS, "the metric that came late is there");
-    let rows = engine.rows("a", 12 * HOUR).await;
-    for (metric, one) in rows.series.iter().enumerate() {
-        for (time, value) in rows.grid.times().zip(&one.values) {
-            let t = time.millis() / 1000;
-            let there = t >= if metric == 0 { late } else { began };
-            assert_eq!(
-                (value.is_finite(), there.then_some(*value)),
-                (there, there.then(|| level(0, metric, t))),
-                "{} at {t}",
-                one.name
-            );
-        }
-    }
+    has_all(&engine, &[("cpu_load", 0, late), ("memory", 1, began)]).await;
 
     // With twice the history it learns anew, and then not at every chance.
     let again = loop {
@@ -236,5 +230,40 @@ async fn a_young_server_is_learned_from_when_it_has_enough() {
         "{windows} and {}",
         model.windows
     );
+    // The new column's past comes too.
+    while engine.now.millis() / 1000 < to {
+        let snapshot = engine.tick().await;
+        let disk = &entity(&snapshot, "a").features[1].values;
+        if disk.iter().filter(|v| v.is_finite()).count() > 30 {
+            break;
+        }
+    }
+    has_all(
+        &engine,
+        &[
+            ("cpu_load", 0, late),
+            ("disk", 2, latest),
+            ("memory", 1, began),
+        ],
+    )
+    .await;
     engine.stop().await;
+}
+
+/// The engine has these columns: name, number of the metric, time from which on there are samples.
+async fn has_all(engine: &Driven, columns: &[(&str, usize, i64)]) {
+    let rows = engine.rows("a", 12 * HOUR).await;
+    assert_eq!(rows.series.len(), columns.len());
+    for ((name, metric, from), one) in columns.iter().zip(&rows.series) {
+        assert_eq!(&*one.name, *name);
+        for (time, value) in rows.grid.times().zip(&one.values) {
+            let t = time.millis() / 1000;
+            let there = t >= *from;
+            assert_eq!(value.is_finite(), there, "{name} at {t}: {value}");
+            assert!(
+                !there || *value == level(0, *metric, t),
+                "{name} at {t}: {value}"
+            );
+        }
+    }
 }

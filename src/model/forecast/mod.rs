@@ -139,7 +139,9 @@ impl Forecaster {
         // What was never negative (bytes, percent, a duration) is not expected to become so.
         if !values.iter().any(|value| *value < 0.0) {
             for bound in [&mut forecast.yhat, &mut forecast.lower, &mut forecast.upper] {
-                bound.iter_mut().for_each(|value| *value = value.max(0.0));
+                for value in bound {
+                    *value = value.max(0.0);
+                }
             }
         }
         Ok(forecast)

@@ -135,13 +135,12 @@ pub fn calibrate(
 pub fn under(calibration: &Calibration, rule: Threshold) -> Option<Calibration> {
     let (rule, threshold_mse) = match rule {
         Threshold::Auto if calibration.rule == "auto" => return Some(calibration.clone()),
-        Threshold::Auto => return None,
         Threshold::Fixed(value) => ("fixed", value),
         Threshold::Sigma(count) if calibration.windows > 0 && count > 0.0 => {
             let spread = calibration.mean + count * calibration.deviation;
             ("sigma", spread.max(ROUNDING))
         }
-        Threshold::Sigma(_) => return None,
+        Threshold::Auto | Threshold::Sigma(_) => return None,
     };
     (threshold_mse > 0.0 && threshold_mse.is_finite()).then(|| Calibration {
         rule: rule.into(),

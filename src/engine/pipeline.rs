@@ -604,25 +604,23 @@ fn take_up(checkpoint: &mut Checkpoint, ledger: &mut Ledger) -> Result<Vec<Strin
     };
     let mut told = Vec::new();
     for incident in open {
-        let tracker = checkpoint.entities.get_mut(&incident.entity);
-        match tracker
-            .map(|(_, t)| t)
-            .filter(|t| t.open().is_some_and(|own| own.start == incident.start))
-        {
-            Some(tracker) => {
-                tracker.assign(incident.id);
-            }
-            None => {
-                told.push(format!(
-                    "incident {} of {} was open and is closed: what followed it is not known any more",
-                    incident.id, incident.entity
-                ));
-                ledger.update(&Incident {
-                    state: IncidentState::Vanished,
-                    ..incident
-                });
-            }
+        let tracker = checkpoint
+            .entities
+            .get_mut(&incident.entity)
+            .map(|e| &mut e.1);
+        let follows = |t: &&mut Tracker| t.open().is_some_and(|own| own.start == incident.start);
+        if let Some(tracker) = tracker.filter(follows) {
+            tracker.assign(incident.id);
+            continue;
         }
+        told.push(format!(
+            "incident {} of {} was open and is closed: what followed it is not known any more",
+            incident.id, incident.entity
+        ));
+        ledger.update(&Incident {
+            state: IncidentState::Vanished,
+            ..incident
+        });
     }
     Ok(told)
 }

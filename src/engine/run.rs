@@ -423,22 +423,15 @@ impl Core {
     fn commit(&mut self) {
         let now = self.clock.now();
         let failing = self.unwritten.is_some();
-        match self.live.pipeline.commit() {
-            Err(error) => {
-                self.unwritten = Some(now);
-                if !failing {
-                    self.note(
-                        Level::Error,
-                        format!("the journal could not be written; scoring goes on, what is new is held and tried again: {error}"),
-                    );
-                }
-            }
-            Ok(()) => {
-                self.unwritten = None;
-                if failing {
-                    self.note(Level::Info, "the journal is written again".into());
-                }
-            }
+        let result = self.live.pipeline.commit();
+        self.unwritten = result.is_err().then_some(now);
+        match result {
+            Err(error) if !failing => self.note(
+                Level::Error,
+                format!("the journal could not be written; scoring goes on, what is new is held and tried again: {error}"),
+            ),
+            Ok(()) if failing => self.note(Level::Info, "the journal is written again".into()),
+            _ => {}
         }
     }
 

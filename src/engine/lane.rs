@@ -292,7 +292,10 @@ impl Lane {
             .sum();
         let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);
-        let steps = u32::try_from(missing.div_ceil(per_step)).unwrap_or(u32::MAX);
+        // The first window wants its other rows before there is any.
+        let longest = self.pipeline.entities().map(|w| w.tail.grid().len()).max();
+        let first = window.saturating_sub(longest.unwrap_or(0) + 1);
+        let steps = u32::try_from(first + missing.div_ceil(per_step)).unwrap_or(u32::MAX);
         let eta = self.pipeline.step().saturating_mul(steps);
         Readiness {
             have: have.min(FEWEST_WINDOWS),

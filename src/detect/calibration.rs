@@ -229,6 +229,19 @@ mod tests {
             .threshold_mse
     }
 
+    #[test]
+    fn another_rule_takes_what_was_kept_of_the_errors() {
+        let errors: Vec<f64> = (1..=100).map(f64::from).collect();
+        let learned = calibrate(&errors, Threshold::Auto, budget(0.5)).unwrap();
+        let fixed = under(&learned, Threshold::Fixed(0.5)).unwrap();
+        assert_eq!((fixed.threshold_mse, fixed.rule.as_str()), (0.5, "fixed"));
+        let sigma = calibrate(&errors, Threshold::Sigma(2.0), budget(0.5)).unwrap();
+        assert_eq!(under(&learned, Threshold::Sigma(2.0)), Some(sigma.clone()));
+        assert_eq!(under(&learned, Threshold::Auto), Some(learned));
+        assert_eq!(under(&sigma, Threshold::Auto), None);
+        assert_eq!(under(&fixed, Threshold::Fixed(-1.0)), None);
+    }
+
     /// Exceedances a day on fresh data, over many calibrations on 2,000 windows.
     fn achieved(of: &impl Distribution<f64>, per_day: f64) -> f64 {
         let fresh = draw(of, 400_000, 1000);

@@ -8,9 +8,6 @@ use tokio::sync::watch;
 
 use crate::domain::Time;
 
-/// Longest sleep without a look at the clock.
-const LONGEST_NAP: Duration = Duration::from_secs(60);
-
 /// A sleep that can be stored.
 pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -18,9 +15,9 @@ pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Time;
-    /// Ends once `now()` is at or after `time`, and early (within a minute) when the clock is set back meanwhile: whoever
-    /// waits then looks anew.
-    fn sleep_until(&self, time: Time) -> Sleep<'_>;
+    /// Sleeps from `now`, as it was read, until `time`. Also ends when the clock is set back meanwhile, after as long as that
+    /// would have taken at the latest: whoever waits then looks anew.
+    fn sleep(&self, now: Time, time: Time) -> Sleep<'_>;
 }
 
 /// The system's clock.
@@ -35,18 +32,8 @@ impl Clock for WallClock {
         Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    fn sleep_until(&self, time: Time) -> Sleep<'_> {
-        let mut before = self.now();
-        Box::pin(async move {
-            while before < time {
-                tokio::time::sleep(time.since(before).min(LONGEST_NAP)).await;
-                let now = self.now();
-                if now < before {
-                    break;
-                }
-                before = now;
-            }
-        })
+    fn sleep(&self, now: Time, time: Time) -> Sleep<'_> {
+        Box::pin(tokio::time::sleep(time.since(now)))
     }
 }
 
@@ -72,12 +59,13 @@ impl Clock for ManualClock {
         *self.0.borrow()
     }
 
-    fn sleep_until(&self, time: Time) -> Sleep<'_> {
+    fn sleep(&self, now: Time, time: Time) -> Sleep<'_> {
         let mut changes = self.0.subscribe();
-        let began = self.now();
         Box::pin(async move {
             // The sender lives as long as `self`, so waiting can't fail before the time has come.
-            let _ = changes.wait_for(|now| *now >= time || *now < began).await;
+            let _ = changes
+                .wait_for(|shown| *shown >= time || *shown < now)
+                .await;
         })
     }
 }

@@ -213,7 +213,7 @@ impl Lane {
                 self.source.last_success = Some(now);
                 let own = without_column(&batch.unknown)
                     .into_iter()
-                    .chain(self.behind(answer.due));
+                    .chain(self.behind(now));
                 self.source.warnings = own
                     .chain(batch.warnings.iter().cloned())
                     .take(WARNINGS)
@@ -233,16 +233,14 @@ impl Lane {
         }
     }
 
-    /// Rows after `due` were judged already: the clock was set back.
-    fn behind(&self, due: Time) -> Option<String> {
+    /// Rows that are still to come were judged already: the clock was set back.
+    fn behind(&self, now: Time) -> Option<String> {
         let slack = self.pipeline.step().saturating_mul(OVERLAP);
-        let filled = self
-            .pipeline
-            .filled()
-            .filter(|filled| *filled > due + slack)?;
+        let newest = self.pipeline.filled().max(self.pipeline.judged());
+        let newest = newest.filter(|newest| *newest > now + slack)?;
         Some(format!(
-            "the clock is {} behind the newest row; was it set back? Rows up to {filled} are judged, scoring goes on after that",
-            roughly(Some(filled.since(due)))
+            "the clock is {} behind the newest row; was it set back? Rows up to {newest} are judged, scoring goes on after that",
+            roughly(Some(newest.since(now)))
         ))
     }
 
@@ -308,7 +306,10 @@ impl Lane {
             .sum();
         let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);
-        let steps = u32::try_from(missing.div_ceil(per_step)).unwrap_or(u32::MAX);
+        // The first window wants its other rows before there is any.
+        let longest = self.pipeline.entities().map(|w| w.tail.grid().len()).max();
+        let first = window.saturating_sub(longest.unwrap_or(0) + 1);
+        let steps = u32::try_from(first + missing.div_ceil(per_step)).unwrap_or(u32::MAX);
         let eta = self.pipeline.step().saturating_mul(steps);
         Readiness {
             have: have.min(FEWEST_WINDOWS),

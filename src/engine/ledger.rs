@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::{Entity, Incident, Label};
+use crate::domain::{Entity, Incident, Label, Time};
 use crate::store::{IncidentFilter, Journal, JournalError};
 
 /// Incidents that a snapshot carries.
@@ -197,6 +197,24 @@ fn is_there(outcome: Result<(), JournalError>) -> Result<bool, JournalError> {
         Err(JournalError::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Lets old incidents go. A recording's incidents may all be old: the newest one always stays.
+///
+/// # Errors
+/// [`JournalError`] when the journal can't be read or written.
+pub fn prune(journal: &mut Journal, before: Time) -> Result<(), JournalError> {
+    let newest = journal.list(&IncidentFilter {
+        limit: 1,
+        ..IncidentFilter::default()
+    })?;
+    if newest
+        .first()
+        .is_some_and(|incident| incident.end >= before)
+    {
+        journal.prune(before)?;
+    }
+    Ok(())
 }
 
 /// The same incident, also before it has an id: one entity has one incident that starts at a time.

@@ -9,14 +9,17 @@
 #![allow(clippy::needless_pass_by_value)]
 
 pub mod backtest;
+pub mod checkpoint;
 pub mod clock;
 pub mod collector;
+pub mod columns;
 pub mod forecasting;
 pub mod history;
 pub mod lane;
 pub mod learn;
 pub mod ledger;
 pub mod models;
+pub mod notices;
 pub mod open;
 pub mod pipeline;
 pub mod processed;

@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::Array2;
-use serde::{Deserialize, Serialize};
-
+use super::checkpoint::{CHECKPOINT, Checkpoint, take_up};
+use super::columns::{by_entity, by_name, places, same_names};
 use super::ledger::Ledger;
 use super::scorer::{RowScore, Rows, Scorer};
 use super::watched::Watched;
@@ -16,11 +15,9 @@ use crate::config::Config;
 use crate::detect::gates::JudgeRules;
 use crate::detect::incident::{IncidentChange, Tracker};
 use crate::detect::judge::{Judge, Row, Scored};
-use crate::domain::{
-    Entity, Frame, Grid, Incident, IncidentState, Label, RowState, Schema, Time, Verdict,
-};
+use crate::domain::{Entity, Frame, Grid, Label, RowState, Schema, Time, Verdict};
 use crate::model::ModelError;
-use crate::store::{IncidentFilter, JournalError};
+use crate::store::JournalError;
 
 /// All raw rows of a pipeline together hold at most this many bytes, twice that for a moment.
 const TAIL_BYTES: usize = 64 << 20;
@@ -31,16 +28,6 @@ const VANISHED: Duration = Duration::from_hours(1);
 
 /// Rows that are scored for the picture alone when a model arrives: bounds the work of a swap.
 const SHOWN_ROWS: usize = 20_000;
-
-/// Checkpoint of a pipeline: with the journal's incidents, all that a restart needs to go on as if there had been none.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Checkpoint {
-    judged: Option<Time>,
-    entities: BTreeMap<Entity, (Judge, Tracker)>,
-}
-
-/// Key of the live pipeline's checkpoint in the journal.
-const CHECKPOINT: &str = "live";
 
 /// One pipeline.
 #[derive(Debug)]
@@ -157,6 +144,11 @@ impl Pipeline {
     /// Newest row taken in.
     pub fn filled(&self) -> Option<Time> {
         self.filled
+    }
+
+    /// Newest row with a final verdict.
+    pub fn judged(&self) -> Option<Time> {
+        self.judged
     }
 
     /// Everything up to `time` counts as judged: a backtest starts after its training part.
@@ -562,79 +554,6 @@ fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
             ledger.update(&incident);
         }
     }
-}
-
-fn by_entity(frames: &[Frame]) -> BTreeMap<&Entity, Vec<&Frame>> {
-    let mut map: BTreeMap<&Entity, Vec<&Frame>> = BTreeMap::new();
-    for frame in frames {
-        map.entry(frame.entity()).or_default().push(frame);
-    }
-    map
-}
-
-fn same_names(a: &Schema, b: &Schema) -> bool {
-    a.iter().map(|f| &f.name).eq(b.iter().map(|f| &f.name))
-}
-
-/// For each column of `schema`, the one of `old` by the same name.
-fn places(schema: &Schema, old: &Schema) -> Vec<Option<usize>> {
-    let place = |name: &str| old.iter().position(|o| &*o.name == name);
-    schema.iter().map(|f| place(&f.name)).collect()
-}
-
-/// A frame with the columns of `schema`.
-fn by_name(frame: &Frame, schema: &Schema) -> Option<Frame> {
-    let from = places(schema, frame.schema());
-    let shape = (frame.grid().len(), schema.len());
-    let values = Array2::from_shape_fn(shape, |(row, column)| {
-        let place = from.get(column).copied().flatten();
-        place
-            .and_then(|at| frame.values().get((row, at)).copied())
-            .unwrap_or(f64::NAN)
-    });
-    Frame::new(
-        frame.entity().clone(),
-        Arc::clone(schema),
-        *frame.grid(),
-        values,
-    )
-}
-
-/// Brings a checkpoint and the journal's open incidents together: an incident whose id came after the checkpoint gets it,
-/// one that no checkpoint knows of can't go on and is closed. Says what was closed.
-fn take_up(checkpoint: &mut Checkpoint, ledger: &mut Ledger) -> Result<Vec<String>, JournalError> {
-    let filter = IncidentFilter {
-        open_only: true,
-        limit: usize::MAX,
-        ..IncidentFilter::default()
-    };
-    let open = match ledger.journal() {
-        Some(journal) => journal.list(&filter)?,
-        None => Vec::new(),
-    };
-    let mut told = Vec::new();
-    for incident in open {
-        let tracker = checkpoint.entities.get_mut(&incident.entity);
-        match tracker
-            .map(|(_, t)| t)
-            .filter(|t| t.open().is_some_and(|own| own.start == incident.start))
-        {
-            Some(tracker) => {
-                tracker.assign(incident.id);
-            }
-            None => {
-                told.push(format!(
-                    "incident {} of {} was open and is closed: what followed it is not known any more",
-                    incident.id, incident.entity
-                ));
-                ledger.update(&Incident {
-                    state: IncidentState::Vanished,
-                    ..incident
-                });
-            }
-        }
-    }
-    Ok(told)
 }
 
 /// Rows `first..last` of an entity with the context that their windows reach into.

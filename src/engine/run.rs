@@ -1,6 +1,5 @@
 //! The loop: ticks, answers, commands, trainings and forecasts, and a snapshot after every change.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +11,22 @@ use super::collector::{Answer, Ask, Collecting, Collector};
 use super::forecasting::{self, Forecasting, Round};
 use super::lane::Lane;
 use super::learn::{FEWEST_WINDOWS, Learned};
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::models;
+use super::notices::Notices;
 use super::pipeline::Pipeline;
 use super::scorer::Scorer;
 use super::trainer::{Ended, Job, Trainer};
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    BuildInfo, Command, ControlError, HistoryAnswer, HistoryQuery, Level, Notice, PipelineId,
-    Schema, Snapshot, Time, TrainingOutcome,
+    BuildInfo, Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema,
+    Snapshot, Time, TrainingOutcome,
 };
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
-use crate::store::{IncidentFilter, Journal, JournalError, ModelMeta, Registry};
+use crate::store::{Journal, JournalError, ModelMeta, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -36,9 +36,6 @@ const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 /// After a cancelled training none is begun by itself for this long.
 const CANCELLED: Duration = Duration::from_mins(1);
-
-/// Notices kept for readers.
-const NOTICES: usize = 100;
 
 /// What was built.
 pub const BUILD: BuildInfo = BuildInfo {
@@ -103,8 +100,7 @@ struct Core {
     answers: mpsc::Receiver<(PipelineId, Answer)>,
     /// Given to every collector.
     answering: mpsc::Sender<(PipelineId, Answer)>,
-    notices: VecDeque<Notice>,
-    next_notice: u64,
+    notices: Notices,
     revision: u64,
     started: Time,
     banner: Option<String>,
@@ -127,7 +123,7 @@ impl Core {
         } = setup;
         let registry = Registry::open(&data_dir.join("models"));
         let (mut journal, set_aside) = Journal::open(&data_dir.join("journal.sqlite"))?;
-        prune(&mut journal, now - config.journal.retention.0)?;
+        ledger::prune(&mut journal, now - config.journal.retention.0)?;
         let (answering, answers) = mpsc::channel(4);
         let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
         let live = lane(
@@ -149,8 +145,7 @@ impl Core {
             forecasting: Forecasting::default(),
             answers,
             answering,
-            notices: VecDeque::new(),
-            next_notice: 1,
+            notices: Notices::default(),
             revision: 0,
             started: now,
             banner,
@@ -214,21 +209,7 @@ impl Core {
     }
 
     fn note(&mut self, level: Level, text: String) {
-        match level {
-            Level::Info => tracing::info!("{text}"),
-            Level::Warning => tracing::warn!("{text}"),
-            Level::Error => tracing::error!("{text}"),
-        }
-        if self.notices.len() == NOTICES {
-            self.notices.pop_front();
-        }
-        self.notices.push_back(Notice {
-            id: self.next_notice,
-            time: self.clock.now(),
-            level,
-            text,
-        });
-        self.next_notice += 1;
+        self.notices.tell(self.clock.now(), level, text);
     }
 
     fn lane(&mut self, id: PipelineId) -> Option<&mut Lane> {
@@ -272,7 +253,7 @@ impl Core {
                 Some((id, answer)) = self.answers.recv() => self.answer(id, answer),
                 ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
                 round = self.forecasting.next() => if let Some(round) = round { self.forecast(round) },
-                () = clock.sleep_until(wake) => {}
+                () = clock.sleep(now, wake) => {}
             }
         }
         self.trainer.cancel_all();
@@ -620,21 +601,6 @@ impl Core {
             stopping: self.stopping,
         }
     }
-}
-
-/// Lets old incidents go. A recording's incidents may all be old: the newest one always stays.
-fn prune(journal: &mut Journal, before: Time) -> Result<(), JournalError> {
-    let newest = journal.list(&IncidentFilter {
-        limit: 1,
-        ..IncidentFilter::default()
-    })?;
-    if newest
-        .first()
-        .is_some_and(|incident| incident.end >= before)
-    {
-        journal.prune(before)?;
-    }
-    Ok(())
 }
 
 fn lane(

@@ -303,3 +303,25 @@ fn put(results: &mut [Vec<RowScore>], item: usize, row: usize, score: RowScore) 
         *slot = score;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_too_deep_in_a_gap_is_not_filled() {
+        let seen = [true, false, false, false, true, false];
+        let observed = Array2::from_shape_fn((6, 1), |(row, _)| seen[row]);
+        let deep = |policy, most| {
+            far(observed.view(), policy, most)
+                .into_raw_vec_and_offset()
+                .0
+        };
+        assert_eq!(
+            deep(Fill::FfillBfill, 2),
+            [false, false, false, true, false, false]
+        );
+        assert!(!deep(Fill::Mean, 3).contains(&true));
+        assert_eq!(deep(Fill::None, 3), seen.map(|seen| !seen));
+    }
+}

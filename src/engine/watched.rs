@@ -11,6 +11,9 @@ use crate::domain::{
     Verdict,
 };
 
+/// Smaller parts of a score mark no feature, however high the score.
+const CRUMB: f64 = 0.01;
+
 /// One feature's recent past and its part in the newest verdict.
 #[derive(Clone, Debug)]
 struct Column {
@@ -154,9 +157,10 @@ impl Watched {
             let score = verdict.score.unwrap_or(0.0);
             for (column, feature) in self.columns.iter_mut().zip(&verdict.features) {
                 // Part of the story is who carries at least half of what the worst one carries, and who alone would be
-                // over the threshold.
+                // over the threshold, but for crumbs that a huge error leaves with everyone.
                 let carries = feature.share > 0.0 && feature.share >= most / 2.0;
-                if carries || feature.share * score > 1.0 {
+                let alone = feature.share >= CRUMB && feature.share * score > 1.0;
+                if carries || alone {
                     column.anomalous.amend(age, 1.0);
                 }
             }

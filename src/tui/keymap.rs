@@ -151,6 +151,8 @@ pub enum Hint {
     Test,
     /// With an incident at hand.
     Incident,
+    /// With more than one entity.
+    Entities,
 }
 
 /// One row of the table.
@@ -203,13 +205,13 @@ pub const BINDINGS: [Binding; 31] = [
     row(Intent::LongTerm, "long_term", "2", Group::Modes, Hint::Never, "long-term", "long-term: all that is kept, and a forecast"),
     row(Intent::Test, "test", "3", Group::Modes, Hint::Never, "test", "test: recorded data with spikes put in"),
     row(Intent::Expand, "expand", "Enter", Group::Moving, Hint::Panes, "expand", "large chart of the selected pane or incident"),
+    row(Intent::PreviousEntity, "previous_entity", "[", Group::Moving, Hint::Never, "entity", "previous entity"),
+    row(Intent::NextEntity, "next_entity", "]", Group::Moving, Hint::Entities, "entity", "next entity"),
     row(Intent::Cancel, "cancel", "c", Group::Engine, Hint::Training, "cancel training", "stop the training that runs"),
     row(Intent::Inject, "inject", "x", Group::Engine, Hint::Test, "inject spike", "put a spike into the test data"),
     row(Intent::Acknowledge, "acknowledge", "a", Group::Incidents, Hint::Incident, "acknowledge", "mark the selected incident as seen"),
     row(Intent::MarkFalse, "mark_false", "m", Group::Incidents, Hint::Incident, "false alarm", "call it a false alarm; again takes it back"),
     row(Intent::MarkReal, "mark_real", "M", Group::Incidents, Hint::Incident, "real", "call it a real problem; again takes it back"),
-    row(Intent::PreviousEntity, "previous_entity", "[", Group::Moving, Hint::Never, "entity", "previous entity"),
-    row(Intent::NextEntity, "next_entity", "]", Group::Moving, Hint::Never, "entity", "next entity"),
     row(Intent::Sort, "sort", "s", Group::Moving, Hint::Panes, "sort", "order panes by name or by part in the score"),
     row(Intent::ZoomIn, "zoom_in", "+ =", Group::Moving, Hint::Charts, "zoom", "shorter time range"),
     row(Intent::ZoomOut, "zoom_out", "-", Group::Moving, Hint::Never, "zoom out", "longer time range"),

@@ -9,7 +9,7 @@ use pulsewatch::domain::{Command, Control, Snapshot, Time};
 use pulsewatch::engine::clock::ManualClock;
 use pulsewatch::engine::open::open;
 use pulsewatch::engine::run::{Setup, start};
-use pulsewatch::engine::{EngineError, Running};
+use pulsewatch::engine::{EngineError, Handle, Running};
 use pulsewatch::source::any::Source;
 use pulsewatch::source::replay::ReplaySource;
 
@@ -46,7 +46,7 @@ impl Driver {
             config,
             data_dir: dir.to_path_buf(),
             source,
-            test: Box::new(|wall| ReplaySource::sample(wall, 0.0, 1).map(ReplaySource::paused)),
+            test: Box::new(|wall| ReplaySource::sample(wall, 0.0, 1)),
             start_test: false,
             banner: None,
             notices: Vec::new(),
@@ -77,6 +77,11 @@ impl Driver {
     /// The way to it.
     pub fn control(&self) -> &dyn Control {
         &*self.running.control
+    }
+
+    /// The way to it, for a listener.
+    pub fn shared_control(&self) -> Arc<Handle> {
+        Arc::clone(&self.running.control)
     }
 
     /// Sets the clock, forward or back.
@@ -111,6 +116,13 @@ impl Driver {
         while began.elapsed() < PATIENCE {
             if let Some(found) = Some(self.snapshot()).filter(|s| wanted(s)) {
                 return found;
+            }
+            if self.snapshot().live.training.is_some() {
+                // Time stands still meanwhile, so that what comes after does not depend on how fast this machine is.
+                let mut snapshots = self.running.snapshots.clone();
+                let over = snapshots.wait_for(|s| s.live.training.is_none());
+                let _ = tokio::time::timeout(Duration::from_secs(1), over).await;
+                continue;
             }
             let next = self.now + self.pace;
             each(next);

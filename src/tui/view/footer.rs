@@ -38,6 +38,11 @@ pub fn draw(
                 state.keymap.key(Intent::ZoomIn),
                 state.keymap.key(Intent::ZoomOut)
             ),
+            Intent::NextEntity => format!(
+                "{} {}",
+                state.keymap.key(Intent::PreviousEntity),
+                state.keymap.key(Intent::NextEntity)
+            ),
             intent => state.keymap.key(intent),
         };
         let word = word(binding, state);
@@ -72,6 +77,7 @@ fn applies(binding: &Binding, state: &UiState, snapshot: &Snapshot) -> bool {
         Hint::Inside => inside,
         Hint::Training => pipeline.is_some_and(|p| p.training.is_some()),
         Hint::Test => state.mode == Mode::Test && pipeline.is_some(),
+        Hint::Entities => state.help.is_none() && pipeline.is_some_and(|p| p.entities.len() > 1),
         Hint::Incident => {
             state.mode != Mode::Test
                 && state.help.is_none()

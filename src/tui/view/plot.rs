@@ -43,6 +43,9 @@ impl<'a> Window<'a> {
                 let ahead = forecast(entity, answer, column).and_then(|f| f.grid.last());
                 window.axis.to = ahead.map_or(window.axis.to, |ahead| ahead.max(window.axis.to));
             }
+            // The future has at most as much room as the past that it was made from.
+            let past = grid_length(&window.grid);
+            window.axis.to = window.axis.to.min(window.grid.start() + past * 2);
         }
         window
     }
@@ -111,6 +114,11 @@ impl<'a> Window<'a> {
     }
 }
 
+fn grid_length(grid: &Grid) -> Duration {
+    grid.last()
+        .map_or(Duration::ZERO, |last| last.since(grid.start()))
+}
+
 /// The newest `count` flags of a 0/1 series.
 pub fn flags(series: &Series, count: usize) -> Vec<bool> {
     series.tail(count).into_iter().map(|v| v > 0.5).collect()
@@ -162,13 +170,18 @@ impl Plot {
             })
     }
 
-    /// A scale for values, forecast and band, and for the limit once the values come near it.
+    /// A scale for values and forecast, for the limit once they come near it, and for the band as long as it leaves the
+    /// values half of the height: how unsure a forecast is must not flatten what is known.
     pub fn scale(&self, limit: Option<f64>) -> Option<Scale> {
-        let ahead = self.forecast.iter().flat_map(|f| {
-            let bounds = f.lower.iter().chain(&f.upper).chain(&f.yhat);
-            bounds.copied()
+        let lines = self.forecast.iter().flat_map(|f| f.yhat.iter().copied());
+        let lines = || self.values.iter().copied().chain(lines.clone());
+        let known = Scale::over(lines())?;
+        let half = (known.high - known.low) / 2.0;
+        let band = self.forecast.iter().flat_map(|f| {
+            let bounds = f.lower.iter().chain(&f.upper).copied();
+            bounds.map(|bound| bound.clamp(known.low - half, known.high + half))
         });
-        let all = || self.values.iter().copied().chain(ahead.clone());
+        let all = || lines().chain(band.clone());
         let high = all().filter(|v| v.is_finite()).fold(f64::MIN, f64::max);
         let near = limit.filter(|limit| *limit > 0.0 && high >= 0.8 * limit);
         Scale::over(all().chain(near))

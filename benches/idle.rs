@@ -1,0 +1,95 @@
+//! What the dashboard costs while nobody touches it: live mode over this host, the same picture frozen, and live mode after
+//! test mode has trained its model and played its sample to the end.
+//!
+//! `cargo bench --bench idle [-- PROGRAM]`; `PULSEWATCH_BIN` names the program too, else the one that was built with the
+//! bench is started. Prints a line of JSON for each, over half a minute: the part of one core, the resident memory at the
+//! end of it, and what was written to the terminal. Takes some minutes. Reads `/proc`, so it is for Linux.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "common/program.rs"]
+mod program;
+#[path = "../tests/common/terminal.rs"]
+mod terminal;
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use terminal::{Terminal, has_mark};
+
+/// How long each is looked at.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What the start may still have to do.
+const SETTLING: Duration = Duration::from_secs(5);
+
+fn main() {
+    let program = program::path();
+    let home = TempDir::new().unwrap();
+    let args = ["run", "--mode", "live"];
+    let mut terminal = Terminal::start(&program, &args, home.path(), &[], (120, 40));
+    terminal.sees("this host");
+    measure("idle_live", &terminal);
+    terminal.press("f");
+    terminal.sees("frozen at");
+    measure("idle_frozen", &terminal);
+    terminal.press("f");
+    terminal.press("3");
+    terminal.until("marked anomaly", has_mark);
+    terminal.sees("recording has ended");
+    terminal.press("1");
+    terminal.sees("this host");
+    measure("idle_after_test", &terminal);
+    terminal.press("q");
+    terminal.ended();
+}
+
+fn measure(workload: &str, terminal: &Terminal) {
+    std::thread::sleep(SETTLING);
+    let (began, busy, written) = (Instant::now(), cpu_seconds(terminal), terminal.written());
+    std::thread::sleep(IDLE);
+    let share = (cpu_seconds(terminal) - busy) / began.elapsed().as_secs_f64();
+    println!(
+        "{}",
+        serde_json::json!({
+            "workload": workload,
+            "impl": "pulsewatch",
+            "cpu_percent_of_one_core": (share * 1e4).round() / 100.0,
+            "resident_mib": (resident_mib(terminal) * 10.0).round() / 10.0,
+            "terminal_bytes": terminal.written() - written,
+        })
+    );
+}
+
+/// User and system time so far.
+fn cpu_seconds(terminal: &Terminal) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", terminal.id())).unwrap();
+    // After the name, which may hold blanks; fields are counted from there.
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / system("CLK_TCK")
+}
+
+fn resident_mib(terminal: &Terminal) -> f64 {
+    let statm = fs::read_to_string(format!("/proc/{}/statm", terminal.id())).unwrap();
+    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * system("PAGESIZE") / (1024.0 * 1024.0)
+}
+
+/// A constant of the system.
+fn system(name: &str) -> f64 {
+    let output = Command::new("getconf").arg(name).output().unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
+}

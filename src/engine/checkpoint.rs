@@ -1,0 +1,63 @@
+//! What a pipeline writes into the journal so that a restart goes on as if there had been none.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
+use crate::detect::incident::Tracker;
+use crate::detect::judge::Judge;
+use crate::domain::{Entity, Incident, IncidentState, Time};
+use crate::store::{IncidentFilter, JournalError};
+
+/// Checkpoint of a pipeline: with the journal's incidents, all that a restart needs to go on as if there had been none.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Newest row with a final verdict.
+    pub judged: Option<Time>,
+    /// Gates and open incident of each entity.
+    pub entities: BTreeMap<Entity, (Judge, Tracker)>,
+}
+
+/// Key of the live pipeline's checkpoint in the journal.
+pub const CHECKPOINT: &str = "live";
+
+/// Brings a checkpoint and the journal's open incidents together: an incident whose id came after the checkpoint gets it,
+/// one that no checkpoint knows of can't go on and is closed. Says what was closed.
+pub fn take_up(
+    checkpoint: &mut Checkpoint,
+    ledger: &mut Ledger,
+) -> Result<Vec<String>, JournalError> {
+    let filter = IncidentFilter {
+        open_only: true,
+        limit: usize::MAX,
+        ..IncidentFilter::default()
+    };
+    let open = match ledger.journal() {
+        Some(journal) => journal.list(&filter)?,
+        None => Vec::new(),
+    };
+    let mut told = Vec::new();
+    for incident in open {
+        let tracker = checkpoint.entities.get_mut(&incident.entity);
+        match tracker
+            .map(|(_, t)| t)
+            .filter(|t| t.open().is_some_and(|own| own.start == incident.start))
+        {
+            Some(tracker) => {
+                tracker.assign(incident.id);
+            }
+            None => {
+                told.push(format!(
+                    "incident {} of {} was open and is closed: what followed it is not known any more",
+                    incident.id, incident.entity
+                ));
+                ledger.update(&Incident {
+                    state: IncidentState::Vanished,
+                    ..incident
+                });
+            }
+        }
+    }
+    Ok(told)
+}

@@ -1,0 +1,191 @@
+//! Clocks that jump, samples that are late, and sources that are away for long.
+
+use std::time::Duration;
+
+use pulsewatch::domain::Time;
+
+use crate::common::misbehaving::Reply;
+use crate::fixture::{
+    LEARNED, STEP, config, is_scoring, is_up, noticed, scored_at, scoring, server, stale, warned,
+    wave,
+};
+
+/// Times of the verdicts that are scores, as they come: each once, later than the one before.
+#[derive(Default)]
+struct Verdicts(Vec<i64>);
+
+impl Verdicts {
+    fn take(&mut self, snapshot: &pulsewatch::domain::Snapshot) {
+        let Some(time) = scored_at(snapshot) else {
+            return;
+        };
+        if self.0.last() != Some(&time) {
+            assert!(
+                self.0.last().is_none_or(|last| time > *last),
+                "{time} was judged after {:?}",
+                self.0.last()
+            );
+            self.0.push(time);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_steps_back_stops_nothing_and_judges_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = server().await;
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    driver.go_on(5).await;
+    let mut verdicts = Verdicts::default();
+    verdicts.take(&driver.snapshot());
+    let (right, looks) = (driver.now, |d: &crate::common::driver::Driver| {
+        d.snapshot().live.counters.collect_seconds.count
+    });
+
+    driver.set(right - Duration::from_secs(3600));
+    let before = looks(&driver);
+    for _ in 0..50 {
+        driver.go_on(1).await;
+        verdicts.take(&driver.snapshot());
+    }
+    assert!(looks(&driver) >= before + 40, "it goes on looking");
+    assert!(is_up(&driver.snapshot()));
+    assert!(
+        warned(&driver.snapshot(), "set back"),
+        "{:?}",
+        driver.told()
+    );
+    assert_eq!(verdicts.0.len(), 1, "nothing is judged again");
+    while driver.now < right + Duration::from_secs(10 * 60) {
+        driver.go_on(1).await;
+        verdicts.take(&driver.snapshot());
+    }
+    assert!(verdicts.0.len() >= 9, "{:?}", verdicts.0);
+    assert_eq!(*verdicts.0.last().unwrap(), driver.now.millis() / 1000);
+    assert!(!warned(&driver.snapshot(), "set back"));
+    assert!(driver.snapshot().live.incidents.is_empty());
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_ran_ahead_and_was_put_right_costs_no_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = server().await;
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    let mut verdicts = Verdicts::default();
+    verdicts.take(&driver.snapshot());
+    let right = driver.now;
+
+    // The server's own clock stays right: it has no samples of tomorrow.
+    fake.change(|world| world.until = right.millis() / 1000);
+    driver.set(right + Duration::from_secs(86_400));
+    driver.go_on(3).await;
+    assert!(!is_scoring(&driver.snapshot()), "tomorrow is not known");
+    assert!(is_up(&driver.snapshot()));
+
+    fake.change(|world| world.until = i64::MAX);
+    driver.set(right + Duration::from_secs(120));
+    let soon = right + Duration::from_secs(40 * 60);
+    while driver.now < soon {
+        driver.go_on(1).await;
+        verdicts.take(&driver.snapshot());
+    }
+    assert!(is_scoring(&driver.snapshot()), "{:?}", driver.told());
+    assert_eq!(*verdicts.0.last().unwrap(), driver.now.millis() / 1000);
+    let view = &driver.snapshot().live.entities[0];
+    assert_eq!(view.grid.last(), Some(driver.now));
+    assert_eq!(view.grid.len(), view.scores.len());
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_day_is_caught_up_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = server().await;
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    driver.set(driver.now + Duration::from_secs(86_400));
+    let snapshot = driver
+        .until("on again", |s| scored_at(s) == Some(s.now.millis() / 1000))
+        .await;
+    assert!(is_up(&snapshot) && is_scoring(&snapshot));
+    // The rows of the night were there at the server: they are scored too.
+    let scores = &snapshot.live.entities[0].scores;
+    assert!(scores.tail(100).iter().all(|s| s.is_finite()), "{scores:?}");
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_and_repeated_samples_amend_what_is_shown_and_never_a_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = server().await;
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    let late = driver.now.millis() / 1000 + 2 * STEP;
+    fake.change(|world| {
+        world.forget("load");
+        world.add("load", &[], move |t| (t != late).then(|| wave(t, 1.0)));
+    });
+    driver
+        .until("past it", |s| scored_at(s).is_some_and(|t| t > late))
+        .await;
+    let at = |s: &pulsewatch::domain::Snapshot| {
+        let view = &s.live.entities[0];
+        let row = view.grid.row(Time::from_secs(late)).unwrap();
+        let get = |series: &pulsewatch::domain::Series| series.iter().nth(row).unwrap();
+        (
+            get(&view.features[1].values),
+            get(&view.scores),
+            get(&view.anomalous),
+        )
+    };
+    let before = at(&driver.snapshot());
+    assert!(before.0.is_nan() && before.1.is_finite(), "{before:?}");
+    fake.change(|world| {
+        world.forget("load");
+        world.add("load", &[], |t| Some(wave(t, 1.0)));
+    });
+    driver.until("amended", |s| at(s).0.is_finite()).await;
+    let after = at(&driver.snapshot());
+    assert_eq!(after.0, wave(late, 1.0));
+    assert_eq!((after.1, after.2), (before.1, before.2));
+    assert!(driver.snapshot().live.incidents.is_empty());
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_away_for_thousands_of_steps_is_taken_up_with_bounded_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = server().await;
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    for away in [5_000 * STEP, 20 * 365 * 86_400] {
+        fake.change(|world| world.trouble = Some(Reply::status(503, "", "gone")));
+        driver.until("stale", |s| stale(s).is_some()).await;
+        driver.set(driver.now + Duration::from_secs(away as u64));
+        driver.go_on(1).await;
+        let points = fake.change(|world| {
+            world.trouble = None;
+            std::mem::take(&mut world.points)
+        });
+        assert!(
+            points < 10 * LEARNED * 2,
+            "{points} points asked for while it failed"
+        );
+        let snapshot = driver
+            .until("scoring again", |s| {
+                is_up(s) && scored_at(s) == Some(s.now.millis() / 1000)
+            })
+            .await;
+        let asked = fake.change(|world| std::mem::take(&mut world.points));
+        assert!(asked < 20 * LEARNED, "{asked} points asked for");
+        let view = &snapshot.live.entities[0];
+        assert!(view.grid.len() <= config.ui.max_points);
+        assert_eq!(view.grid.len(), view.scores.len());
+        assert_eq!(view.grid.last(), Some(snapshot.now));
+        assert!(noticed(&snapshot, "is back"));
+    }
+    driver.stop().await;
+}

@@ -52,7 +52,10 @@ async fn a_server_that_hangs_and_dies_costs_no_row_and_raises_no_alarm() {
         is_told(&good, &bad, kind, &server.url());
         // Nearly an hour is over before it is back.
         for _ in 0..25 {
-            assert_eq!(settled(&mut engine).await.live.source.last_success, good.live.source.last_success);
+            assert_eq!(
+                settled(&mut engine).await.live.source.last_success,
+                good.live.source.last_success
+            );
         }
         if kind == "timeout" {
             server.thaw();

@@ -158,14 +158,15 @@ impl Lane {
         if now < self.next_tick {
             return;
         }
+        // The source answers one question at a time: the look comes as soon as the history is there.
+        if self.history_asked.is_some() {
+            return;
+        }
         if now.since(self.next_tick) > self.interval {
             self.counters.ticks_late += 1;
         }
         self.next_tick = now + self.interval;
-        if self.collecting
-            || self.history_asked.is_some()
-            || matches!(self.source.state, SourceState::Finished)
-        {
+        if self.collecting || matches!(self.source.state, SourceState::Finished) {
             return;
         }
         let overlap = self.pipeline.step().saturating_mul(OVERLAP);
@@ -174,6 +175,11 @@ impl Lane {
             from,
             schema: self.pipeline.schema().cloned(),
         });
+    }
+
+    /// When it looks next; `None` while that waits for the history.
+    pub fn next_look(&self) -> Option<Time> {
+        self.history_asked.is_none().then_some(self.next_tick)
     }
 
     /// Asks for history: with all columns there are when it is to be learned from, else with those that are shown.

@@ -229,7 +229,7 @@ impl Core {
             publish.send_replace(Arc::new(self.snapshot()));
             let wake = self
                 .lanes()
-                .map(|lane| lane.next_tick)
+                .filter_map(|lane| lane.next_look())
                 .min()
                 .unwrap_or(now)
                 .min(now + HEARTBEAT);

@@ -154,7 +154,8 @@ impl Recording {
     }
 
     /// The constant distance of the rows to the grid, milliseconds in (−step/2, step/2]: the median around the first row's.
-    /// Zero up to a quarter of a step, where the nearest grid time is plain.
+    /// Zero up to a quarter of a step, where the nearest grid time is plain, and where most rows are elsewhere: then nothing
+    /// about it is constant.
     fn offset(&self, step_ms: i64) -> i64 {
         let wrap = |ms: i64| {
             let rest = ms.rem_euclid(step_ms);
@@ -175,10 +176,12 @@ impl Recording {
         let middle = around.len() / 2;
         let (_, median, _) = around.select_nth_unstable(middle);
         let offset = wrap(first.saturating_add(*median));
-        if offset.abs() <= step_ms / 4 {
-            0
-        } else {
+        let near = |t: &&Time| wrap(t.millis().saturating_sub(offset)).abs() <= step_ms / 4;
+        let constant = self.times.iter().filter(near).count() * 2 > self.times.len();
+        if constant && offset.abs() > step_ms / 4 {
             offset
+        } else {
+            0
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A server that plays Prometheus: its series are functions of time, and it can be told to misbehave.
 
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -120,11 +120,12 @@ fn recording(dir: &Path) -> PathBuf {
 
 fn config(file: &Path, port: u16, detect: &str) -> String {
     format!(
-        "[source]\nkind = \"replay\"\nfile = {file:?}\nspeed = 20.0\n\
+        "[source]\nkind = \"replay\"\nfile = \"{}\"\nspeed = 20.0\n\
          [exporter]\nlisten = \"127.0.0.1:{port}\"\n\
          [autoencoder]\nencoder = [12]\nlatent = 6\ndecoder = [12]\nepochs = 12\nlearning_rate = 0.01\nmax_windows = 400\n\
          [forecast]\nenabled = false\n\
-         [detect]\nfalse_alarms_per_day = 0.001\n{detect}"
+         [detect]\nfalse_alarms_per_day = 0.001\n{detect}",
+        file.display()
     )
 }
 

@@ -54,7 +54,7 @@ pub fn small(config: &mut Config) {
 pub fn config(url: &str, exprs: &[&str]) -> Config {
     let mut config = Config::default();
     config.source.kind = SourceKind::Prometheus;
-    config.source.url = url.to_owned();
+    config.source.url = url.into();
     config.source.step = Span::secs(STEP as u64);
     config.source.latency_offset = Span::secs(0);
     config.source.retries = 0;

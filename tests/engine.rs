@@ -198,6 +198,12 @@ async fn learns_finds_the_incident_and_goes_on_after_a_restart() {
         "scores with the kept model"
     );
     assert!(shown.live.training.is_none());
+    again
+        .until("scores of rows from before the restart", |s| {
+            let scores = &s.live.entities[0].scores;
+            scores.iter().any(f64::is_finite)
+        })
+        .await;
     assert_eq!(
         shown.live.counters.incidents_total, total,
         "a verdict is final: nothing is counted twice"

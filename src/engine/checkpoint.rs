@@ -42,12 +42,13 @@ pub fn take_up(
     };
     let mut told = Vec::new();
     for incident in open {
-        let tracker = checkpoint.entities.get_mut(&incident.entity);
-        let own = tracker
-            .map(|(_, tracker)| tracker)
-            .filter(|t| t.open().is_some_and(|own| own.start == incident.start));
-        if let Some(own) = own {
-            own.assign(incident.id);
+        let tracker = checkpoint
+            .entities
+            .get_mut(&incident.entity)
+            .map(|kept| &mut kept.1);
+        let follows = |t: &&mut Tracker| t.open().is_some_and(|own| own.start == incident.start);
+        if let Some(tracker) = tracker.filter(follows) {
+            tracker.assign(incident.id);
             continue;
         }
         told.push(format!(

@@ -77,8 +77,8 @@ pub struct Lane {
     failures: u32,
     /// Trainings and collections of history that failed in a row.
     fruitless: u32,
-    /// The history that was asked for has all columns, not only the model's.
-    whole_history: bool,
+    /// When the latest history was asked for, if it was with all columns, not only the model's.
+    whole_asked: Option<Time>,
     /// Views of the entities, until something changes.
     entities: Option<Vec<Arc<EntityView>>>,
 }
@@ -144,7 +144,7 @@ impl Lane {
             collecting: false,
             failures: 0,
             fruitless: 0,
-            whole_history: false,
+            whole_asked: None,
             entities: None,
         }
     }
@@ -185,7 +185,7 @@ impl Lane {
         let schema = self.pipeline.schema().filter(|_| !whole).cloned();
         if self.collector.ask(Ask::History { schema }) {
             self.history_asked = Some(now);
-            self.whole_history = whole;
+            self.whole_asked = whole.then_some(now);
         }
     }
 
@@ -200,7 +200,7 @@ impl Lane {
 
     /// Whether the history that has come may be learned from.
     pub fn can_learn(&self) -> bool {
-        self.whole_history
+        self.whole_asked.is_some()
     }
 
     /// Notes how a training or a collection of history ended: after failures the next one waits longer and longer.

@@ -119,6 +119,9 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
             .or_default()
             .push((*frame.grid(), values));
     }
+    for parts in raw.values_mut() {
+        forget_newcomers(parts);
+    }
     let kind = config.preprocess.scaler;
     let fit = |parts: &[&(Grid, Array2<f64>)]| {
         let views: Vec<ArrayView2<'_, f64>> =
@@ -146,6 +149,26 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
         stretches,
         span,
     })
+}
+
+/// Takes out the columns of one entity that have hardly been seen: what is normal for them can't be told yet, and a scale
+/// from a few values would make an alarm of every other one. The next training looks again.
+fn forget_newcomers(parts: &mut [(Grid, Array2<f64>)]) {
+    let columns = parts.first().map_or(0, |(_, values)| values.ncols());
+    let mut seen = vec![0_usize; columns];
+    for (_, values) in &*parts {
+        for (count, column) in seen.iter_mut().zip(values.columns()) {
+            *count += column.iter().filter(|v| v.is_finite()).count();
+        }
+    }
+    let most = seen.iter().copied().max().unwrap_or(0);
+    for (_, values) in parts {
+        for (count, mut column) in seen.iter().zip(values.columns_mut()) {
+            if *count < FEWEST_WINDOWS && count * 10 < most {
+                column.fill(f64::NAN);
+            }
+        }
+    }
 }
 
 /// Times of the first and the last row with a value.

@@ -318,7 +318,7 @@ impl Pipeline {
         }
     }
 
-    /// Older rows for what is shown, forecast and learned from; verdicts stay as they are.
+    /// Older rows for what is shown, forecast and learned from, with their scores; verdicts stay as they are.
     pub fn backfill(&mut self, frames: &[Frame]) {
         self.grow(frames);
         let Some((_, frames)) = self.in_columns(frames) else {
@@ -340,6 +340,7 @@ impl Pipeline {
                 watched.refresh();
             }
         }
+        self.show_past();
     }
 
     /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name;
@@ -355,14 +356,7 @@ impl Pipeline {
         }
         self.set_schema(&schema);
         self.scorer = Some(scorer);
-        let rows = self
-            .entities
-            .values()
-            .map(|w| w.tail.grid().len().min(self.config.ui.max_points))
-            .sum::<usize>();
-        if rows <= SHOWN_ROWS {
-            self.show_past();
-        }
+        self.show_past();
         others
     }
 
@@ -392,12 +386,20 @@ impl Pipeline {
         }
     }
 
-    /// Scores of rows that are past judging, for the picture.
+    /// Scores of rows that are past judging, for the picture: of all that is shown, or of none where that is much.
     fn show_past(&mut self) {
         let Some(model) = self.scorer.clone() else {
             return;
         };
         let points = self.config.ui.max_points;
+        let rows: usize = self
+            .entities
+            .values()
+            .map(|watched| watched.tail.grid().len().min(points))
+            .sum();
+        if rows > SHOWN_ROWS {
+            return;
+        }
         for watched in self.entities.values_mut() {
             let rows = watched.tail.grid().len();
             let first = rows.saturating_sub(points);

@@ -394,14 +394,14 @@ impl Core {
     fn commit(&mut self) {
         let now = self.clock.now();
         let failing = self.unwritten.is_some();
-        let failed = self.live.pipeline.commit().err();
-        self.unwritten = failed.as_ref().map(|_| now);
-        match failed {
-            Some(error) if !failing => self.note(
+        let result = self.live.pipeline.commit();
+        self.unwritten = result.is_err().then_some(now);
+        match result {
+            Err(error) if !failing => self.note(
                 Level::Error,
                 format!("the journal could not be written; scoring goes on, what is new is held and tried again: {error}"),
             ),
-            None if failing => self.note(Level::Info, "the journal is written again".into()),
+            Ok(()) if failing => self.note(Level::Info, "the journal is written again".into()),
             _ => {}
         }
     }

@@ -30,7 +30,8 @@ pub struct Filled {
 /// `fallback` holds one typical value per feature, from training ([`super::scale::Scaler::fallback`]); one that is missing or
 /// not finite counts as 0. Gaps longer than `max_gap` rows are filled too, but their rows are `broken`; with
 /// [`Fill::Drop`] and [`Fill::None`] every row with a gap is. A feature that is missing in all rows takes its fallback
-/// and breaks no row: it is a masked feature, not a gap.
+/// and breaks no row: it is a masked feature, not a gap. For training a feature that came later than the others or went
+/// before them is no gap either: it must not take their rows away.
 ///
 /// With [`Look::Back`] row `i` depends on rows `0..=i` alone, except for which features count as wholly missing.
 #[must_use]
@@ -43,6 +44,11 @@ pub fn fill(
 ) -> Filled {
     let observed = values.mapv(f64::is_finite);
     let mut filled = values.to_owned();
+    let empty: Vec<bool> = observed
+        .rows()
+        .into_iter()
+        .map(|row| !row.iter().any(|seen| *seen))
+        .collect();
     let mut broken = vec![false; values.nrows()];
     for (feature, mut column) in filled.columns_mut().into_iter().enumerate() {
         let seen = observed.column(feature);
@@ -57,6 +63,13 @@ pub fn fill(
         }
         for (from, to) in runs(seen) {
             fill_run(&mut column, from, to, policy, look, fallback);
+            let outside = look == Look::Both && (from == 0 || to == seen.len());
+            if outside && to - from > max_gap && !matches!(policy, Fill::Drop | Fill::None) {
+                for (broken, empty) in broken[from..to].iter_mut().zip(&empty[from..to]) {
+                    *broken |= empty;
+                }
+                continue;
+            }
             let first_broken = match (policy, look) {
                 (Fill::Drop | Fill::None, _) => from,
                 (_, Look::Back) => from.saturating_add(max_gap).min(to),
@@ -188,6 +201,32 @@ mod tests {
             array![[true, false], [false, false], [true, false]]
         );
         assert_eq!(filled.broken, [false; 3]);
+    }
+
+    #[test]
+    fn a_feature_that_came_late_or_went_early_takes_no_rows_from_the_others() {
+        let rows = array![
+            [X, X],
+            [1.0, X],
+            [2.0, X],
+            [3.0, X],
+            [4.0, 7.0],
+            [X, 8.0],
+            [X, 9.0],
+            [X, 9.0]
+        ];
+        let both = |policy| fill(rows.view(), policy, Look::Both, 2, &[0.0, 0.0]);
+        let filled = both(Fill::FfillBfill);
+        assert_eq!(
+            filled.values.column(1).to_vec(),
+            [7.0, 7.0, 7.0, 7.0, 7.0, 8.0, 9.0, 9.0]
+        );
+        let nobody_was_there = [true, false, false, false, false, false, false, false];
+        assert_eq!(filled.broken, nobody_was_there);
+        assert_eq!(
+            both(Fill::None).broken,
+            [true, true, true, true, false, true, true, true]
+        );
     }
 
     #[test]

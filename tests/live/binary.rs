@@ -319,13 +319,11 @@ fn training_on_demand(home: &Home, server: &Prometheus, port: u16, run: &Running
                 .then_some(())
         },
     );
-    until(
+    let refused = until(
         "refused",
         || run.said(),
-        || match train(port, TOKEN) {
-            202 => None,
-            status => Some(assert_eq!(status, 409)),
-        },
+        || Some(train(port, TOKEN)).filter(|status| *status != 202),
     );
+    assert_eq!(refused, 409);
     assert_eq!(status(port, "/readyz"), Some(200), "the old model goes on");
 }

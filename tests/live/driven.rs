@@ -98,20 +98,16 @@ impl Driven {
     /// Waits for a snapshot while the clock stands still.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         let mut snapshots = self.running.snapshots.clone();
-        match tokio::time::timeout(PATIENCE, snapshots.wait_for(|s| wanted(s))).await {
-            Ok(found) => Arc::clone(&found.unwrap()),
-            Err(_) => {
-                let last = Arc::clone(&self.running.snapshots.borrow());
-                panic!(
-                    "never {what}; source {:?}, training {:?} then {:?}, readiness {:?}, notices {:#?}",
-                    last.live.source,
-                    last.live.training,
-                    last.live.last_training,
-                    last.live.readiness,
-                    last.notices
-                )
-            }
+        let found = tokio::time::timeout(PATIENCE, snapshots.wait_for(|s| wanted(s))).await;
+        if let Ok(found) = found {
+            return Arc::clone(&found.unwrap());
         }
+        let last = Arc::clone(&self.running.snapshots.borrow());
+        let (live, notices) = (&last.live, &last.notices);
+        panic!(
+            "never {what}; source {:?}, training {:?} then {:?}, readiness {:?}, notices {notices:#?}",
+            live.source, live.training, live.last_training, live.readiness
+        )
     }
 
     /// Waits for the first model.

@@ -181,7 +181,7 @@ async fn gaps_stay_gaps(engine: &Driven, story: &Story) {
                 match story.value(at, metric, t) {
                     _ if gap => assert!(value.is_nan(), "{instance} {} at {t}: {value}", one.name),
                     Some(expected) => {
-                        assert_eq!(*value, expected, "{instance} {} at {t}", one.name)
+                        assert_eq!(*value, expected, "{instance} {} at {t}", one.name);
                     }
                     // Within the look-back the last sample stands in.
                     None => assert!(value.is_finite(), "{instance} {} at {t}", one.name),

@@ -1,7 +1,10 @@
 //! A server that hangs, dies and comes back under a running engine, and one that has only just begun to scrape.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use pulsewatch::config::Span;
-use pulsewatch::domain::{Level, RowState, SourceState};
+use pulsewatch::domain::{Level, ModelView, RowState, Snapshot, SourceState};
 
 use crate::common::servers::{History, Prometheus, hours_ago};
 use crate::driven::{Driven, STEP, config, entity, level, series};
@@ -40,59 +43,19 @@ async fn a_server_that_hangs_and_dies_costs_no_row_and_raises_no_alarm() {
 
     for kind in ["timeout", "connect"] {
         let good = engine.tick().await;
-        let (seen, success) = (
-            entity(&good, "a").grid.last(),
-            good.live.source.last_success,
-        );
         if kind == "timeout" {
             server.freeze();
         } else {
             server.crash();
         }
         let bad = engine.failed().await;
-        let SourceState::Stale {
-            since,
-            error,
-            retry_at,
-        } = &bad.live.source.state
-        else {
-            panic!("{:?}", bad.live.source)
-        };
-        assert_eq!((*since, bad.live.source.last_success), (success, success));
-        assert!(error.contains(&server.url()), "{error}");
-        assert!(*retry_at > bad.now, "{retry_at} is not after {}", bad.now);
-        assert_eq!(entity(&bad, "a").grid.last(), seen, "the last data stays");
-        assert!(
-            entity(&bad, "a")
-                .latest
-                .as_ref()
-                .is_some_and(|v| v.state == RowState::Scored)
-        );
-        assert_eq!(
-            bad.live.counters.collect_errors.get(kind),
-            Some(&1),
-            "{:?}",
-            bad.live.counters.collect_errors
-        );
-        let told: Vec<_> = bad
-            .notices
-            .iter()
-            .filter(|n| n.level == Level::Error)
-            .collect();
-        assert!(
-            told.last().is_some_and(|n| n.text.contains(error)),
-            "{told:#?}"
-        );
-
+        is_told(&good, &bad, kind, &server.url());
         // Nearly an hour is over before it is back.
         for _ in 0..25 {
-            engine.advance();
-            let now = engine.now;
-            engine.until("looked again", |s| {
-                let quiet = |state: &SourceState| matches!(state, SourceState::Stale { retry_at, .. } if *retry_at > now);
-                s.now == now && quiet(&s.live.source.state)
-            })
-            .await;
+            assert_eq!(
+                settled(&mut engine).await.live.source.last_success,
+                good.live.source.last_success
+            );
         }
         if kind == "timeout" {
             server.thaw();
@@ -100,26 +63,13 @@ async fn a_server_that_hangs_and_dies_costs_no_row_and_raises_no_alarm() {
             server.restart();
         }
         let back = loop {
-            engine.advance();
-            let now = engine.now;
-            let snapshot = engine
-                .until("asked", |s| {
-                    let waits = matches!(&s.live.source.state, SourceState::Stale { retry_at, .. } if *retry_at > now);
-                    s.now == now && (waits || s.live.source.state == SourceState::Up)
-                })
-                .await;
+            let snapshot = settled(&mut engine).await;
             if snapshot.live.source.state == SourceState::Up {
                 break snapshot;
             }
         };
-        assert!(
-            back.notices
-                .iter()
-                .last()
-                .is_some_and(|n| n.text.contains("is back")),
-            "{:#?}",
-            back.notices
-        );
+        let told = back.notices.last().unwrap();
+        assert!(told.text.contains("is back"), "{told:?}");
         assert_eq!(entity(&back, "a").grid.last(), Some(engine.due()));
     }
 
@@ -152,6 +102,44 @@ async fn a_server_that_hangs_and_dies_costs_no_row_and_raises_no_alarm() {
         scored.iter().all(|score| score.is_finite()),
         "every row has its verdict"
     );
+}
+
+/// Everybody hears that the source fails, why, and when it is tried again; the last data stays.
+fn is_told(good: &Snapshot, bad: &Snapshot, kind: &str, url: &str) {
+    let SourceState::Stale {
+        since,
+        error,
+        retry_at,
+    } = &bad.live.source.state
+    else {
+        panic!("{:?}", bad.live.source)
+    };
+    let success = good.live.source.last_success;
+    assert_eq!((*since, bad.live.source.last_success), (success, success));
+    assert!(error.contains(url), "{error}");
+    assert!(*retry_at > bad.now, "{retry_at} is not after {}", bad.now);
+    assert_eq!(entity(bad, "a").grid.last(), entity(good, "a").grid.last());
+    let latest = entity(bad, "a").latest.as_ref();
+    assert!(latest.is_some_and(|v| v.state == RowState::Scored));
+    let errors = &bad.live.counters.collect_errors;
+    assert_eq!(errors.get(kind), Some(&1), "{errors:?}");
+    let mut told = bad.notices.iter().filter(|n| n.level == Level::Error);
+    let last = told.next_back().unwrap();
+    assert!(last.text.contains(error), "{last:?}");
+}
+
+/// One step on: either the source works, or it is clear when it is tried again.
+async fn settled(engine: &mut Driven) -> Arc<Snapshot> {
+    engine.advance();
+    let now = engine.now;
+    let wanted = |s: &Snapshot| {
+        s.now == now
+            && match &s.live.source.state {
+                SourceState::Stale { retry_at, .. } => *retry_at > now,
+                state => *state == SourceState::Up,
+            }
+    };
+    engine.until("settled", wanted).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,36 +196,7 @@ async fn a_young_server_is_learned_from_when_it_has_enough() {
     assert_eq!(shown, METRICS, "the metric that came late is there");
     has_all(&engine, &[("cpu_load", 0, late), ("memory", 1, began)]).await;
 
-    // With twice the history it learns anew, and then not at every chance.
-    let again = loop {
-        let snapshot = engine.tick().await;
-        if snapshot
-            .live
-            .model
-            .as_ref()
-            .is_some_and(|m| m.version != model.version)
-        {
-            break snapshot;
-        }
-        assert!(
-            engine.now.millis() / 1000 < to,
-            "it never learned from more"
-        );
-    };
-    let windows = again.live.model.as_ref().unwrap().windows;
-    assert!(
-        windows > model.windows * 3 / 2,
-        "{windows} and {}",
-        model.windows
-    );
-    // The new column's past comes too.
-    while engine.now.millis() / 1000 < to {
-        let snapshot = engine.tick().await;
-        let disk = &entity(&snapshot, "a").features[1].values;
-        if disk.iter().filter(|v| v.is_finite()).count() > 30 {
-            break;
-        }
-    }
+    grows(&mut engine, &model, to).await;
     has_all(
         &engine,
         &[
@@ -248,6 +207,25 @@ async fn a_young_server_is_learned_from_when_it_has_enough() {
     )
     .await;
     engine.stop().await;
+}
+
+/// With twice the history it learns anew, and then not at every chance. The new column's past comes too.
+async fn grows(engine: &mut Driven, model: &ModelView, to: i64) {
+    let mut versions = BTreeSet::new();
+    let mut seen = 0;
+    while engine.now.millis() / 1000 < to - STEP {
+        let snapshot = engine.tick().await;
+        let newest = snapshot.live.model.as_ref().unwrap();
+        versions.insert(newest.version.clone());
+        if newest.version != model.version {
+            let windows = (newest.windows, model.windows);
+            assert!(windows.0 > windows.1 * 3 / 2, "{windows:?}");
+            let disk = &entity(&snapshot, "a").features[1].values;
+            seen = disk.iter().filter(|v| v.is_finite()).count();
+        }
+    }
+    assert_eq!(versions.len(), 2, "{versions:?}");
+    assert!(seen > 30, "{seen} values of the new column");
 }
 
 /// The engine has these columns: name, number of the metric, time from which on there are samples.

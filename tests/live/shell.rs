@@ -1,5 +1,7 @@
 //! `check` and `collect` from the shell, against real servers and against none.
 
+use std::fmt::Write as _;
+
 use pulsewatch::disk::Table;
 use serde_json::Value;
 
@@ -30,7 +32,7 @@ fn config(url: &str, (from, to): (i64, i64), queries: &[(&str, &str)]) -> String
         stamp(to)
     );
     for (name, expr) in queries {
-        text.push_str(&format!("[queries.{name}]\nexpr = '{expr}'\n"));
+        writeln!(text, "[queries.{name}]\nexpr = '{expr}'").unwrap();
     }
     text
 }

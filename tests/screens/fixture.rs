@@ -261,7 +261,7 @@ pub fn incidents(open: bool) -> Vec<Incident> {
 
 pub fn model() -> ModelView {
     ModelView {
-        version: "20261118-105500".into(),
+        version: "20261118T105500Z-3f9a2c".into(),
         trained_at: now() - Duration::from_secs(3 * HOUR + 400),
         trained_on: (now() - Duration::from_secs(14 * 24 * HOUR), now()),
         windows: 2000,

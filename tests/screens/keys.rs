@@ -268,6 +268,39 @@ fn freezing_shows_a_banner_and_the_way_back() {
     assert!(screen.state.frozen.is_none());
 }
 
+#[test]
+fn a_source_that_says_nothing_is_told_before_it_fails() {
+    let mut screen = incident();
+    let after = |secs| Action::Tick(fixture::now() + Duration::from_secs(secs));
+    screen.act(after(60));
+    assert!(!screen.text().contains("last data"));
+    screen.act(after(110));
+    assert!(screen.text().contains("last data 110 s ago"));
+}
+
+#[test]
+fn the_future_leaves_room_for_the_past() {
+    let mut snapshot = scene::long_term().snapshot;
+    let entity = Arc::make_mut(&mut Arc::make_mut(&mut snapshot.live).entities[0]);
+    for feature in &mut entity.features {
+        // A band that has lost all hold.
+        let forecast = feature.forecast.as_mut().map(Arc::make_mut).unwrap();
+        for bound in &mut forecast.upper {
+            *bound += 1e12;
+        }
+    }
+    let drawn = |snapshot: Snapshot| {
+        let mut screen = Screen::of(snapshot);
+        screen.press(Intent::LongTerm);
+        screen.press(Intent::Expand);
+        screen.text()
+    };
+    let text = drawn(snapshot);
+    let heights: Vec<&str> = text.lines().filter(|line| line.contains('┤')).collect();
+    assert!(heights.len() > 2 && !text.contains("e9"), "{text}");
+    assert!(heights.iter().all(|line| line.contains(" % ")), "{text}");
+}
+
 fn question(effects: Vec<Effect>) -> Option<(u64, HistoryQuery)> {
     effects.into_iter().find_map(|effect| match effect {
         Effect::Query { ticket, query } => Some((ticket, query)),

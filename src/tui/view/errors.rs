@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, FeatureView};
+use crate::domain::{EntityView, FeatureView, RowState};
 use crate::tui::text::{cut, number, percent, short, width};
 use crate::tui::theme::Theme;
 
@@ -28,7 +28,16 @@ pub fn draw(entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect)
     let title = [Span::styled("errors", theme.text)];
     let inner = boxed(buffer, area, theme.faint, &title, right);
     if entity.features.iter().all(|f| f.mse.is_none()) {
-        let words = ("nothing scored yet".to_owned(), theme.dim);
+        let stale = entity
+            .latest
+            .as_ref()
+            .is_some_and(|v| v.state == RowState::Stale);
+        let words = if stale {
+            "too few samples in the window"
+        } else {
+            "nothing scored yet"
+        };
+        let words = (words.to_owned(), theme.dim);
         return centered(buffer, inner, &[words]);
     }
     let columns = Columns::over(inner.width);

@@ -1,5 +1,7 @@
 //! The two lines at the top: where the data comes from and what scores it; the score and the counts.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -12,6 +14,9 @@ use crate::tui::text::{self, number, span};
 use crate::tui::theme::Theme;
 
 use super::pen::{Segment, bar, row};
+
+/// A shorter silence of the source is not worth a word.
+const SILENT: Duration = Duration::from_secs(15);
 
 /// Columns of the score bar.
 const BAR: u16 = 20;
@@ -49,7 +54,7 @@ pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
         vec![tab(state, theme)]
     };
     let mut right = Vec::new();
-    first.extend(source(snapshot, pipeline, theme));
+    first.extend(source(state, snapshot, pipeline, theme));
     right.extend(model(state, pipeline, theme));
     right.push(clock);
     row(buffer, padded, 0, 2, first, right);
@@ -82,7 +87,12 @@ fn tab(state: &UiState, theme: &Theme) -> Segment {
 }
 
 /// The source's name with a dot for its state.
-fn source(snapshot: &Snapshot, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec<Segment> {
+fn source(
+    state: &UiState,
+    snapshot: &Snapshot,
+    pipeline: Option<&PipelineView>,
+    theme: &Theme,
+) -> Vec<Segment> {
     let Some(pipeline) = pipeline else {
         return Vec::new();
     };
@@ -101,10 +111,24 @@ fn source(snapshot: &Snapshot, pipeline: Option<&PipelineView>, theme: &Theme) -
             Span::styled(word, style),
         ],
     )];
+    segments.extend(silence(state, snapshot, pipeline).map(|silent| {
+        let words = format!("last data {} ago", span(silent));
+        Segment::new(2, vec![Span::styled(words, theme.warn)])
+    }));
     segments.extend(
         pace(snapshot, pipeline).map(|words| Segment::new(6, vec![Span::styled(words, theme.dim)])),
     );
     segments
+}
+
+/// How long nothing has come from a source that counts as up: it may be about to fail, which takes its whole timeout.
+fn silence(state: &UiState, snapshot: &Snapshot, pipeline: &PipelineView) -> Option<Duration> {
+    let waits = pipeline.source.state == SourceState::Up
+        && pipeline.training.is_none()
+        && state.frozen.is_none();
+    let last = pipeline.source.last_success.filter(|_| waits)?;
+    let silent = state.now.since(last);
+    (silent > (snapshot.interval * 3).max(SILENT)).then_some(silent)
 }
 
 /// How often it looks; a recording is played faster than that, so what a row of it stands for.
@@ -129,7 +153,9 @@ fn model(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
         // Its models are not kept, so a version would name nothing.
         return vec![age];
     }
-    let version = text::cut(&model.version, 24).into_owned();
+    // The part that tells when; what makes it unique is for `pulsewatch models list`.
+    let version = model.version.split('-').next().unwrap_or_default();
+    let version = text::cut(version, 24).into_owned();
     vec![Segment::new(7, vec![Span::styled(version, theme.dim)]), age]
 }
 

@@ -21,6 +21,10 @@ use crate::common::servers::{History, Prometheus};
 /// Distance of grid times and of ticks.
 pub const STEP: i64 = 120;
 
+/// When the stories begin that are told to the driven clock. Fixed, since what is learned, and so every verdict, follows
+/// from the times: with the wall's clock the same test would judge other data in every hour.
+pub const BEGIN: i64 = 1_795_165_200;
+
 /// Longest that anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -6,8 +6,8 @@ use pulsewatch::commands::incidents;
 use pulsewatch::domain::{Entity, IncidentState, RowState, Time};
 use pulsewatch::store::Registry;
 
-use crate::common::servers::{History, Prometheus, hours_ago};
-use crate::driven::{Driven, STEP, config, entity, level, series};
+use crate::common::servers::{History, Prometheus};
+use crate::driven::{BEGIN, Driven, STEP, config, entity, level, series};
 
 const HOUR: i64 = 3600;
 const MINUTE: i64 = 60;
@@ -34,7 +34,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let start = hours_ago(10);
+        let start = BEGIN;
         Self {
             from: start - LEARNED * HOUR - HOUR,
             start,

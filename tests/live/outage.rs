@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pulsewatch::config::Span;
 use pulsewatch::domain::{Level, ModelView, RowState, Snapshot, SourceState};
 
-use crate::common::servers::{History, Prometheus, hours_ago};
-use crate::driven::{Driven, STEP, config, entity, level, series};
+use crate::common::servers::{History, Prometheus};
+use crate::driven::{BEGIN, Driven, STEP, config, entity, level, series};
 
 const HOUR: i64 = 3600;
 const METRICS: [&str; 2] = ["cpu_load", "memory"];
@@ -28,7 +28,7 @@ fn history(from: i64, to: i64) -> Vec<History> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_hangs_and_dies_costs_no_row_and_raises_no_alarm() {
-    let start = hours_ago(8);
+    let start = BEGIN;
     let mut server =
         Prometheus::with_history(&history(start - (LEARNED + 1) * HOUR, start + 5 * HOUR));
     let dir = tempfile::tempdir().unwrap();
@@ -145,7 +145,7 @@ async fn settled(engine: &mut Driven) -> Arc<Snapshot> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_young_server_is_learned_from_when_it_has_enough() {
     // One metric comes an hour later than the other, one when there is a model; before the first sample there is nothing.
-    let began = hours_ago(12);
+    let began = BEGIN;
     let late = began + HOUR;
     let latest = began + 6 * HOUR;
     let to = began + 9 * HOUR;

@@ -162,7 +162,7 @@ impl Core {
             self.live.model = Some(models::view(&meta));
         }
         if self.live.model.is_some() || !self.config.autoencoder.enabled {
-            self.live.collector.ask(Ask::Play);
+            self.live.collector.play();
         }
         Ok(())
     }
@@ -428,7 +428,7 @@ impl Core {
             );
         } else {
             // Too little to learn from: the play itself may bring more.
-            lane.collector.ask(Ask::Play);
+            lane.collector.play();
         }
     }
 
@@ -537,7 +537,7 @@ impl Core {
         if let Some(lane) = self.lane(id) {
             lane.tried(result.is_ok(), now);
             lane.touch();
-            lane.collector.ask(Ask::Play);
+            lane.collector.play();
             lane.last_training = Some(TrainingOutcome {
                 ended: now,
                 took,

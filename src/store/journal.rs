@@ -219,6 +219,16 @@ impl Journal {
         rows::read(&self.connection, &self.path, &sql, params)
     }
 
+    /// Number of the last change that was made; 0 before the first.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn last_change(&self) -> Result<u64, JournalError> {
+        let sql = "SELECT last FROM sequence";
+        let last = self.ask(|connection| connection.query_row(sql, [], |row| row.get(0)))?;
+        Ok(unsigned(last))
+    }
+
     /// Marks an incident as seen; once seen it stays so.
     ///
     /// # Errors

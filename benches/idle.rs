@@ -14,15 +14,12 @@
 
 #[path = "common/program.rs"]
 mod program;
-#[path = "../tests/common/terminal.rs"]
-mod terminal;
 
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-use terminal::{Terminal, has_mark};
+use program::terminal::{Terminal, has_mark};
 
 /// How long each is looked at.
 const IDLE: Duration = Duration::from_secs(30);
@@ -31,10 +28,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const SETTLING: Duration = Duration::from_secs(5);
 
 fn main() {
-    let program = program::path();
-    let home = TempDir::new().unwrap();
-    let args = ["run", "--mode", "live"];
-    let mut terminal = Terminal::start(&program, &args, home.path(), &[], (120, 40));
+    let (_home, mut terminal) = program::start(&["run", "--mode", "live"]);
     terminal.sees("this host");
     measure("idle_live", &terminal);
     terminal.press("f");

@@ -141,6 +141,19 @@ impl Pipeline {
         self.ledger.label(id, label)
     }
 
+    /// Takes over what was said of incidents through another process.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn hear(&mut self) -> Result<(), JournalError> {
+        for incident in self.ledger.hear()? {
+            if let Some(watched) = self.entities.get_mut(&incident.entity) {
+                watched.tracker.hear(&incident);
+            }
+        }
+        Ok(())
+    }
+
     /// Newest row taken in.
     pub fn filled(&self) -> Option<Time> {
         self.filled
@@ -403,7 +416,7 @@ impl Pipeline {
         for watched in self.entities.values_mut() {
             let rows = watched.tail.grid().len();
             let first = rows.saturating_sub(points);
-            let Ok(scores) = model.score(&[rows_of(watched, first, rows, model.context())]) else {
+            let Ok(scores) = model.score(&[watched.rows(first..rows, model.context())]) else {
                 continue;
             };
             let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
@@ -463,12 +476,8 @@ impl Pipeline {
             .values()
             .map(|watched| {
                 let rows = watched.tail.grid().len();
-                rows_of(
-                    watched,
-                    rows.saturating_sub(todo.len()),
-                    rows,
-                    scorer.context(),
-                )
+                let first = rows.saturating_sub(todo.len());
+                watched.rows(first..rows, scorer.context())
             })
             .collect();
         scorer.score(&items)
@@ -555,20 +564,6 @@ fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
         IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => {
             ledger.update(&incident);
         }
-    }
-}
-
-/// Rows `first..last` of an entity with the context that their windows reach into.
-fn rows_of(watched: &Watched, first: usize, last: usize, context: usize) -> Rows<'_> {
-    let from = first.saturating_sub(context);
-    Rows {
-        entity: &watched.entity,
-        grid: watched.tail.grid().slice(from, last),
-        values: watched
-            .tail
-            .values()
-            .slice_move(ndarray::s![from..last, ..]),
-        first: first - from,
     }
 }
 

@@ -9,8 +9,7 @@ use super::learn::{self, LearnError};
 use crate::config::{Config, Fill};
 use crate::domain::{Entity, FeatureVerdict, Grid, RowState};
 use crate::model::{Bundle, ModelError, window_errors};
-use crate::prep::calendar;
-use crate::prep::gaps::{self, Look};
+use crate::prep::gaps::Look;
 use crate::prep::scale::Scaler;
 
 /// Windows in one pass through the network: bounds the memory of a long catch-up.
@@ -141,26 +140,16 @@ impl Scorer {
     fn ready(&self, item: &Rows<'_>) -> Ready {
         let scaler = self.bundle.scaler(item.entity).clone();
         let raw = learn::with_rates(item.values, &self.bundle.schema, &item.grid, &self.config);
-        let prep = &self.config.preprocess;
-        let filled = gaps::fill(
-            raw.view(),
-            prep.fill,
-            Look::Back,
-            prep.max_gap,
-            &scaler.fallback(prep.fill),
-        );
-        let rows = calendar::append(
-            scaler.transform(filled.values.view()).view(),
-            &item.grid,
-            &self.zone,
-        );
+        let (look, zone, config) = (Look::Back, &self.zone, &self.config);
+        let seen = learn::segment(raw.view(), &item.grid, look, &scaler, zone, config);
+        let prep = &config.preprocess;
         Ready {
             known: scaler.known(),
-            far: far(filled.observed.view(), prep.fill, prep.max_gap),
+            far: far(seen.observed.view(), prep.fill, prep.max_gap),
             scaler,
             raw,
-            rows,
-            observed: filled.observed,
+            rows: seen.values,
+            observed: seen.observed,
         }
     }
 

@@ -29,15 +29,10 @@ def python(peer):
     print(f"setting up {peer} in {folder}", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    install(interpreter, peer)
+    pip = [interpreter, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "-r", HERE / "requirements" / f"{peer}.txt"], check=True)
     done.write_text(wanted)
     return interpreter
-
-
-def install(interpreter, peer):
-    """What the list names; then, without what they ask for, the packages of a second list if there is one."""
-    pip = [interpreter, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-cache-dir"]
-    subprocess.run([*pip, "-r", HERE / "requirements" / f"{peer}.txt"], check=True)
 
 
 if __name__ == "__main__":

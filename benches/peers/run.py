@@ -219,8 +219,8 @@ def print_tables(lines, threads):
     print("\n".join(versions))
     peaks = [f"{rate:.0f} GFLOP/s ({impl})" for impl, rate in figures.peaks().items()]
     print(f"f: times the floor, which is the work's arithmetic in f32 at {peaks[0] if peaks else 'a peak that was not measured'}")
-    for other in peaks[1:]:
-        print(f"   the other rate: {other}")
+    if peaks[1:]:
+        print(f"   other rates: {', '.join(peaks[1:])}")
     print(f"×: times ours\n\n{table.side_by_side(figures)}")
     print(f"\nEvery figure\n\n{table.every_figure(figures)}")
     print(f"\nTargets\n\n{table.targets(figures)}")

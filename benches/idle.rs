@@ -12,13 +12,14 @@
     clippy::indexing_slicing
 )]
 
+#[path = "common/processor.rs"]
+mod processor;
 #[path = "common/program.rs"]
 mod program;
 
-use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use processor::{cpu_seconds, resident_mb};
 use program::terminal::{Terminal, has_mark};
 
 /// How long each is looked at.
@@ -47,43 +48,21 @@ fn main() {
 
 fn measure(workload: &str, terminal: &Terminal) {
     std::thread::sleep(SETTLING);
-    let (began, busy, written) = (Instant::now(), cpu_seconds(terminal), terminal.written());
+    let (began, busy, written) = (
+        Instant::now(),
+        cpu_seconds(terminal.id()),
+        terminal.written(),
+    );
     std::thread::sleep(IDLE);
-    let share = (cpu_seconds(terminal) - busy) / began.elapsed().as_secs_f64();
+    let share = (cpu_seconds(terminal.id()) - busy) / began.elapsed().as_secs_f64();
     println!(
         "{}",
         serde_json::json!({
             "workload": workload,
             "impl": "pulsewatch",
             "cpu_percent_of_one_core": (share * 1e4).round() / 100.0,
-            "resident_mib": (resident_mib(terminal) * 10.0).round() / 10.0,
+            "resident_mb": (resident_mb(terminal.id(), "VmRSS") * 10.0).round() / 10.0,
             "terminal_bytes": terminal.written() - written,
         })
     );
-}
-
-/// User and system time so far.
-fn cpu_seconds(terminal: &Terminal) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", terminal.id())).unwrap();
-    // After the name, which may hold blanks; fields are counted from there.
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = fields.split(' ').collect();
-    let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / system("CLK_TCK")
-}
-
-fn resident_mib(terminal: &Terminal) -> f64 {
-    let statm = fs::read_to_string(format!("/proc/{}/statm", terminal.id())).unwrap();
-    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * system("PAGESIZE") / (1024.0 * 1024.0)
-}
-
-/// A constant of the system.
-fn system(name: &str) -> f64 {
-    let output = Command::new("getconf").arg(name).output().unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
 }

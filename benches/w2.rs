@@ -1,7 +1,9 @@
 //! Reference work W2, the second seed's network: 640 rows × 3 columns, window 30, three layers of 256, a code of 128, three layers of 256, batch 64.
 //! `cargo bench --bench w2` prints the seconds of an epoch; see `common/training.rs` for options.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/processor.rs"]
+mod processor;
 #[path = "common/training.rs"]
 mod training;
 
@@ -19,7 +21,7 @@ fn main() {
             clip_norm: 1.0,
             ..AutoencoderConfig::default()
         },
-        rows: 760,
+        rows: 860,
         features: 1,
         windows: 611,
         epochs: 3,

@@ -1,7 +1,9 @@
 //! Reference work W3, the first seed's network with tanh: 10,080 rows × 19 columns, window 20, LSTM 64 → 32 → repeat → 32 → 64 → dense, batch 64.
 //! `cargo bench --bench w3` prints the seconds of an epoch; see `common/training.rs` for options.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/processor.rs"]
+mod processor;
 #[path = "common/training.rs"]
 mod training;
 

@@ -6,12 +6,11 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::processor::resident_mb;
 use candle_core::{Device, Tensor, Var};
 use ndarray::Array2;
 use pulsewatch::config::AutoencoderConfig;
-use pulsewatch::model::{
-    Autoencoder, Instructions, Shape, TrainOptions, plain, train,
-};
+use pulsewatch::model::{Autoencoder, Instructions, Shape, TrainOptions, plain, train};
 use pulsewatch::prep::window::{Segment, WindowSet};
 use serde_json::json;
 
@@ -57,7 +56,7 @@ impl Workload {
                 "seconds": seconds,
                 "windows": windows,
                 "instructions": instructions.name(),
-                "peak_rss_mb": peak_resident_mb(),
+                "peak_rss_mb": resident_mb(std::process::id(), "VmHWM"),
             });
             print(json, &figure);
         }
@@ -135,7 +134,10 @@ fn print(json: bool, figure: &serde_json::Value) {
         let text = |key: &str| figure[key].as_str().unwrap_or_default().to_owned();
         match figure["seconds"].as_f64() {
             Some(seconds) => println!("{} {}: {seconds:.3} s", text("workload"), text("impl")),
-            None => println!("peak of a product of matrices: {:.0} GFLOP/s", figure["gflops"].as_f64().unwrap_or(f64::NAN)),
+            None => println!(
+                "peak of a product of matrices: {:.0} GFLOP/s",
+                figure["gflops"].as_f64().unwrap_or(f64::NAN)
+            ),
         }
     }
 }
@@ -144,14 +146,6 @@ fn print(json: bool, figure: &serde_json::Value) {
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// Most memory that this process has had, in MB of 10⁶ bytes; null where the system does not say.
-pub fn peak_resident_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024.0 / 1e6)
 }
 
 /// Best rate of a 1,024 × 1,024 product by the gemm crate (through candle), on all threads.

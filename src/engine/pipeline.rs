@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::checkpoint::{CHECKPOINT, Checkpoint, take_up};
 use super::columns::{by_entity, by_name, places, same_names};
 use super::ledger::Ledger;
-use super::scorer::{RowScore, Rows, Scorer};
+use super::scorer::{RowScore, Rows, Scorer, Space};
 use super::watched::Watched;
 use crate::config::Config;
 use crate::detect::gates::JudgeRules;
@@ -37,6 +37,8 @@ pub struct Pipeline {
     rules: Option<JudgeRules>,
     entities: BTreeMap<Entity, Watched>,
     scorer: Option<Arc<Scorer>>,
+    /// What scoring works in.
+    space: Space,
     ledger: Ledger,
     /// Newest row that every entity has.
     filled: Option<Time>,
@@ -79,6 +81,7 @@ impl Pipeline {
             rules: None,
             entities: BTreeMap::new(),
             scorer: None,
+            space: Space::default(),
             ledger,
             filled: None,
             judged: restored.judged,
@@ -416,7 +419,8 @@ impl Pipeline {
         for watched in self.entities.values_mut() {
             let rows = watched.tail.grid().len();
             let first = rows.saturating_sub(points);
-            let Ok(scores) = model.score(&[watched.rows(first..rows, model.context())]) else {
+            let rows_of = [watched.rows(first..rows, model.context())];
+            let Ok(scores) = model.score(&rows_of, &mut self.space) else {
                 continue;
             };
             let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
@@ -462,7 +466,7 @@ impl Pipeline {
         Ok(verdicts)
     }
 
-    fn scores(&self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
+    fn scores(&mut self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let Some(scorer) = &self.scorer else {
             let none = RowScore::unscored(RowState::WarmingUp);
             return Ok(self
@@ -480,7 +484,7 @@ impl Pipeline {
                 watched.rows(first..rows, scorer.context())
             })
             .collect();
-        scorer.score(&items)
+        scorer.score(&items, &mut self.space)
     }
 
     /// Lets entities go that were silent for an hour, those that did not come back after a restart among them.

@@ -98,9 +98,7 @@ impl Autoencoder {
     pub fn tensors(&self) -> Result<Vec<Tensor>, ModelError> {
         self.named_weights()
             .into_iter()
-            .map(|(parameter, values)| {
-                Ok(Tensor::from_vec(values, parameter.dims, &Device::Cpu)?)
-            })
+            .map(|(parameter, values)| Ok(Tensor::from_vec(values, parameter.dims, &Device::Cpu)?))
             .collect()
     }
 

@@ -184,9 +184,9 @@ fn on_shards(
             .map(|(part, shard)| scope.spawn(move || work(part, shard)))
             .collect();
         let own = work(first, shard);
-        running.into_iter().fold(own, |sum, thread| {
-            sum + thread.join().unwrap_or(f64::NAN)
-        })
+        running
+            .into_iter()
+            .fold(own, |sum, thread| sum + thread.join().unwrap_or(f64::NAN))
     })
 }
 

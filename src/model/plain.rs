@@ -23,11 +23,7 @@ pub fn time_first(windows: ArrayView3<'_, f32>) -> candle_core::Result<Tensor> {
 ///
 /// # Errors
 /// candle's, when the shapes do not go together.
-pub fn forward(
-    shape: &Shape,
-    weights: &[Tensor],
-    input: &Tensor,
-) -> candle_core::Result<Tensor> {
+pub fn forward(shape: &Shape, weights: &[Tensor], input: &Tensor) -> candle_core::Result<Tensor> {
     let short = || candle_core::Error::Msg("the network lacks weights".into());
     let mut pairs = weights.chunks_exact(2);
     let mut next = || match pairs.next() {

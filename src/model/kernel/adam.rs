@@ -86,9 +86,12 @@ impl<S: Lanes> WithSimd for Step<'_, S> {
         let rate = simd.splat_f32s(-self.rate);
         let correction = simd.splat_f32s(self.correction);
         let epsilon = simd.splat_f32s(EPSILON);
-        let moments =
-            vectors_mut::<S>(self.means).iter_mut().zip(vectors_mut::<S>(self.squares));
-        let values = vectors_mut::<S>(self.weights).iter_mut().zip(vectors::<S>(self.gradient));
+        let moments = vectors_mut::<S>(self.means)
+            .iter_mut()
+            .zip(vectors_mut::<S>(self.squares));
+        let values = vectors_mut::<S>(self.weights)
+            .iter_mut()
+            .zip(vectors::<S>(self.gradient));
         for ((weight, gradient), (mean, square)) in values.zip(moments) {
             let gradient = simd.mul_f32s(*gradient, factor);
             *mean = simd.fma(keep1, *mean, simd.mul_f32s(new1, gradient));
@@ -114,7 +117,10 @@ mod tests {
                 let gradient: Vec<f32> = weights.iter().map(|w| 2.0 * (w - 1.0)).collect();
                 adam.step(instructions, &mut weights, &gradient, 1.0);
             }
-            assert!(weights.iter().all(|w| (w - 1.0).abs() < 1e-2), "{weights:?}");
+            assert!(
+                weights.iter().all(|w| (w - 1.0).abs() < 1e-2),
+                "{weights:?}"
+            );
         }
     }
 

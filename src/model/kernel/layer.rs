@@ -117,8 +117,8 @@ impl Layer {
                 for block in 0..self.blocks {
                     let place = block * (self.inputs + self.units) + from + first * lanes + row;
                     let source = &weights[place * width..][..width];
-                    let target = panel[block * width * across * lanes..]
-                        .chunks_exact_mut(across * lanes);
+                    let target =
+                        panel[block * width * across * lanes..].chunks_exact_mut(across * lanes);
                     for (value, target) in source.iter().zip(target) {
                         target[row] = *value;
                     }
@@ -288,13 +288,7 @@ impl Layer {
         }
     }
 
-    fn input_gradient<S: Lanes>(
-        &self,
-        simd: S,
-        extent: Extent,
-        turned: &[f32],
-        space: &mut Space,
-    ) {
+    fn input_gradient<S: Lanes>(&self, simd: S, extent: Extent, turned: &[f32], space: &mut Space) {
         /// Rows of gates that stay in the second cache while all panels go over them.
         const AT_ONCE: usize = 48;
         let width = ACROSS * S::F32_LANES;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut3};
 
 use super::dense::{self, Dense};
-use super::layer::{self, Extent, Layer, Matrix, fit};
 use super::lanes::Lanes;
+use super::layer::{self, Extent, Layer, Matrix, fit};
 use super::tile::ACROSS;
 use super::{Instructions, dispatch};
 use crate::config::{Activation, Output};
@@ -130,7 +130,11 @@ impl Network {
                     let place = at.weights.start + (block * rows + row) * width + within;
                     visit(2 * number, row * GATES * layer.units + column, place);
                 }
-                visit(2 * number + 1, column, at.bias.start + block * width + within);
+                visit(
+                    2 * number + 1,
+                    column,
+                    at.bias.start + block * width + within,
+                );
             }
         }
         let (dense, at) = (&self.dense, &self.dense_at);
@@ -256,7 +260,9 @@ impl Network {
 
     fn forth<S: Lanes>(&self, simd: S, weights: &[f32], space: &mut Workspace, keep: bool) {
         let extent = self.extent(space);
-        space.layers.resize_with(self.layers.len(), Default::default);
+        space
+            .layers
+            .resize_with(self.layers.len(), Default::default);
         let mut input = Matrix {
             data: &space.input,
             stride: self.dense.blocks * self.lanes,
@@ -292,13 +298,7 @@ impl Network {
             .error(simd, rows, &space.input, emphasis, &mut space.dense)
     }
 
-    fn back<S: Lanes>(
-        &self,
-        simd: S,
-        turned: &[f32],
-        space: &mut Workspace,
-        gradient: &mut [f32],
-    ) {
+    fn back<S: Lanes>(&self, simd: S, turned: &[f32], space: &mut Workspace, gradient: &mut [f32]) {
         let extent = self.extent(space);
         let Workspace {
             input,

@@ -10,7 +10,13 @@ use crate::config::{Activation, Output};
 use crate::model::plain::{forward, time_first};
 use crate::model::shape::Shape;
 
-fn shape(window: usize, columns: usize, encoder: &[usize], latent: usize, decoder: &[usize]) -> Shape {
+fn shape(
+    window: usize,
+    columns: usize,
+    encoder: &[usize],
+    latent: usize,
+    decoder: &[usize],
+) -> Shape {
     Shape {
         window,
         columns,
@@ -59,13 +65,17 @@ impl Case {
                 // addition differ.
                 let reach = 1.5 / (p.dims[0] as f32).sqrt();
                 let count = p.dims.iter().product();
-                (0..count).map(|_| rng.random_range(-reach..reach)).collect()
+                (0..count)
+                    .map(|_| rng.random_range(-reach..reach))
+                    .collect()
             })
             .collect();
         let windows = Array3::from_shape_simple_fn((batch, shape.window, shape.columns), || {
             rng.random_range(-1.0..1.0)
         });
-        let emphasis = (0..shape.columns).map(|_| rng.random_range(0.0..2.0)).collect();
+        let emphasis = (0..shape.columns)
+            .map(|_| rng.random_range(0.0..2.0))
+            .collect();
         Self {
             shape: shape.clone(),
             tensors,
@@ -82,18 +92,34 @@ impl Case {
             .into_iter()
             .zip(&self.tensors)
             .map(|(p, values)| {
-                Var::from_tensor(&Tensor::from_slice(values, p.dims, &Device::Cpu).unwrap()).unwrap()
+                Var::from_tensor(&Tensor::from_slice(values, p.dims, &Device::Cpu).unwrap())
+                    .unwrap()
             })
             .collect();
         let weights: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
         let input = time_first(self.windows.view()).unwrap();
-        let emphasis = Tensor::from_slice(&self.emphasis, self.emphasis.len(), &Device::Cpu).unwrap();
+        let emphasis =
+            Tensor::from_slice(&self.emphasis, self.emphasis.len(), &Device::Cpu).unwrap();
         let residual = (forward(&self.shape, &weights, &input).unwrap() - input).unwrap();
-        let error = residual.sqr().unwrap().broadcast_mul(&emphasis).unwrap().sum_all().unwrap();
+        let error = residual
+            .sqr()
+            .unwrap()
+            .broadcast_mul(&emphasis)
+            .unwrap()
+            .sum_all()
+            .unwrap();
         let found = error.backward().unwrap();
         let gradients = variables
             .iter()
-            .map(|v| found.get(v).unwrap().flatten_all().unwrap().to_vec1().unwrap())
+            .map(|v| {
+                found
+                    .get(v)
+                    .unwrap()
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1()
+                    .unwrap()
+            })
             .collect();
         (f64::from(error.to_scalar::<f32>().unwrap()), gradients)
     }
@@ -110,7 +136,10 @@ impl Case {
         let found = network.unpack(&gradient);
         let sum = |values: &[f32]| values.iter().map(|v| v.abs()).sum::<f32>();
         let (all, real) = (sum(&gradient), sum(&network.pack(&found)));
-        assert!(all == real || error.is_nan(), "what only fills up has a gradient");
+        assert!(
+            all == real || error.is_nan(),
+            "what only fills up has a gradient"
+        );
         (error, found)
     }
 
@@ -127,8 +156,15 @@ impl Case {
 /// Largest difference, as a part of the largest value of either.
 fn difference(one: &[f32], other: &[f32]) -> f32 {
     assert_eq!(one.len(), other.len());
-    let largest = one.iter().chain(other).fold(1e-3_f32, |m, v| m.max(v.abs()));
-    one.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
+    let largest = one
+        .iter()
+        .chain(other)
+        .fold(1e-3_f32, |m, v| m.max(v.abs()));
+    one.iter()
+        .zip(other)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+        / largest
 }
 
 #[test]
@@ -141,7 +177,10 @@ fn error_and_gradients_agree_with_the_plain_form() {
             for instructions in Instructions::available() {
                 let told = format!("{instructions:?}, batch {batch}, {shape:?}");
                 let (found, fused) = case.fused(instructions, &mut space);
-                assert!((found / error - 1.0).abs() < 1e-5, "{told}: {found} for {error}");
+                assert!(
+                    (found / error - 1.0).abs() < 1e-5,
+                    "{told}: {found} for {error}"
+                );
                 for ((plain, fused), p) in gradients.iter().zip(&fused).zip(shape.parameters()) {
                     let off = difference(plain, fused);
                     assert!(off < 1e-5, "{told}, {}: {off}", p.name);
@@ -163,12 +202,22 @@ fn reconstructions_agree_with_the_plain_form_for_any_batch() {
                 .zip(&case.tensors)
                 .map(|(p, values)| Tensor::from_slice(values, p.dims, &Device::Cpu).unwrap())
                 .collect();
-            let plain = forward(&shape, &weights, &time_first(case.windows.view()).unwrap()).unwrap();
-            let plain: Vec<f32> = plain.transpose(0, 1).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let plain =
+                forward(&shape, &weights, &time_first(case.windows.view()).unwrap()).unwrap();
+            let plain: Vec<f32> = plain
+                .transpose(0, 1)
+                .unwrap()
+                .flatten_all()
+                .unwrap()
+                .to_vec1()
+                .unwrap();
             for instructions in Instructions::available() {
                 let fused = case.reconstructed(instructions, &mut space);
                 let off = difference(&plain, fused.as_slice().unwrap());
-                assert!(off < 1e-5, "{instructions:?}, batch {batch}, {shape:?}: {off}");
+                assert!(
+                    off < 1e-5,
+                    "{instructions:?}, batch {batch}, {shape:?}: {off}"
+                );
             }
         }
     }
@@ -181,7 +230,11 @@ fn the_same_bits_come_out_every_time() {
         let first = case.fused(instructions, &mut Workspace::default());
         let mut used = Workspace::default();
         Case::new(&shapes()[3], 50).fused(instructions, &mut used);
-        assert_eq!(case.fused(instructions, &mut used), first, "{instructions:?}");
+        assert_eq!(
+            case.fused(instructions, &mut used),
+            first,
+            "{instructions:?}"
+        );
     }
 }
 

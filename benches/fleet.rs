@@ -1,6 +1,6 @@
 //! What a tick of a fleet costs: 1,000 entities of 8 series each from a Prometheus-like server, from its answers to published
 //! verdicts, as the program's own processor time. `cargo bench --bench fleet` prints a JSON object per fleet; 100 entities come
-//! too, to show that cost grows with them. Reads `/proc`, so it is for Linux.
+//! too, to show that cost grows with them. `PULSEWATCH_BIN` names another program. Reads `/proc`, so it is for Linux.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +14,7 @@ mod common;
 mod processor;
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +41,7 @@ impl Drop for Program {
 
 #[tokio::main]
 async fn main() {
-    for entities in [100, 1_000] {
+    for entities in [100, 300, 1_000] {
         tick(entities).await;
     }
 }
@@ -63,16 +64,19 @@ async fn tick(entities: usize) {
     let file = dir.path().join("fleet.toml");
     std::fs::write(&file, config(&server.url(), port)).unwrap();
     let program = Program(
-        Command::new(env!("CARGO_BIN_EXE_pulsewatch"))
-            .args(["run", "--no-tui", "--config"])
-            .arg(&file)
-            .arg("--data-dir")
-            .arg(dir.path())
-            .env("HOME", dir.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
+        Command::new(
+            std::env::var_os("PULSEWATCH_BIN")
+                .map_or_else(|| env!("CARGO_BIN_EXE_pulsewatch").into(), PathBuf::from),
+        )
+        .args(["run", "--no-tui", "--config"])
+        .arg(&file)
+        .arg("--data-dir")
+        .arg(dir.path())
+        .env("HOME", dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap(),
     );
     let id = program.0.id();
     wait_for(port, "anomaly_detector_model_info{").await;

@@ -1,5 +1,8 @@
 //! Arguments to configuration to command to exit code; the only place that ends the process.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::process::ExitCode;
 
 use pulsewatch::cli::Cli;

@@ -6,11 +6,61 @@ use std::sync::Arc;
 /// Points in one chunk: what is copied, at most, when a shared series grows.
 const CHUNK: usize = 64;
 
+/// Some consecutive points.
+#[derive(Clone, Debug)]
+enum Chunk {
+    /// The same value so many times: what a flag that is hardly ever raised looks like.
+    Same(f64, usize),
+    Mixed(Arc<Vec<f64>>),
+}
+
+impl Chunk {
+    fn len(&self) -> usize {
+        match self {
+            Self::Same(_, count) => *count,
+            Self::Mixed(points) => points.len(),
+        }
+    }
+
+    fn get(&self, index: usize) -> Option<f64> {
+        match self {
+            Self::Same(value, count) => (index < *count).then_some(*value),
+            Self::Mixed(points) => points.get(index).copied(),
+        }
+    }
+
+    /// The points, to be changed; what is shared is copied.
+    fn points(&mut self) -> &mut Vec<f64> {
+        if let Self::Same(value, count) = self {
+            let mut points = Vec::with_capacity(CHUNK);
+            points.resize(*count, *value);
+            *self = Self::Mixed(Arc::new(points));
+        }
+        let Self::Mixed(points) = self else {
+            unreachable!("it was just made so")
+        };
+        if Arc::get_mut(points).is_none() {
+            // Not `make_mut`: its copy would have no room for the next point.
+            let mut copy = Vec::with_capacity(CHUNK);
+            copy.extend_from_slice(points);
+            *points = Arc::new(copy);
+        }
+        Arc::make_mut(points)
+    }
+
+    fn push(&mut self, point: f64) {
+        match self {
+            Self::Same(value, count) if value.to_bits() == point.to_bits() => *count += 1,
+            _ => self.points().push(point),
+        }
+    }
+}
+
 /// The newest points of one series, oldest first; NaN is "unknown". Holds at most `capacity` points rounded up to whole
 /// chunks of 64. Cloning copies chunk pointers, not points, so a [`super::Snapshot`] can carry thousands of them.
 #[derive(Clone, Debug)]
 pub struct Series {
-    chunks: VecDeque<Arc<Vec<f64>>>,
+    chunks: VecDeque<Chunk>,
     capacity: usize,
 }
 
@@ -37,14 +87,10 @@ impl Series {
     /// Appends the newest point; the oldest chunk is let go once it is no longer needed.
     pub fn push(&mut self, point: f64) {
         match self.chunks.back_mut() {
-            Some(last) if last.len() < CHUNK => Arc::make_mut(last).push(point),
-            _ => {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(point);
-                self.chunks.push_back(Arc::new(chunk));
-            }
+            Some(last) if last.len() < CHUNK => last.push(point),
+            _ => self.chunks.push_back(Chunk::Same(point, 1)),
         }
-        let oldest = self.chunks.front().map_or(0, |c| c.len());
+        let oldest = self.chunks.front().map_or(0, Chunk::len);
         if self.stored() - oldest >= self.capacity {
             self.chunks.pop_front();
         }
@@ -57,7 +103,7 @@ impl Series {
         };
         for chunk in &mut self.chunks {
             if index < chunk.len() {
-                if let Some(slot) = Arc::make_mut(chunk).get_mut(index) {
+                if let Some(slot) = chunk.points().get_mut(index) {
                     *slot = point;
                 }
                 return;
@@ -67,7 +113,7 @@ impl Series {
     }
 
     fn stored(&self) -> usize {
-        self.chunks.iter().map(|c| c.len()).sum()
+        self.chunks.iter().map(Chunk::len).sum()
     }
 
     /// How many points can be read: at most the capacity.
@@ -85,7 +131,8 @@ impl Series {
     /// The newest point.
     #[must_use]
     pub fn last(&self) -> Option<f64> {
-        self.chunks.back().and_then(|c| c.last().copied())
+        let last = self.chunks.back()?;
+        last.get(last.len().checked_sub(1)?)
     }
 
     /// The points, oldest first.
@@ -93,7 +140,7 @@ impl Series {
         let surplus = self.stored() - self.len();
         self.chunks
             .iter()
-            .flat_map(|c| c.iter().copied())
+            .flat_map(|chunk| (0..chunk.len()).filter_map(|index| chunk.get(index)))
             .skip(surplus)
     }
 
@@ -127,5 +174,26 @@ mod tests {
             (Some(999.0), vec![-1.0, 5.0])
         );
         assert!(series.chunks.len() <= 100 / CHUNK + 2);
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn what_never_changes_takes_no_room() {
+        let mut flags = Series::with_capacity(200);
+        for _ in 0..500 {
+            flags.push(0.0);
+        }
+        assert!(
+            flags
+                .chunks
+                .iter()
+                .all(|c| matches!(c, Chunk::Same(0.0, 1..=CHUNK)))
+        );
+        flags.amend(70, 1.0);
+        flags.push(f64::NAN);
+        assert_eq!(flags.iter().filter(|flag| *flag == 1.0).count(), 1);
+        assert_eq!(flags.tail(72)[0], 1.0);
+        assert!(flags.last().unwrap().is_nan());
+        assert_eq!(flags.len(), 200);
     }
 }

@@ -10,6 +10,7 @@ mod band;
 mod coarse;
 mod decompose;
 mod gaps;
+pub mod prophet;
 mod seasonal;
 mod seasons;
 mod spikes;
@@ -153,6 +154,19 @@ impl Fit for Forecaster {
 
     fn fit(&self, grid: &Grid, values: &[f64]) -> Result<SeasonalModel, ForecastError> {
         self.estimator.fit(grid, values)
+    }
+}
+
+/// A forecast from its middle and half widths.
+fn banded(grid: Grid, yhat: Vec<f64>, widths: &[f64], level: f64) -> Forecast {
+    let lower = yhat.iter().zip(widths).map(|(y, w)| y - w).collect();
+    let upper = yhat.iter().zip(widths).map(|(y, w)| y + w).collect();
+    Forecast {
+        grid,
+        yhat,
+        lower,
+        upper,
+        level,
     }
 }
 

@@ -10,7 +10,7 @@ use super::gaps::bridge;
 use super::seasons;
 use super::spikes;
 use super::trend::{Kind, Trend};
-use super::{Fit, ForecastError, Predict, check_level, coarse::coarsen};
+use super::{Fit, ForecastError, Predict, banded, check_level, coarse::coarsen};
 use crate::domain::{Forecast, Grid};
 
 /// Observed rows without which nothing is said.
@@ -297,18 +297,6 @@ impl Predict for SeasonalModel {
         let width = band::quantile(&self.errors, level);
         let widths = vec![width; self.fitted.len()];
         Ok(banded(self.grid, self.fitted.clone(), &widths, level))
-    }
-}
-
-fn banded(grid: Grid, yhat: Vec<f64>, widths: &[f64], level: f64) -> Forecast {
-    let lower = yhat.iter().zip(widths).map(|(y, w)| y - w).collect();
-    let upper = yhat.iter().zip(widths).map(|(y, w)| y + w).collect();
-    Forecast {
-        grid,
-        yhat,
-        lower,
-        upper,
-        level,
     }
 }
 

@@ -258,6 +258,11 @@ impl Following {
         extend_all(&mut [self], &[values]);
     }
 
+    #[cfg(test)]
+    pub(super) const fn ground(&self) -> &Arc<Ground> {
+        &self.statistics.ground
+    }
+
     fn refit(&mut self) {
         let priors = Priors::new(&self.model.basis, self.changepoint_prior_scale);
         if self.statistics.left(&self.model.theta) > 0.0 {

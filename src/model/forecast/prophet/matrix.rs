@@ -39,7 +39,7 @@ impl Matrix {
 
     /// Adds `weight · x xᵀ`; `x` is `[size]`.
     pub(super) fn add_outer(&mut self, x: &[f64], weight: f64) {
-        for (row, x_row) in self.values.chunks_exact_mut(self.size).zip(x) {
+        for (row, x_row) in self.values.chunks_exact_mut(self.size.max(1)).zip(x) {
             let factor = weight * x_row;
             // Most slopes have not begun in an early row.
             if factor != 0.0 {

@@ -22,12 +22,15 @@ mod multiplicative;
 mod rows;
 mod solver;
 mod statistics;
+#[cfg(test)]
+mod tests;
 mod trend;
 
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+pub(super) use fit::Task;
 pub use fit::{Following, extend_all};
 pub use model::{Parameters, ProphetModel};
 

@@ -11,6 +11,9 @@ use crate::config::ForecastMode;
 use crate::domain::{Forecast, Grid, Time};
 use crate::model::forecast::{ForecastError, Predict, banded, check_level};
 
+/// Times of one forecast at which the band is computed.
+const MOST_WIDTHS: usize = 500;
+
 /// The parameters under their names in Prophet, all scaled: time from 0 at the first to 1 at the last observed row, values by
 /// the largest absolute one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +83,13 @@ impl ProphetModel {
         &self.grid
     }
 
+    /// Unobserved rows at the end of the grid.
+    #[must_use]
+    pub fn trailing(&self) -> usize {
+        let seen = self.grid.row(self.last).map_or(0, |row| row + 1);
+        self.grid.len().saturating_sub(seen)
+    }
+
     /// The expected value at each time of `grid`, in the unit of the data. At most 8 bytes × columns for each time are held.
     #[must_use]
     pub fn expected(&self, grid: &Grid) -> Vec<f64> {
@@ -91,17 +101,33 @@ impl ProphetModel {
             .collect()
     }
 
-    /// Half the band's width at each time of `grid`, in the unit of the data.
+    /// Half the band's width at each time of `grid`, in the unit of the data. Of a long grid it is computed at some times and
+    /// interpolated between.
     fn widths(&self, grid: &Grid, level: f64) -> Vec<f64> {
+        let stride = grid.len().div_ceil(MOST_WIDTHS).max(1);
+        let step = grid
+            .step()
+            .saturating_mul(u32::try_from(stride).unwrap_or(u32::MAX));
+        // One more than needed to cover the grid, so that every time has a neighbour on both sides.
+        let sparse = Grid::new(grid.start(), step, grid.len().div_ceil(stride) + 1);
+        let at = self.widths_at(&sparse, level);
+        (0..grid.len())
+            .map(|row| {
+                let left = at.get(row / stride).copied().unwrap_or(0.0);
+                let right = at.get(row / stride + 1).copied().unwrap_or(left);
+                left + (right - left) * (row % stride) as f64 / stride as f64
+            })
+            .collect()
+    }
+
+    fn widths_at(&self, grid: &Grid, level: f64) -> Vec<f64> {
         let columns = self.basis.columns(grid);
         let rows = all_rows(&self.basis, &columns, grid);
         let expected = Expected::new(&self.basis, self.mode, &self.theta);
         let gains: Vec<f64> = rows.iter().map(|row| expected.gain(&row)).collect();
         let times: Vec<f64> = grid.times().map(|time| self.basis.scaled(time)).collect();
-        let bends = self
-            .theta
-            .get(2..self.basis.trend_width())
-            .unwrap_or_default();
+        let trend = self.basis.trend_width();
+        let bends = self.theta.get(2..trend).unwrap_or_default();
         let size = bends.iter().map(|delta| delta.abs()).sum::<f64>();
         let future = Future {
             from: self.basis.scaled(self.last),

@@ -188,7 +188,7 @@ const INVALID: &[Expected] = &[
             (3, "forecast.seasonalities[2]", "source.step"),
             (4, "forecast.horizon", "\"1m\" or more"),
             (5, "forecast.changepoint_prior_scale", "write 0.05"),
-            (8, "forecast.holidays[0].dates", "2026-12-25"),
+            (8, "forecast.holidays[0]", "2026-12-25"),
         ],
     ),
     (

@@ -187,14 +187,19 @@ fn check_forecast(forecast: &ForecastConfig, step: Span, findings: &mut Findings
     );
     for (position, holiday) in forecast.holidays.iter().enumerate() {
         let place = position.to_string();
-        let path = |key| ["forecast", "holidays", place.as_str(), key];
+        let path = ["forecast", "holidays", place.as_str()];
         findings.require(
             !holiday.dates.is_empty(),
-            &path("dates"),
+            &path,
             "a holiday needs a date",
-            "write dates = [\"2026-12-25\"]",
+            "add dates = [\"2026-12-25\"]",
         );
-        findings.positive(holiday.prior_scale, &path("prior_scale"), "10.0");
+        findings.require(
+            holiday.prior_scale.is_finite() && holiday.prior_scale > 0.0,
+            &path,
+            "its prior_scale must be a number over 0",
+            "write prior_scale = 10.0",
+        );
     }
     let mut longest = Span::default();
     for (position, season) in forecast.seasonalities.iter().enumerate() {

@@ -224,7 +224,7 @@ fn settled(ground: Arc<Ground>, rows: &Rows<'_>, values: &[f64], priors: &Priors
         *offset = first;
     }
     let statistics = Statistics::new(Arc::clone(&ground), rows, values, start);
-    if values.iter().all(|value| *value == first) {
+    if values.iter().all(|value| value - first == 0.0) {
         return statistics;
     }
     let (theta, _) = solve(&statistics, priors, statistics.anchor());

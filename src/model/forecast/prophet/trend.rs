@@ -88,18 +88,18 @@ mod tests {
         for row in 0..300_u32 {
             let t = f64::from(row) / 200.0;
             let x: Vec<f64> = (0..5).map(|j| column(j, t)).collect();
-            let w = 1.0 + f64::from(row % 7);
-            h.add_outer(&x, w);
+            let weight = 1.0 + f64::from(row % 7);
+            h.add_outer(&x, weight);
             for (pull, x) in pull.iter_mut().zip(&x) {
-                *pull += w * x;
+                *pull += weight * x;
             }
-            let g = knots.partition_point(|knot| *knot <= t) - 1;
-            let s = t - knots[g];
-            for (power, sum) in sums[g].iter_mut().enumerate() {
-                *sum += w * s.powi(i32::try_from(power).unwrap());
+            let stretch = knots.partition_point(|knot| *knot <= t) - 1;
+            let since = t - knots[stretch];
+            for (power, sum) in sums[stretch].iter_mut().enumerate() {
+                *sum += weight * since.powi(i32::try_from(power).unwrap());
             }
             let direct: f64 = x.iter().zip(&theta).map(|(x, theta)| x * theta).sum();
-            assert!((parts[g].0 + parts[g].1 * s - direct).abs() < 1e-12);
+            assert!((parts[stretch].0 + parts[stretch].1 * since - direct).abs() < 1e-12);
         }
         let mut fast = Matrix::zeros(5);
         products(&knots, &sums, &mut fast);

@@ -130,5 +130,5 @@ fn median(mut work: impl FnMut() -> Outcome) -> Result<f64, Box<dyn std::error::
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
-    Ok(seconds[RUNS / 2])
+    seconds.get(RUNS / 2).copied().ok_or_else(|| "no runs".into())
 }

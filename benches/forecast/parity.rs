@@ -60,7 +60,7 @@ pub fn run(file: &str) -> Result<(), Box<dyn std::error::Error>> {
         let reference = case.reference.as_ref();
         let line = json!({
             "name": case.name,
-            "seconds": seconds[2],
+            "seconds": seconds.get(2),
             "objective": prophet.log_posterior(&grid, &values, &own),
             "reference_objective": reference.and_then(|r| prophet.log_posterior(&grid, &values, r)),
             "parameters": own,

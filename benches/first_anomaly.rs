@@ -13,15 +13,11 @@
 
 #[path = "common/program.rs"]
 mod program;
-#[path = "../tests/common/terminal.rs"]
-mod terminal;
 
-use tempfile::TempDir;
-use terminal::{Terminal, has_mark};
+use program::terminal::has_mark;
 
 fn main() {
-    let home = TempDir::new().unwrap();
-    let mut terminal = Terminal::start(&program::path(), &[], home.path(), &[], (120, 40));
+    let (_home, mut terminal) = program::start(&[]);
     terminal.until("marked anomaly", has_mark);
     let seconds = terminal.age().as_secs_f64();
     println!(

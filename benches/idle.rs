@@ -12,17 +12,15 @@
     clippy::indexing_slicing
 )]
 
+#[path = "common/processor.rs"]
+mod processor;
 #[path = "common/program.rs"]
 mod program;
-#[path = "../tests/common/terminal.rs"]
-mod terminal;
 
-use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-use terminal::{Terminal, has_mark};
+use processor::{cpu_seconds, resident_mb};
+use program::terminal::{Terminal, has_mark};
 
 /// How long each is looked at.
 const IDLE: Duration = Duration::from_secs(30);
@@ -31,10 +29,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const SETTLING: Duration = Duration::from_secs(5);
 
 fn main() {
-    let program = program::path();
-    let home = TempDir::new().unwrap();
-    let args = ["run", "--mode", "live"];
-    let mut terminal = Terminal::start(&program, &args, home.path(), &[], (120, 40));
+    let (_home, mut terminal) = program::start(&["run", "--mode", "live"]);
     terminal.sees("this host");
     measure("idle_live", &terminal);
     terminal.press("f");
@@ -53,43 +48,21 @@ fn main() {
 
 fn measure(workload: &str, terminal: &Terminal) {
     std::thread::sleep(SETTLING);
-    let (began, busy, written) = (Instant::now(), cpu_seconds(terminal), terminal.written());
+    let (began, busy, written) = (
+        Instant::now(),
+        cpu_seconds(terminal.id()),
+        terminal.written(),
+    );
     std::thread::sleep(IDLE);
-    let share = (cpu_seconds(terminal) - busy) / began.elapsed().as_secs_f64();
+    let share = (cpu_seconds(terminal.id()) - busy) / began.elapsed().as_secs_f64();
     println!(
         "{}",
         serde_json::json!({
             "workload": workload,
             "impl": "pulsewatch",
             "cpu_percent_of_one_core": (share * 1e4).round() / 100.0,
-            "resident_mib": (resident_mib(terminal) * 10.0).round() / 10.0,
+            "resident_mb": (resident_mb(terminal.id(), "VmRSS") * 10.0).round() / 10.0,
             "terminal_bytes": terminal.written() - written,
         })
     );
-}
-
-/// User and system time so far.
-fn cpu_seconds(terminal: &Terminal) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", terminal.id())).unwrap();
-    // After the name, which may hold blanks; fields are counted from there.
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = fields.split(' ').collect();
-    let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / system("CLK_TCK")
-}
-
-fn resident_mib(terminal: &Terminal) -> f64 {
-    let statm = fs::read_to_string(format!("/proc/{}/statm", terminal.id())).unwrap();
-    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * system("PAGESIZE") / (1024.0 * 1024.0)
-}
-
-/// A constant of the system.
-fn system(name: &str) -> f64 {
-    let output = Command::new("getconf").arg(name).output().unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
 }

@@ -232,6 +232,14 @@ pub struct RunArgs {
     pub size: FrameSize,
 }
 
+/// How a stage says what it did.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SummaryArgs {
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `collect`.
 #[derive(Clone, Debug, Args)]
 pub struct CollectArgs {
@@ -243,9 +251,9 @@ pub struct CollectArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How it says what it did
+    #[command(flatten)]
+    pub summary: SummaryArgs,
 }
 
 /// `preprocess`.
@@ -259,9 +267,9 @@ pub struct PreprocessArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How it says what it did
+    #[command(flatten)]
+    pub summary: SummaryArgs,
 }
 
 /// `train`.
@@ -283,9 +291,9 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How it says what it did
+    #[command(flatten)]
+    pub summary: SummaryArgs,
 }
 
 /// `filter`.
@@ -299,9 +307,9 @@ pub struct FilterArgs {
     #[arg(long)]
     pub all_errors: bool,
 
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How it says what it did
+    #[command(flatten)]
+    pub summary: SummaryArgs,
 }
 
 /// `backtest`.

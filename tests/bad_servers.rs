@@ -12,10 +12,10 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::misbehaving::{Misbehaving, Reply, script, serve};
+use common::misbehaving::{Misbehaving, Reply, Script, serve};
 use common::pki::Pki;
 use common::query;
 use common::servers::free_port;
@@ -676,7 +676,7 @@ async fn tls_trusts_the_given_authority_and_shows_the_given_certificate() {
         .unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(pki.server.clone()));
-    let script = script(Vec::new(), good());
+    let script = Arc::new(Mutex::new(Script::new(Vec::new(), good())));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, script) = (acceptor.clone(), Arc::clone(&script));

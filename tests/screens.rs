@@ -16,3 +16,5 @@ mod keys;
 mod scene;
 #[path = "screens/sizes.rs"]
 mod sizes;
+#[path = "common/views.rs"]
+mod views;

@@ -14,3 +14,5 @@ mod fixture;
 mod listener;
 #[path = "serve/routes.rs"]
 mod routes;
+#[path = "common/views.rs"]
+mod views;

@@ -1,9 +1,22 @@
-//! Which program a bench starts.
+//! The program that a bench looks at, started as a newcomer starts it.
+
+#[path = "../../tests/common/terminal.rs"]
+pub mod terminal;
 
 use std::path::PathBuf;
 
+use tempfile::TempDir;
+use terminal::Terminal;
+
+/// The program with `args` on a terminal of 120 × 40. Its home directory, empty at first, goes when it is dropped.
+pub fn start(args: &[&str]) -> (TempDir, Terminal) {
+    let home = TempDir::new().unwrap();
+    let terminal = Terminal::start(&path(), args, home.path(), &[], (120, 40));
+    (home, terminal)
+}
+
 /// The first argument that is no option, `PULSEWATCH_BIN`, or the program that was built with the bench.
-pub fn path() -> PathBuf {
+fn path() -> PathBuf {
     let path = std::env::args_os()
         .skip(1)
         .find(|arg| !arg.to_string_lossy().starts_with('-'))

@@ -103,11 +103,11 @@ fn say_source(
                 .unwrap_or("a server that does not tell its version");
             writeln!(out, "source         reached, {version}")?;
             for query in &probe.queries {
-                let result = query
-                    .error
-                    .as_ref()
-                    .map_or_else(|| format!("{} series", query.series), ToString::to_string);
-                writeln!(out, "query          {}: {result}", query.query)?;
+                let name = &query.query;
+                match &query.error {
+                    Some(error) => writeln!(out, "query          {name} ({}): {error}", query.expr),
+                    None => writeln!(out, "query          {name}: {} series", query.series),
+                }?;
                 for warning in &query.warnings {
                     writeln!(out, "               warning: {warning}")?;
                 }
@@ -127,7 +127,7 @@ fn say_source(
 }
 
 fn query_json(query: &crate::source::prometheus::QueryProbe) -> Value {
-    json!({ "name": query.query, "series": query.series, "error": query.error.as_ref().map(ToString::to_string), "warnings": query.warnings })
+    json!({ "name": query.query, "expr": query.expr, "series": query.series, "error": query.error.as_ref().map(ToString::to_string), "warnings": query.warnings })
 }
 
 /// What a run will cost, roughly.

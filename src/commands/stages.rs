@@ -101,7 +101,7 @@ pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> an
     });
     say(
         out,
-        args.json,
+        args.summary.json,
         &summary,
         &format!(
             "{rows} rows of {} features, {missing} values missing → {}",
@@ -175,7 +175,7 @@ pub fn preprocess(
     let summary = json!({ "output": output, "scaler": scaler, "rows": table.times.len(), "windows": windows });
     say(
         out,
-        args.json,
+        args.summary.json,
         &summary,
         &format!(
             "{} rows, {windows} usable windows → {} and {}",
@@ -265,7 +265,7 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         meta.threshold_rule,
         plots.display()
     );
-    say(out, args.json, &summary, &text)
+    say(out, args.summary.json, &summary, &text)
 }
 
 /// What `filter` left, `[n, window, columns]`.
@@ -342,7 +342,7 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
     let summary = json!({ "model": version, "threshold_mse": threshold, "normal": normal, "anomalous": anomalous });
     say(
         out,
-        args.json,
+        args.summary.json,
         &summary,
         &format!(
             "model {version}, threshold {threshold:.6}: {normal} normal and {anomalous} anomalous sequences → {}",

@@ -125,6 +125,14 @@ impl Tracker {
         open.map(|open| open.incident.label = label).is_some()
     }
 
+    /// Takes over what operators said of the open incident, if it is this one; so the next change does not undo it.
+    pub fn hear(&mut self, said: &Incident) {
+        if let Some(open) = self.open.as_mut().filter(|o| o.incident.id == said.id) {
+            open.incident.acknowledged = said.acknowledged;
+            open.incident.label = said.label;
+        }
+    }
+
     /// The entity went away at `now`: what is open closes as vanished, its end where it was last anomalous. Verdicts up to
     /// `now` are ignored from here on.
     pub fn vanish(&mut self, now: Time) -> Option<IncidentChange> {

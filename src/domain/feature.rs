@@ -51,4 +51,15 @@ impl Feature {
             limit: None,
         }
     }
+
+    /// A feature without labels.
+    #[must_use]
+    pub fn of(name: &str, unit: Unit, direction: Direction, limit: Option<f64>) -> Self {
+        Self {
+            unit,
+            direction,
+            limit,
+            ..Self::plain(name)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::clock::Clock;
 use crate::config::{Config, HistoryConfig};
@@ -28,8 +28,6 @@ pub enum Ask {
     },
     /// A spike in what comes next.
     Inject,
-    /// A recording begins to play now.
-    Play,
 }
 
 /// What it answers.
@@ -104,6 +102,7 @@ impl Collecting {
 #[derive(Debug)]
 pub struct Collector {
     asks: mpsc::Sender<Ask>,
+    play: Arc<Notify>,
     progress: watch::Receiver<f64>,
 }
 
@@ -118,8 +117,19 @@ impl Collector {
     ) -> Self {
         let (asks, mut inbox) = mpsc::channel(4);
         let (progress_in, progress) = watch::channel(0.0);
+        let play = Arc::new(Notify::new());
+        let played = Arc::clone(&play);
         tokio::spawn(async move {
-            while let Some(ask) = inbox.recv().await {
+            loop {
+                let ask = tokio::select! {
+                    biased;
+                    () = played.notified() => {
+                        source.play(clock.now());
+                        continue;
+                    }
+                    ask = inbox.recv() => ask,
+                };
+                let Some(ask) = ask else { break };
                 let Some(answer) = answer(&mut source, &settings, &*clock, &progress_in, ask).await
                 else {
                     continue;
@@ -129,12 +139,21 @@ impl Collector {
                 }
             }
         });
-        Self { asks, progress }
+        Self {
+            asks,
+            play,
+            progress,
+        }
     }
 
     /// Queues a question; `false` when it is still busy with earlier ones.
     pub fn ask(&self, ask: Ask) -> bool {
         self.asks.try_send(ask).is_ok()
+    }
+
+    /// A recording begins to play, before the next question is answered. However busy the task is, the wish is kept.
+    pub fn play(&self) {
+        self.play.notify_one();
     }
 
     /// How far the running history collection is, 0 to 1.
@@ -156,10 +175,6 @@ async fn answer(
     let (history, result) = match ask {
         Ask::Inject => {
             source.inject(due);
-            return None;
-        }
-        Ask::Play => {
-            source.play(wall);
             return None;
         }
         Ask::Recent { from, schema } => {
@@ -199,4 +214,42 @@ async fn answer(
         took: clock.now().since(wall),
         result,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::engine::clock::ManualClock;
+    use crate::source::recording::Recording;
+    use crate::source::replay::{PlayFrom, ReplaySource};
+
+    /// One thread: the task can't take anything as long as the test does not wait.
+    #[tokio::test]
+    async fn a_play_is_not_lost_when_the_queue_is_full() {
+        let recording = Recording {
+            times: (0..10).map(|row| Time::from_secs(60 * row)).collect(),
+            columns: vec!["cpu".into()],
+            values: Array2::zeros((10, 1)),
+        };
+        let wall = Time::from_secs(1_800_000_000);
+        // It has ended as soon as it begins.
+        let (from, speed) = (PlayFrom::Fraction(0.5), 0.0);
+        let source = ReplaySource::new(&recording, "test".into(), from, speed, wall, None);
+        let source = Source::Replay(Box::new(source.unwrap().paused()));
+        let settings = Collecting::of(&Config::default(), &source);
+        let clock = Arc::new(ManualClock::at(wall));
+        let (answers, mut answered) = mpsc::channel(16);
+        let collector = Collector::start(PipelineId::Live, source, settings, clock, answers);
+        let look = || Ask::Recent {
+            from: None,
+            schema: None,
+        };
+        assert!(collector.ask(look()));
+        assert!(!answered.recv().await.unwrap().1.finished);
+        while collector.ask(look()) {}
+        collector.play();
+        assert!(answered.recv().await.unwrap().1.finished);
+    }
 }

@@ -187,24 +187,28 @@ fn stretch(
     zone: &TimeZone,
     config: &Config,
 ) -> Stretch {
+    let mut segment = segment(values.view(), &grid, Look::Both, scaler, zone, config);
+    exclude(&grid, config, &mut segment.broken);
+    Stretch { grid, segment }
+}
+
+/// Raw rows (rates in place of counters) as the network sees them: gaps filled, scaled, the calendar appended.
+pub fn segment(
+    values: ArrayView2<'_, f64>,
+    grid: &Grid,
+    look: Look,
+    scaler: &Scaler,
+    zone: &TimeZone,
+    config: &Config,
+) -> Segment {
     let prep = &config.preprocess;
-    let filled = gaps::fill(
-        values.view(),
-        prep.fill,
-        Look::Both,
-        prep.max_gap,
-        &scaler.fallback(prep.fill),
-    );
-    let mut broken = filled.broken;
-    exclude(&grid, config, &mut broken);
-    let values = calendar::append(scaler.transform(filled.values.view()).view(), &grid, zone);
-    Stretch {
-        grid,
-        segment: Segment {
-            values,
-            observed: filled.observed,
-            broken,
-        },
+    let fallback = scaler.fallback(prep.fill);
+    let filled = gaps::fill(values, prep.fill, look, prep.max_gap, &fallback);
+    let metrics = scaler.transform(filled.values.view());
+    Segment {
+        values: calendar::append(metrics.view(), grid, zone),
+        observed: filled.observed,
+        broken: filled.broken,
     }
 }
 

@@ -16,6 +16,9 @@ const TEST_IDS: u64 = 1_000_001;
 /// dropped update of an incident that is still open comes again with its next row.
 const HELD: usize = 10_000;
 
+/// Changes of the journal that one look takes in; the next look goes on after them.
+const LOOKED_AT: usize = 1000;
+
 /// A pipeline's incidents.
 #[derive(Debug)]
 pub struct Ledger {
@@ -25,6 +28,8 @@ pub struct Ledger {
     counts: BTreeMap<Entity, u64>,
     session: u64,
     next_id: u64,
+    /// The journal's last change that was looked at.
+    heard: u64,
 }
 
 impl Ledger {
@@ -33,6 +38,8 @@ impl Ledger {
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
     pub fn new(journal: Option<Journal>) -> Result<Self, JournalError> {
+        // The number first: what changes while the list is read is looked at again.
+        let heard = journal.as_ref().map_or(Ok(0), Journal::last_change)?;
         let (shown, counts) = match &journal {
             Some(journal) => (
                 journal.list(&IncidentFilter {
@@ -50,6 +57,7 @@ impl Ledger {
             counts,
             session: 0,
             next_id: TEST_IDS,
+            heard,
         })
     }
 
@@ -159,6 +167,29 @@ impl Ledger {
             None => false,
         };
         Ok(self.change(id, |incident| incident.label = label) || kept)
+    }
+
+    /// Takes over what was said of incidents through another process (`incidents ack`) since the last look. Returns the
+    /// incidents that changed since, the pipeline's own changes among them.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn hear(&mut self) -> Result<Vec<Incident>, JournalError> {
+        let news = match &self.journal {
+            Some(journal) => journal.changes_since(self.heard, LOOKED_AT)?,
+            None => Vec::new(),
+        };
+        if let Some(last) = news.last() {
+            self.heard = last.seq;
+        }
+        let changed: Vec<Incident> = news.into_iter().map(|change| change.incident).collect();
+        for incident in &changed {
+            self.change(incident.id, |known| {
+                known.acknowledged = incident.acknowledged;
+                known.label = incident.label;
+            });
+        }
+        Ok(changed)
     }
 
     fn change(&mut self, id: u64, change: impl Fn(&mut Incident)) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::checkpoint::{CHECKPOINT, Checkpoint, take_up};
 use super::columns::{by_entity, by_name, places, same_names};
 use super::ledger::Ledger;
-use super::scorer::{RowScore, Rows, Scorer};
+use super::scorer::{RowScore, Rows, Scorer, Space};
 use super::watched::Watched;
 use crate::config::Config;
 use crate::detect::gates::JudgeRules;
@@ -37,6 +37,8 @@ pub struct Pipeline {
     rules: Option<JudgeRules>,
     entities: BTreeMap<Entity, Watched>,
     scorer: Option<Arc<Scorer>>,
+    /// What scoring works in.
+    space: Space,
     ledger: Ledger,
     /// Newest row that every entity has.
     filled: Option<Time>,
@@ -79,6 +81,7 @@ impl Pipeline {
             rules: None,
             entities: BTreeMap::new(),
             scorer: None,
+            space: Space::default(),
             ledger,
             filled: None,
             judged: restored.judged,
@@ -139,6 +142,19 @@ impl Pipeline {
             watched.tracker.label(id, label);
         }
         self.ledger.label(id, label)
+    }
+
+    /// Takes over what was said of incidents through another process.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn hear(&mut self) -> Result<(), JournalError> {
+        for incident in self.ledger.hear()? {
+            if let Some(watched) = self.entities.get_mut(&incident.entity) {
+                watched.tracker.hear(&incident);
+            }
+        }
+        Ok(())
     }
 
     /// Newest row taken in.
@@ -403,7 +419,8 @@ impl Pipeline {
         for watched in self.entities.values_mut() {
             let rows = watched.tail.grid().len();
             let first = rows.saturating_sub(points);
-            let Ok(scores) = model.score(&[rows_of(watched, first, rows, model.context())]) else {
+            let rows_of = [watched.rows(first..rows, model.context())];
+            let Ok(scores) = model.score(&rows_of, &mut self.space) else {
                 continue;
             };
             let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
@@ -449,7 +466,7 @@ impl Pipeline {
         Ok(verdicts)
     }
 
-    fn scores(&self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
+    fn scores(&mut self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let Some(scorer) = &self.scorer else {
             let none = RowScore::unscored(RowState::WarmingUp);
             return Ok(self
@@ -463,15 +480,11 @@ impl Pipeline {
             .values()
             .map(|watched| {
                 let rows = watched.tail.grid().len();
-                rows_of(
-                    watched,
-                    rows.saturating_sub(todo.len()),
-                    rows,
-                    scorer.context(),
-                )
+                let first = rows.saturating_sub(todo.len());
+                watched.rows(first..rows, scorer.context())
             })
             .collect();
-        scorer.score(&items)
+        scorer.score(&items, &mut self.space)
     }
 
     /// Lets entities go that were silent for an hour, those that did not come back after a restart among them.
@@ -555,20 +568,6 @@ fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
         IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => {
             ledger.update(&incident);
         }
-    }
-}
-
-/// Rows `first..last` of an entity with the context that their windows reach into.
-fn rows_of(watched: &Watched, first: usize, last: usize, context: usize) -> Rows<'_> {
-    let from = first.saturating_sub(context);
-    Rows {
-        entity: &watched.entity,
-        grid: watched.tail.grid().slice(from, last),
-        values: watched
-            .tail
-            .values()
-            .slice_move(ndarray::s![from..last, ..]),
-        first: first - from,
     }
 }
 

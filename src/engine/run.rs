@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::clock::Clock;
 use super::collector::{Answer, Ask};
 use super::forecasting::{self, Forecasting, Round};
+use super::keeping::Keeping;
 use super::lane::Lane;
 use super::learn::{FEWEST_WINDOWS, Learned, time_zone};
 use super::ledger::{self, Ledger};
@@ -31,9 +32,6 @@ use crate::store::{Journal, JournalError, ModelMeta, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// A journal that could not be written is tried again after this long, ticks or not.
-const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 /// After a cancelled training none is begun by itself for this long.
 const CANCELLED: Duration = Duration::from_mins(1);
@@ -91,8 +89,7 @@ struct Core {
     revision: u64,
     started: Time,
     banner: Option<String>,
-    /// When the journal was last tried, while it can't be written.
-    unwritten: Option<Time>,
+    keeping: Keeping,
     stopping: bool,
 }
 
@@ -136,7 +133,7 @@ impl Core {
             revision: 0,
             started: now,
             banner,
-            unwritten: None,
+            keeping: Keeping::default(),
             stopping: false,
         };
         let told = core.live.pipeline.told();
@@ -163,7 +160,7 @@ impl Core {
             self.live.model = Some(models::view(&meta));
         }
         if self.live.model.is_some() || !self.config.autoencoder.enabled {
-            self.live.collector.ask(Ask::Play);
+            self.live.collector.play();
         }
         Ok(())
     }
@@ -221,11 +218,8 @@ impl Core {
                 lane.tick(now);
             }
             self.start_due_work(now);
-            if self
-                .unwritten
-                .is_some_and(|last| now.since(last) >= WRITE_AGAIN || now < last)
-            {
-                self.commit();
+            for (level, text) in self.keeping.tick(&mut self.live.pipeline, now) {
+                self.note(level, text);
             }
             publish.send_replace(Arc::new(self.snapshot()));
             let wake = self
@@ -391,19 +385,11 @@ impl Core {
         }
     }
 
-    /// Writes what is to be kept. A journal that can't be written is told once, and once more when it can be again.
+    /// Writes what is to be kept.
     fn commit(&mut self) {
         let now = self.clock.now();
-        let failing = self.unwritten.is_some();
-        let result = self.live.pipeline.commit();
-        self.unwritten = result.is_err().then_some(now);
-        match result {
-            Err(error) if !failing => self.note(
-                Level::Error,
-                format!("the journal could not be written; scoring goes on, what is new is held and tried again: {error}"),
-            ),
-            Ok(()) if failing => self.note(Level::Info, "the journal is written again".into()),
-            _ => {}
+        if let Some((level, text)) = self.keeping.write(&mut self.live.pipeline, now) {
+            self.note(level, text);
         }
     }
 
@@ -429,7 +415,7 @@ impl Core {
             );
         } else {
             // Too little to learn from: the play itself may bring more.
-            lane.collector.ask(Ask::Play);
+            lane.collector.play();
         }
     }
 
@@ -548,7 +534,7 @@ impl Core {
         if let Some(lane) = self.lane(id) {
             lane.tried(result.is_ok(), now);
             lane.touch();
-            lane.collector.ask(Ask::Play);
+            lane.collector.play();
             lane.last_training = Some(TrainingOutcome {
                 ended: now,
                 took,

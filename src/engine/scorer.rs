@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayViewMut3, s};
 
 use super::learn::{self, LearnError};
 use crate::config::{Config, Fill};
 use crate::domain::{Entity, FeatureVerdict, Grid, RowState};
-use crate::model::{Bundle, ModelError, window_errors};
-use crate::prep::calendar;
-use crate::prep::gaps::{self, Look};
+use crate::model::{Autoencoder, Bundle, ModelError, Scratch, window_errors};
+use crate::prep::gaps::Look;
 use crate::prep::scale::Scaler;
 
 /// Windows in one pass through the network: bounds the memory of a long catch-up.
@@ -63,6 +62,26 @@ pub struct Scorer {
     zone: TimeZone,
 }
 
+/// What scoring works in. Kept from tick to tick, the windows and the network's arithmetic allocate nothing once it has seen
+/// the largest pass: [`PASS`] windows twice, and the network's own.
+#[derive(Debug, Default)]
+pub struct Space {
+    input: Array3<f32>,
+    output: Array3<f32>,
+    network: Scratch,
+}
+
+impl Space {
+    /// Makes room for so many windows of such a size.
+    fn fit(&mut self, dims: (usize, usize, usize)) {
+        let (windows, window, columns) = self.input.dim();
+        if windows < dims.0 || (window, columns) != (dims.1, dims.2) {
+            self.input = Array3::zeros(dims);
+            self.output = Array3::zeros(dims);
+        }
+    }
+}
+
 /// One window waiting for the network.
 struct Pending {
     item: usize,
@@ -93,7 +112,11 @@ impl Scorer {
     ///
     /// # Errors
     /// [`ModelError`] when the network can't take the windows (a defect, not bad data).
-    pub fn score(&self, items: &[Rows<'_>]) -> Result<Vec<Vec<RowScore>>, ModelError> {
+    pub fn score(
+        &self,
+        items: &[Rows<'_>],
+        space: &mut Space,
+    ) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let ready: Vec<Ready> = items.iter().map(|item| self.ready(item)).collect();
         let mut results: Vec<Vec<RowScore>> = items
             .iter()
@@ -102,12 +125,12 @@ impl Scorer {
                 vec![RowScore::unscored(RowState::WarmingUp); rows]
             })
             .collect();
-        for (entity, network) in &self.bundle.networks {
+        for (network, indices) in self.batches(items) {
             let mut pending = Vec::new();
-            for (index, (item, ready)) in items.iter().zip(&ready).enumerate() {
-                if !entity.is_sole() && entity != item.entity {
+            for index in indices {
+                let (Some(item), Some(ready)) = (items.get(index), ready.get(index)) else {
                     continue;
-                }
+                };
                 for row in item.first..item.values.nrows() {
                     match self.window(ready, index, row) {
                         Ok(window) => pending.push(window),
@@ -116,51 +139,70 @@ impl Scorer {
                 }
             }
             for pass in pending.chunks(PASS) {
-                let input = self.gather(&ready, pass);
-                let output = network.reconstruct(input.view())?;
-                let errors = window_errors(input.view(), output.view(), self.mask(pass).view());
-                let windows = errors
-                    .features
-                    .outer_iter()
-                    .zip(&errors.mse)
-                    .zip(output.outer_iter());
-                for (pending, ((errors, mse), output)) in pass.iter().zip(windows) {
-                    if let (Some(item), Some(ready)) =
-                        (items.get(pending.item), ready.get(pending.item))
-                    {
-                        let expected = output.row(output.nrows().saturating_sub(1));
-                        let scored = self.row_score(ready, pending, errors, *mse, expected);
-                        put(&mut results, pending.item, pending.row - item.first, scored);
-                    }
-                }
+                self.pass(network, items, &ready, pass, space, &mut results)?;
             }
         }
         Ok(results)
     }
 
+    /// Each network with the items that it scores: all of them, or one item each where every entity has its own.
+    fn batches(&self, items: &[Rows<'_>]) -> Vec<(&Autoencoder, Vec<usize>)> {
+        if let Some(shared) = self.bundle.networks.get(&Entity::sole()) {
+            return vec![(shared, (0..items.len()).collect())];
+        }
+        let own = items.iter().enumerate();
+        own.filter_map(|(index, item)| Some((self.bundle.network(item.entity)?, vec![index])))
+            .collect()
+    }
+
+    /// One pass of at most [`PASS`] windows through a network.
+    fn pass(
+        &self,
+        network: &Autoencoder,
+        items: &[Rows<'_>],
+        ready: &[Ready],
+        pass: &[Pending],
+        space: &mut Space,
+        results: &mut [Vec<RowScore>],
+    ) -> Result<(), ModelError> {
+        let shape = network.shape();
+        let dims = (pass.len(), shape.window, shape.columns);
+        space.fit(dims);
+        let Space {
+            input,
+            output,
+            network: scratch,
+        } = space;
+        let mut input = input.slice_mut(s![..pass.len(), .., ..]);
+        let mut output = output.slice_mut(s![..pass.len(), .., ..]);
+        self.gather(ready, pass, input.view_mut());
+        network.reconstruct_into(input.view(), output.view_mut(), scratch)?;
+        let errors = window_errors(input.view(), output.view(), self.mask(pass).view());
+        let windows = errors.features.outer_iter().zip(&errors.mse);
+        for (pending, ((errors, mse), output)) in pass.iter().zip(windows.zip(output.outer_iter()))
+        {
+            if let (Some(item), Some(ready)) = (items.get(pending.item), ready.get(pending.item)) {
+                let expected = output.row(output.nrows().saturating_sub(1));
+                let scored = self.row_score(ready, pending, errors, *mse, expected);
+                put(results, pending.item, pending.row - item.first, scored);
+            }
+        }
+        Ok(())
+    }
+
     fn ready(&self, item: &Rows<'_>) -> Ready {
         let scaler = self.bundle.scaler(item.entity).clone();
         let raw = learn::with_rates(item.values, &self.bundle.schema, &item.grid, &self.config);
-        let prep = &self.config.preprocess;
-        let filled = gaps::fill(
-            raw.view(),
-            prep.fill,
-            Look::Back,
-            prep.max_gap,
-            &scaler.fallback(prep.fill),
-        );
-        let rows = calendar::append(
-            scaler.transform(filled.values.view()).view(),
-            &item.grid,
-            &self.zone,
-        );
+        let (look, zone, config) = (Look::Back, &self.zone, &self.config);
+        let seen = learn::segment(raw.view(), &item.grid, look, &scaler, zone, config);
+        let prep = &config.preprocess;
         Ready {
             known: scaler.known(),
-            far: far(filled.observed.view(), prep.fill, prep.max_gap),
+            far: far(seen.observed.view(), prep.fill, prep.max_gap),
             scaler,
             raw,
-            rows,
-            observed: filled.observed,
+            rows: seen.values,
+            observed: seen.observed,
         }
     }
 
@@ -202,20 +244,15 @@ impl Scorer {
         Ok(Pending { item, row, judged })
     }
 
-    fn gather(&self, ready: &[Ready], pass: &[Pending]) -> Array3<f32> {
+    /// Writes the windows of a pass, `[windows, window, columns]`.
+    fn gather(&self, ready: &[Ready], pass: &[Pending], mut input: ArrayViewMut3<'_, f32>) {
         let window = self.config.autoencoder.window;
-        let columns = self.bundle.schema.len() + learn::CALENDAR;
-        let mut input = Array3::zeros((pass.len(), window, columns));
         for (mut slot, pending) in input.outer_iter_mut().zip(pass) {
             if let Some(ready) = ready.get(pending.item) {
-                slot.assign(
-                    &ready
-                        .rows
-                        .slice(s![pending.row + 1 - window..=pending.row, ..]),
-                );
+                let rows = pending.row + 1 - window..=pending.row;
+                slot.assign(&ready.rows.slice(s![rows, ..]));
             }
         }
-        input
     }
 
     /// Which features count in which window, `[windows, metrics]`.

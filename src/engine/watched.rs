@@ -1,8 +1,9 @@
 //! What a pipeline keeps of one entity.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::scorer::RowScore;
+use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
@@ -115,6 +116,18 @@ impl Watched {
     /// Rows that a training could use: those in which something was observed.
     pub fn usable_rows(&self) -> usize {
         self.seen.min(self.tail.grid().len())
+    }
+
+    /// The rows in `range`, to be scored, with the `context` rows before them that their windows reach into.
+    pub fn rows(&self, range: Range<usize>, context: usize) -> Rows<'_> {
+        let from = range.start.saturating_sub(context);
+        let values = self.tail.values();
+        Rows {
+            entity: &self.entity,
+            grid: self.tail.grid().slice(from, range.end),
+            values: values.slice_move(ndarray::s![from..range.end, ..]),
+            first: range.start - from,
+        }
     }
 
     /// Takes late samples for a row that is already there; verdicts stay.

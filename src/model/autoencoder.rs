@@ -3,23 +3,29 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis};
 
-use super::lstm;
+use super::kernel::{Instructions, Network, Workspace};
 use super::shape::{Parameter, Shape};
 use super::{ModelError, initial};
-use crate::config::Output;
 
 /// Windows that go through the network at once; more are cut into such chunks, which bounds the memory of a pass.
-const CHUNK: usize = 256;
+const CHUNK: usize = 96;
 
 /// An encoder LSTM, a latent LSTM whose last state is the code, the code repeated, decoder LSTMs, and a dense layer per row.
 /// Immutable; a clone shares the weights, so it is handed to other threads freely.
 #[derive(Clone, Debug)]
 pub struct Autoencoder {
     shape: Arc<Shape>,
-    weights: Arc<[Tensor]>,
+    network: Arc<Network>,
+    /// In the kernel's order.
+    weights: Arc<[f32]>,
 }
+
+/// What reconstructions work in. Kept from call to call, nothing is allocated once it has seen the largest batch: about a
+/// megabyte for the default network.
+#[derive(Debug, Default)]
+pub struct Scratch(Workspace);
 
 impl Autoencoder {
     /// A network with first weights from `seed`.
@@ -33,25 +39,37 @@ impl Autoencoder {
     }
 
     /// A network from all its weights, in the order of [`Shape::parameters`].
-    pub(super) fn from_values(shape: Shape, weights: Vec<Vec<f32>>) -> Result<Self, ModelError> {
+    pub(super) fn from_values(shape: Shape, tensors: Vec<Vec<f32>>) -> Result<Self, ModelError> {
         shape.check()?;
         let parameters = shape.parameters();
-        if parameters.len() != weights.len() {
+        let fits = |(parameter, values): (&Parameter, &Vec<f32>)| {
+            parameter.dims.iter().product::<usize>() == values.len()
+        };
+        if parameters.len() != tensors.len() || !parameters.iter().zip(&tensors).all(fits) {
             return Err(ModelError::Shape(format!(
-                "the network has {} tensors, not {}",
+                "the network's {} tensors have {:?} weights, not {:?}",
                 parameters.len(),
-                weights.len()
+                parameters.iter().map(|p| &p.dims).collect::<Vec<_>>(),
+                tensors.iter().map(Vec::len).collect::<Vec<_>>()
             )));
         }
-        let weights = parameters
-            .into_iter()
-            .zip(weights)
-            .map(|(parameter, values)| Tensor::from_vec(values, parameter.dims, &Device::Cpu))
-            .collect::<candle_core::Result<_>>()?;
+        let network = Network::new(&shape, Instructions::best());
         Ok(Self {
+            weights: network.pack(&tensors).into(),
+            network: Arc::new(network),
             shape: Arc::new(shape),
-            weights,
         })
+    }
+
+    /// The same network computed with other instructions.
+    #[must_use]
+    pub fn with_instructions(&self, instructions: Instructions) -> Self {
+        let network = Network::new(&self.shape, instructions);
+        Self {
+            weights: network.pack(&self.network.unpack(&self.weights)).into(),
+            network: Arc::new(network),
+            shape: Arc::clone(&self.shape),
+        }
     }
 
     /// Its sizes.
@@ -63,16 +81,24 @@ impl Autoencoder {
     /// How many weights it has.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.weights.iter().map(Tensor::elem_count).sum()
+        self.shape.weights().unwrap_or(0)
     }
 
     /// Each tensor's name, dimensions and values, in the network's order.
-    pub(super) fn named_weights(&self) -> Result<Vec<(Parameter, Vec<f32>)>, ModelError> {
-        self.shape
-            .parameters()
+    pub(super) fn named_weights(&self) -> Vec<(Parameter, Vec<f32>)> {
+        let tensors = self.network.unpack(&self.weights);
+        self.shape.parameters().into_iter().zip(tensors).collect()
+    }
+
+    /// The weights as candle tensors, in the order of the layers: weights and bias of each, then of the dense one. With them
+    /// [`plain::forward`](super::plain::forward) computes the same as [`Autoencoder::reconstruct`], plainly and slowly.
+    ///
+    /// # Errors
+    /// candle's, when a tensor can't be made.
+    pub fn tensors(&self) -> Result<Vec<Tensor>, ModelError> {
+        self.named_weights()
             .into_iter()
-            .zip(self.weights.iter())
-            .map(|(parameter, tensor)| Ok((parameter, tensor.flatten_all()?.to_vec1()?)))
+            .map(|(parameter, values)| Ok(Tensor::from_vec(values, parameter.dims, &Device::Cpu)?))
             .collect()
     }
 
@@ -82,65 +108,39 @@ impl Autoencoder {
     /// # Errors
     /// [`ModelError::Windows`] when the windows have another shape than the network's.
     pub fn reconstruct(&self, windows: ArrayView3<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        let (_, window, columns) = windows.dim();
-        if (window, columns) != (self.shape.window, self.shape.columns) {
+        let mut result = Array3::zeros(windows.dim());
+        self.reconstruct_into(windows, result.view_mut(), &mut Scratch::default())?;
+        Ok(result)
+    }
+
+    /// The same into `out`, of the same dimensions, without allocating when `scratch` is warm.
+    ///
+    /// # Errors
+    /// [`ModelError::Windows`] when the windows or the result have another shape than the network's.
+    pub fn reconstruct_into(
+        &self,
+        windows: ArrayView3<'_, f32>,
+        mut out: ArrayViewMut3<'_, f32>,
+        scratch: &mut Scratch,
+    ) -> Result<(), ModelError> {
+        let (count, window, columns) = windows.dim();
+        let (expected_window, expected_columns) = (self.shape.window, self.shape.columns);
+        if (window, columns) != (expected_window, expected_columns) || out.dim() != windows.dim() {
             return Err(ModelError::Windows {
                 window,
                 columns,
-                expected_window: self.shape.window,
-                expected_columns: self.shape.columns,
+                expected_window,
+                expected_columns,
             });
         }
-        let mut result = Array3::zeros(windows.dim());
-        let chunks = windows.axis_chunks_iter(Axis(0), CHUNK);
-        for (chunk, mut slot) in chunks.zip(result.axis_chunks_iter_mut(Axis(0), CHUNK)) {
-            let output = forward(&self.shape, &self.weights, &time_first(chunk)?)?;
-            let output = Array3::from_shape_vec(output.dims3()?, output.flatten_all()?.to_vec1()?)
-                .map_err(|e| ModelError::Shape(e.to_string()))?;
-            slot.assign(&output.permuted_axes([1, 0, 2]));
+        // As even as can be: a few windows left over would cost as much as a full chunk's rows.
+        let chunk = count.div_ceil(count.div_ceil(CHUNK).max(1)).max(1);
+        let chunks = windows.axis_chunks_iter(Axis(0), chunk);
+        for (chunk, out) in chunks.zip(out.axis_chunks_iter_mut(Axis(0), chunk)) {
+            self.network.load(chunk.outer_iter(), &mut scratch.0);
+            self.network.forward(&self.weights, &mut scratch.0);
+            self.network.output(&scratch.0, out);
         }
-        Ok(result)
+        Ok(())
     }
-}
-
-/// `[n, window, columns]` as a tensor `[window, n, columns]`.
-pub(super) fn time_first(windows: ArrayView3<'_, f32>) -> candle_core::Result<Tensor> {
-    let turned = windows.permuted_axes([1, 0, 2]);
-    let dims = turned.dim();
-    let values: Vec<f32> = turned.iter().copied().collect();
-    Tensor::from_vec(values, dims, &Device::Cpu)
-}
-
-/// One pass, `[window, n, columns]` in and out. Gradients flow when `weights` are variables.
-pub(super) fn forward(
-    shape: &Shape,
-    weights: &[Tensor],
-    input: &Tensor,
-) -> candle_core::Result<Tensor> {
-    let short = || candle_core::Error::Msg("the network lacks weights".into());
-    let mut pairs = weights.chunks_exact(2);
-    let mut next = || match pairs.next() {
-        Some([weights, bias]) => Ok((weights, bias)),
-        _ => Err(short()),
-    };
-    let steps = shape.window;
-    let mut values = input.clone();
-    for layer in shape.layers() {
-        let (weights, bias) = next()?;
-        values = lstm::sequence(&values, steps, weights, bias, shape.activation)?;
-        if layer.is_code {
-            values = values.narrow(0, steps - 1, 1)?;
-        }
-    }
-    let (weights, bias) = next()?;
-    let (rows, batch, units) = values.dims3()?;
-    let dense = values
-        .reshape((rows * batch, units))?
-        .matmul(weights)?
-        .broadcast_add(bias)?;
-    let dense = match shape.output {
-        Output::Linear => dense,
-        Output::Sigmoid => candle_nn::ops::sigmoid(&dense)?,
-    };
-    dense.reshape((rows, batch, shape.columns))
 }

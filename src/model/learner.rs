@@ -2,85 +2,78 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::{Device, Tensor, Var};
-
-use super::adam::{self, Adam};
-use super::autoencoder::{forward, time_first};
 use super::initial;
+use super::kernel::{Adam, Network, Workspace};
 use super::shape::Shape;
 use super::train::{TrainError, TrainOptions};
 use crate::prep::window::WindowSet;
 
-/// Parts that a batch is cut into. Fixed, so that the order of additions does not depend on the machine.
+/// Parts that a batch is cut into, each on a thread of its own. Fixed, so that the order of additions does not depend on how
+/// many processors there are.
 const SHARDS: usize = 2;
 
-/// A loss and where it falls, one vector per tensor of weights.
-struct Downhill {
-    loss: f64,
-    gradients: Vec<Vec<f32>>,
-}
+/// Windows that are validated at once.
+const VALIDATED: usize = 128;
 
-impl Downhill {
-    fn plus(mut self, other: Self) -> Self {
-        self.loss += other.loss;
-        let tensors = self.gradients.iter_mut().zip(other.gradients);
-        for (sum, part) in tensors.flat_map(|(sums, parts)| sums.iter_mut().zip(parts)) {
-            *sum += part;
-        }
-        self
-    }
-}
-
-fn broken_thread() -> candle_core::Error {
-    candle_core::Error::Msg("a training thread ended early".into())
+/// A part of a batch on its way.
+#[derive(Default)]
+struct Shard {
+    space: Workspace,
+    gradient: Vec<f32>,
 }
 
 /// A network under training.
 pub(super) struct Learner<'a> {
-    shape: &'a Shape,
     windows: &'a WindowSet,
     options: &'a TrainOptions,
     batch: usize,
-    /// `[columns]`: 1 for a column that counts, else 0, so scaled that the mean is over those that count.
-    emphasis: Option<Tensor>,
-    variables: Vec<Var>,
-    /// What the variables hold.
-    weights: Vec<Vec<f32>>,
+    network: Network,
+    /// Weights of the columns in the loss, 0 for one that does not count, so scaled that a mean over all columns is one over
+    /// those that count.
+    emphasis: Vec<f32>,
+    /// Values that one window has.
+    values: usize,
+    weights: Vec<f32>,
+    turned: Vec<f32>,
+    shards: Vec<Shard>,
     adam: Adam,
 }
 
 impl<'a> Learner<'a> {
     /// With first weights from the options' seed.
     pub(super) fn new(
-        shape: &'a Shape,
+        shape: &Shape,
         options: &'a TrainOptions,
         windows: &'a WindowSet,
         mask: &[bool],
-    ) -> Result<Self, TrainError> {
-        let weights = initial::weights(shape, options.seed);
-        let variables = shape
-            .parameters()
-            .into_iter()
-            .zip(&weights)
-            .map(|(parameter, values)| {
-                Var::from_tensor(&Tensor::from_slice(values, parameter.dims, &Device::Cpu)?)
-            })
-            .collect::<candle_core::Result<_>>()?;
-        Ok(Self {
-            shape,
+    ) -> Self {
+        let network = Network::new(shape, options.instructions);
+        let is_on = |column: usize| mask.get(column).copied().unwrap_or(true);
+        let counting = (0..shape.columns).filter(|c| is_on(*c)).count().max(1);
+        let gain = shape.columns as f32 / counting as f32;
+        let emphasis = (0..shape.columns).map(|c| if is_on(c) { gain } else { 0.0 });
+        Self {
             windows,
             options,
             batch: options.batch.max(1),
-            emphasis: emphasis(shape, mask)?,
-            variables,
-            adam: Adam::new(options.learning_rate, weights.iter().map(Vec::len)),
-            weights,
-        })
+            emphasis: network.emphasis(emphasis),
+            values: shape.window * shape.columns,
+            weights: network.pack(&initial::weights(shape, options.seed)),
+            turned: Vec::new(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            adam: Adam::new(options.learning_rate, network.len()),
+            network,
+        }
     }
 
-    /// The weights as they are now.
-    pub(super) fn weights(&self) -> &[Vec<f32>] {
+    /// The weights as they are now, in the kernel's order.
+    pub(super) fn weights(&self) -> &[f32] {
         &self.weights
+    }
+
+    /// Weights in the kernel's order as one vector per tensor.
+    pub(super) fn tensors(&self, weights: &[f32]) -> Vec<Vec<f32>> {
+        self.network.unpack(weights)
     }
 
     /// One pass over the windows at `order`; gives the mean loss. `told` hears the part done and the loss so far.
@@ -97,7 +90,7 @@ impl<'a> Learner<'a> {
                 return Err(TrainError::Cancelled);
             }
             let loss = self
-                .step(batch)?
+                .step(batch)
                 .ok_or_else(|| self.diverged(epoch, number + 1))?;
             sum += loss * batch.len() as f64;
             seen += batch.len();
@@ -106,77 +99,60 @@ impl<'a> Learner<'a> {
         Ok(sum / seen.max(1) as f64)
     }
 
-    /// One batch forth, back and downhill; `None` when the loss or the gradient is not finite. The batch is cut in
-    /// [`SHARDS`], each on a thread of its own, and their gradients are added in order: the same bits on any machine.
-    fn step(&mut self, batch: &[usize]) -> candle_core::Result<Option<f64>> {
-        let this = &*self;
-        let shards: Vec<Downhill> = std::thread::scope(|scope| {
-            let running: Vec<_> = batch
-                .chunks(batch.len().div_ceil(SHARDS).max(1))
-                .map(|shard| scope.spawn(move || this.downhill(shard, batch.len())))
-                .collect();
-            running
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(broken_thread())))
-                .collect::<candle_core::Result<_>>()
-        })?;
-        let Some(mut total) = shards.into_iter().reduce(Downhill::plus) else {
-            return Ok(None);
+    /// One batch forth, back and downhill; `None` when the loss or the gradient is not finite. The shards' gradients are
+    /// added in order: the same bits whichever thread is first.
+    fn step(&mut self, batch: &[usize]) -> Option<f64> {
+        self.network.turn(&self.weights, &mut self.turned);
+        let (network, windows) = (&self.network, self.windows);
+        let (weights, turned, emphasis) = (&self.weights, &self.turned, &self.emphasis);
+        let error = on_shards(&mut self.shards, batch, |part, shard| {
+            shard.gradient.clear();
+            shard.gradient.resize(network.len(), 0.0);
+            let Shard { space, gradient } = shard;
+            network.load(part.iter().map(|i| windows.view(*i)), space);
+            network.gradient(weights, turned, emphasis, space, gradient)
+        });
+        let parts = batch.len().div_ceil(batch.len().div_ceil(SHARDS).max(1));
+        let (first, others) = self.shards.split_first_mut()?;
+        for other in others.iter().take(parts - 1) {
+            for (sum, part) in first.gradient.iter_mut().zip(&other.gradient) {
+                *sum += part;
+            }
+        }
+        let scale = 1.0 / (batch.len() * self.values) as f64;
+        let norm = norm(&first.gradient) * scale;
+        if !(error.is_finite() && norm.is_finite()) {
+            return None;
+        }
+        let limit = self.options.clip_norm;
+        let cut = if limit > 0.0 && norm > limit {
+            limit / norm
+        } else {
+            1.0
         };
-        let norm = adam::clip(&mut total.gradients, self.options.clip_norm);
-        if !(total.loss.is_finite() && norm.is_finite()) {
-            return Ok(None);
-        }
-        self.adam.step(&mut self.weights, &total.gradients);
-        for (variable, values) in self.variables.iter().zip(&self.weights) {
-            variable.set(&Tensor::from_slice(values, variable.dims(), &Device::Cpu)?)?;
-        }
-        Ok(Some(total.loss))
+        #[allow(clippy::cast_possible_truncation)] // In the weights' precision.
+        let factor = (scale * cut) as f32;
+        let gradient = &first.gradient;
+        let instructions = self.network.instructions();
+        self.adam
+            .step(instructions, &mut self.weights, gradient, factor);
+        Some(error * scale)
     }
 
-    /// Loss and gradients of a shard, as its share of a batch of `whole` windows.
-    fn downhill(&self, shard: &[usize], whole: usize) -> candle_core::Result<Downhill> {
-        let weights: Vec<Tensor> = self
-            .variables
-            .iter()
-            .map(|v| v.as_tensor().clone())
-            .collect();
-        let part = shard.len() as f64 / whole as f64;
-        let loss = (self.error(&weights, shard)? * part)?;
-        let found = loss.backward()?;
-        let gradients = self
-            .variables
-            .iter()
-            .map(|variable| match found.get(variable) {
-                Some(gradient) => gradient.flatten_all()?.to_vec1::<f32>(),
-                None => Ok(vec![0.0; variable.elem_count()]),
-            })
-            .collect::<candle_core::Result<_>>()?;
-        Ok(Downhill {
-            loss: f64::from(loss.to_scalar::<f32>()?),
-            gradients,
-        })
-    }
-
-    /// Mean squared error on some windows.
-    fn error(&self, weights: &[Tensor], batch: &[usize]) -> candle_core::Result<Tensor> {
-        let input = time_first(self.windows.gather(batch).view())?;
-        let residual = (forward(self.shape, weights, &input)? - input)?.sqr()?;
-        match &self.emphasis {
-            Some(emphasis) => residual.broadcast_mul(emphasis)?.mean_all(),
-            None => residual.mean_all(),
-        }
-    }
-
-    /// Mean loss on the windows at `places`, without gradients.
-    pub(super) fn loss(&self, places: &[usize]) -> candle_core::Result<f64> {
-        let weights: Vec<Tensor> = self.variables.iter().map(Var::as_detached_tensor).collect();
-        let mut sum = 0.0;
-        for batch in places.chunks(256) {
-            let loss = self.error(&weights, batch)?.to_scalar::<f32>()?;
-            sum += f64::from(loss) * batch.len() as f64;
-        }
-        Ok(sum / places.len().max(1) as f64)
+    /// Mean loss on the windows at `places`.
+    pub(super) fn loss(&mut self, places: &[usize]) -> f64 {
+        let (network, windows) = (&self.network, self.windows);
+        let (weights, emphasis) = (&self.weights, &self.emphasis);
+        let error = on_shards(&mut self.shards, places, |part, shard| {
+            let batches = part.chunks(VALIDATED);
+            batches
+                .map(|batch| {
+                    network.load(batch.iter().map(|i| windows.view(*i)), &mut shard.space);
+                    network.error(weights, emphasis, &mut shard.space)
+                })
+                .sum()
+        });
+        error / (places.len().max(1) * self.values) as f64
     }
 
     /// The error for a loss that stopped being a number.
@@ -189,16 +165,38 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// Weights of the columns in the loss; `None` when all count.
-fn emphasis(shape: &Shape, mask: &[bool]) -> candle_core::Result<Option<Tensor>> {
-    if !mask.contains(&false) {
-        return Ok(None);
+/// Runs `work` on even parts of `places`, the first on this thread and each other on its own; gives the sum in order. NaN
+/// when a thread has died, which is told as divergence.
+fn on_shards(
+    shards: &mut [Shard],
+    places: &[usize],
+    work: impl Fn(&[usize], &mut Shard) -> f64 + Sync,
+) -> f64 {
+    let mut parts = places
+        .chunks(places.len().div_ceil(shards.len().max(1)).max(1))
+        .zip(shards);
+    let Some((first, shard)) = parts.next() else {
+        return 0.0;
+    };
+    let work = &work;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = parts
+            .map(|(part, shard)| scope.spawn(move || work(part, shard)))
+            .collect();
+        let own = work(first, shard);
+        running
+            .into_iter()
+            .fold(own, |sum, thread| sum + thread.join().unwrap_or(f64::NAN))
+    })
+}
+
+/// Euclidean norm, summed up in lanes so that it can be vectorised.
+fn norm(values: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; 8];
+    for chunk in values.chunks(8) {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(*value) * f64::from(*value);
+        }
     }
-    let is_on = |column: usize| mask.get(column).copied().unwrap_or(true);
-    let counting = (0..shape.columns).filter(|c| is_on(*c)).count();
-    let gain = shape.columns as f32 / counting as f32;
-    let values: Vec<f32> = (0..shape.columns)
-        .map(|column| if is_on(column) { gain } else { 0.0 })
-        .collect();
-    Tensor::from_vec(values, shape.columns, &Device::Cpu).map(Some)
+    sums.iter().sum::<f64>().sqrt()
 }

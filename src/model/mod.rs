@@ -22,21 +22,23 @@
 
 #![allow(clippy::needless_pass_by_value)] // Array views are passed like slices: by value.
 
-mod adam;
 mod autoencoder;
 pub mod bundle;
 mod errors;
 pub mod forecast;
 mod initial;
+mod kernel;
 mod learner;
 pub mod lstm;
+pub mod plain;
 mod shape;
 pub mod split;
 pub mod train;
 
-pub use autoencoder::Autoencoder;
+pub use autoencoder::{Autoencoder, Scratch};
 pub use bundle::{Bundle, BundleError, SchemaDifference};
 pub use errors::{WindowErrors, window_errors};
+pub use kernel::Instructions;
 pub use shape::{MAX_PARAMETERS, MAX_WINDOW, Shape};
 pub use train::{HeldBack, Progress, TrainError, TrainOptions, Trained, train};
 

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::ModelError;
 use super::autoencoder::Autoencoder;
 use super::errors::window_errors;
+use super::kernel::Instructions;
 use super::learner::Learner;
 use super::shape::Shape;
 use super::split::split;
@@ -23,7 +24,7 @@ pub const MIN_WINDOWS: usize = 10;
 pub const MAX_HELD_BACK: usize = 20_000;
 
 /// How to train.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// Most passes over the training windows; at least one is made.
     pub epochs: usize,
@@ -43,6 +44,8 @@ pub struct TrainOptions {
     pub seed: u64,
     /// Per feature: it counts. One that does not is left out of loss and errors. Features past its end count.
     pub mask: Vec<bool>,
+    /// Instruction set to compute with.
+    pub instructions: Instructions,
 }
 
 impl From<&AutoencoderConfig> for TrainOptions {
@@ -57,6 +60,7 @@ impl From<&AutoencoderConfig> for TrainOptions {
             max_windows: config.max_windows,
             seed: config.seed,
             mask: Vec::new(),
+            instructions: Instructions::best(),
         }
     }
 }
@@ -142,12 +146,6 @@ pub enum TrainError {
     Model(#[from] ModelError),
 }
 
-impl From<candle_core::Error> for TrainError {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Model(error.into())
-    }
-}
-
 /// Trains a network of `shape` on `windows`: Adam on the mean squared error, batches in an order drawn from the seed, held-back
 /// windows as in [`split`], stopping after `patience` passes without a better validation loss, the best pass's weights kept.
 /// The same windows, options and machine type give the same bits. `cancel` is read before every batch.
@@ -167,7 +165,7 @@ pub fn train(
     let validation = thinned(&split.held_back, (options.max_windows / 4).max(64));
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     rng.set_stream(1); // Stream 0 draws the first weights.
-    let mut learner = Learner::new(shape, options, windows, &mask)?;
+    let mut learner = Learner::new(shape, options, windows, &mask);
     let mut best = Best::default();
     let mut losses: Vec<(f64, f64)> = Vec::new();
     let epochs = options.epochs.max(1);
@@ -183,7 +181,7 @@ pub fn train(
                 val_loss,
             });
         })?;
-        let val_loss = learner.loss(&validation)?;
+        let val_loss = learner.loss(&validation);
         if !val_loss.is_finite() {
             return Err(learner.diverged(epoch, order.len().div_ceil(options.batch.max(1))));
         }
@@ -200,7 +198,7 @@ pub fn train(
             break;
         }
     }
-    let autoencoder = Autoencoder::from_values(shape.clone(), best.weights)?;
+    let autoencoder = Autoencoder::from_values(shape.clone(), learner.tensors(&best.weights))?;
     let held_back = held_back(&autoencoder, windows, &split.held_back, &mask)?;
     Ok(Trained {
         autoencoder,
@@ -256,11 +254,11 @@ fn thinned(places: &[usize], max: usize) -> Vec<usize> {
 struct Best {
     epoch: usize,
     loss: Option<f64>,
-    weights: Vec<Vec<f32>>,
+    weights: Vec<f32>,
 }
 
 impl Best {
-    fn offer(&mut self, epoch: usize, loss: f64, weights: &[Vec<f32>]) {
+    fn offer(&mut self, epoch: usize, loss: f64, weights: &[f32]) {
         if self.loss.is_none_or(|best| loss < best) {
             *self = Self {
                 epoch,

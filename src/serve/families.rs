@@ -51,11 +51,8 @@ const fn each(
     help: &'static str,
 ) -> Family {
     Family {
-        name,
-        kind,
-        labels,
         per_entity: true,
-        help,
+        ..whole(name, kind, labels, help)
     }
 }
 

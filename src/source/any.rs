@@ -16,6 +16,17 @@ pub enum Source {
     Replay(Box<ReplaySource>),
 }
 
+/// The same call on whichever source it is.
+macro_rules! whichever {
+    ($self:ident, $source:ident => $call:expr) => {
+        match $self {
+            Self::Prometheus($source) => $call,
+            Self::Host($source) => $call,
+            Self::Replay($source) => $call,
+        }
+    };
+}
+
 impl Source {
     /// Puts a spike into the rows after `now`, where the source is a recording; says whether it did.
     pub fn inject(&mut self, now: Time) -> bool {
@@ -35,27 +46,15 @@ impl Source {
 
 impl Collect for Source {
     fn name(&self) -> String {
-        match self {
-            Self::Prometheus(source) => source.name(),
-            Self::Host(source) => source.name(),
-            Self::Replay(source) => source.name(),
-        }
+        whichever!(self, source => source.name())
     }
 
     fn now(&self, wall: Time) -> Time {
-        match self {
-            Self::Prometheus(source) => source.now(wall),
-            Self::Host(source) => source.now(wall),
-            Self::Replay(source) => source.now(wall),
-        }
+        whichever!(self, source => source.now(wall))
     }
 
     fn finished(&self, now: Time) -> bool {
-        match self {
-            Self::Prometheus(source) => source.finished(now),
-            Self::Host(source) => source.finished(now),
-            Self::Replay(source) => source.finished(now),
-        }
+        whichever!(self, source => source.finished(now))
     }
 
     async fn history(
@@ -64,11 +63,7 @@ impl Collect for Source {
         schema: Option<&Schema>,
         progress: &(dyn Fn(f64) + Sync),
     ) -> Result<Batch, SourceError> {
-        match self {
-            Self::Prometheus(source) => source.history(periods, schema, progress).await,
-            Self::Host(source) => source.history(periods, schema, progress).await,
-            Self::Replay(source) => source.history(periods, schema, progress).await,
-        }
+        whichever!(self, source => source.history(periods, schema, progress).await)
     }
 
     async fn recent(
@@ -77,10 +72,6 @@ impl Collect for Source {
         to: Time,
         schema: Option<&Schema>,
     ) -> Result<Batch, SourceError> {
-        match self {
-            Self::Prometheus(source) => source.recent(from, to, schema).await,
-            Self::Host(source) => source.recent(from, to, schema).await,
-            Self::Replay(source) => source.recent(from, to, schema).await,
-        }
+        whichever!(self, source => source.recent(from, to, schema).await)
     }
 }

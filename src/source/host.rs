@@ -38,12 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// - `disk_used`: percent of the fullest writable file system that is not removable
 #[must_use]
 pub fn features() -> Vec<Feature> {
-    let feature = |name, unit, direction, limit| Feature {
-        unit,
-        direction,
-        limit,
-        ..Feature::plain(name)
-    };
+    let feature = Feature::of;
     let rate = |name| feature(name, Unit::BytesPerSecond, Direction::Both, None);
     vec![
         feature("cpu", Unit::Percent, Direction::Above, Some(90.0)),

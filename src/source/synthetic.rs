@@ -139,9 +139,29 @@ fn rounded(value: f64, unit: f64) -> f64 {
     (value / unit + 0.5).floor() * unit
 }
 
-/// How far `row` is into `rows`: 0 at the first, nearly 1 at the last.
-fn progress(rows: &Range<usize>, row: usize) -> f64 {
-    row.saturating_sub(rows.start) as f64 / rows.len().max(1) as f64
+/// A trouble that a set has: its kind, its rows, and what happens, for people.
+type Planned<T> = (T, Range<usize>, &'static str);
+
+/// What is wrong at `row`, and how far it has come: 0 at the first row, nearly 1 at the last.
+fn trouble_at<T: Copy>(planned: &[Planned<T>], row: usize) -> (Option<T>, f64) {
+    planned
+        .iter()
+        .find(|(_, rows, _)| rows.contains(&row))
+        .map_or((None, 0.0), |(kind, rows, _)| {
+            let part = (row - rows.start) as f64 / rows.len() as f64;
+            (Some(*kind), part)
+        })
+}
+
+/// The labels of what was planned.
+fn incidents<T>(planned: &[Planned<T>]) -> Vec<SampleIncident> {
+    planned
+        .iter()
+        .map(|(_, rows, what)| SampleIncident {
+            rows: rows.clone(),
+            what,
+        })
+        .collect()
 }
 
 /// Random numbers with mean 0 and deviation 1, bell-shaped enough: the sum of twelve uniform ones.

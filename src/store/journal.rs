@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::types::Value;
+use rusqlite::{
+    Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
+};
 
 use super::journal_rows::{self as rows, COLUMNS};
 use crate::disk::{DiskError, sqlite};
@@ -216,6 +219,16 @@ impl Journal {
         rows::read(&self.connection, &self.path, &sql, params)
     }
 
+    /// Number of the last change that was made; 0 before the first.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn last_change(&self) -> Result<u64, JournalError> {
+        let sql = "SELECT last FROM sequence";
+        let last = self.ask(|connection| connection.query_row(sql, [], |row| row.get(0)))?;
+        Ok(unsigned(last))
+    }
+
     /// Marks an incident as seen; once seen it stays so.
     ///
     /// # Errors
@@ -345,21 +358,18 @@ impl Journal {
 }
 
 fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> {
+    let label = incident
+        .label
+        .map(|label| rows::label_word(label).to_owned());
+    let said: [Value; 3] = [
+        incident.acknowledged.into(),
+        label.into(),
+        next_seq(work)?.into(),
+    ];
     work.execute(
         "INSERT INTO incidents (entity, start_ms, end_ms, peak_ms, peak_score, state, features, acknowledged, label, seq)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        params![
-            incident.entity.name(),
-            incident.start.millis(),
-            incident.end.millis(),
-            incident.peak.millis(),
-            incident.peak_score,
-            rows::state_word(incident.state),
-            rows::features_text(&incident.features),
-            incident.acknowledged,
-            incident.label.map(rows::label_word),
-            next_seq(work)?
-        ],
+        params_from_iter(rows::measured(incident).into_iter().chain(said)),
     )?;
     let id = work.last_insert_rowid();
     work.execute(
@@ -370,24 +380,13 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
 }
 
 fn update(work: &Transaction<'_>, path: &Path, incident: &Incident) -> Result<(), JournalError> {
-    let sql = "UPDATE incidents SET entity = ?2, start_ms = ?3, end_ms = ?4, peak_ms = ?5, peak_score = ?6, state = ?7,
-               features = ?8, seq = ?9 WHERE id = ?1";
+    let sql = "UPDATE incidents SET entity = ?1, start_ms = ?2, end_ms = ?3, peak_ms = ?4, peak_score = ?5, state = ?6,
+               features = ?7, seq = ?8 WHERE id = ?9";
     let touched = next_seq(work)
         .and_then(|seq| {
-            work.execute(
-                sql,
-                params![
-                    signed(incident.id),
-                    incident.entity.name(),
-                    incident.start.millis(),
-                    incident.end.millis(),
-                    incident.peak.millis(),
-                    incident.peak_score,
-                    rows::state_word(incident.state),
-                    rows::features_text(&incident.features),
-                    seq
-                ],
-            )
+            let which: [Value; 2] = [seq.into(), signed(incident.id).into()];
+            let values = rows::measured(incident).into_iter().chain(which);
+            work.execute(sql, params_from_iter(values))
         })
         .map_err(|e| DiskError::sqlite(path, e))?;
     found(touched, path, incident.id)

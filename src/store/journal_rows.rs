@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, Params, Row};
 use serde::{Deserialize, Serialize};
 
@@ -81,8 +82,21 @@ fn parse(row: &Row<'_>) -> Result<Change, String> {
     })
 }
 
+/// What was measured of an incident, as it is stored: from `entity` to `features` in [`COLUMNS`].
+pub(super) fn measured(incident: &Incident) -> [Value; 7] {
+    [
+        incident.entity.name().to_owned().into(),
+        incident.start.millis().into(),
+        incident.end.millis().into(),
+        incident.peak.millis().into(),
+        incident.peak_score.into(),
+        state_word(incident.state).to_owned().into(),
+        features_text(&incident.features).into(),
+    ]
+}
+
 /// The stored word of a state.
-pub(super) const fn state_word(state: IncidentState) -> &'static str {
+const fn state_word(state: IncidentState) -> &'static str {
     match state {
         IncidentState::Open => "open",
         IncidentState::Closed => "closed",
@@ -116,7 +130,7 @@ fn parse_label(word: &str) -> Result<Label, String> {
 }
 
 /// Contributions as stored JSON.
-pub(super) fn features_text(features: &[Contribution]) -> String {
+fn features_text(features: &[Contribution]) -> String {
     let stored: Vec<Stored> = features
         .iter()
         .map(|c| Stored {

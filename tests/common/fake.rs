@@ -4,15 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
 use pulsewatch::domain::Labels;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-use super::misbehaving::{Reply, Request, read};
+use super::misbehaving::{Answers, Reply, Request, Server};
 
 /// A series' value at a second since the epoch.
 pub type Value = Box<dyn Fn(i64) -> Option<f64> + Send>;
@@ -53,8 +48,10 @@ impl World {
     pub fn forget(&mut self, expr: &str) {
         self.series.retain(|(own, _, _)| own != expr);
     }
+}
 
-    fn reply(&mut self, request: &Request) -> Reply {
+impl Answers for World {
+    fn answer(&mut self, request: Request) -> Reply {
         self.asked += 1;
         let form: HashMap<String, String> = url::form_urlencoded::parse(request.body.as_bytes())
             .into_owned()
@@ -101,60 +98,12 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// The running server; gone when dropped.
-pub struct Fake {
-    address: SocketAddr,
-    world: Arc<Mutex<World>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+/// A server that plays Prometheus.
+pub type Fake = Server<World>;
 
 impl Fake {
     /// A server without any series.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let world = Arc::new(Mutex::new(World::default()));
-        let shared = Arc::clone(&world);
-        let task = tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    let Some(request) = read(&mut stream).await else {
-                        return;
-                    };
-                    let reply = shared.lock().unwrap().reply(&request);
-                    match reply {
-                        Reply::Raw(bytes) => {
-                            // The client may have had enough.
-                            let _ = stream.write_all(&bytes).await;
-                            let _ = stream.shutdown().await;
-                        }
-                        Reply::Silence => std::future::pending().await,
-                        Reply::HangUp => {}
-                    }
-                });
-            }
-        });
-        Self {
-            address,
-            world,
-            task,
-        }
-    }
-
-    /// Its address.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Changes what it has or how it behaves.
-    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        change(&mut self.world.lock().unwrap())
+        Self::saying(World::default()).await
     }
 }

@@ -1,4 +1,5 @@
-//! A server that answers whatever a test tells it to, byte by byte, and remembers what it was asked.
+//! Servers that answer whatever a test tells them to, byte by byte; one of them follows a script and remembers what it was
+//! asked.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -59,6 +60,55 @@ pub struct Request {
     pub body: String,
 }
 
+/// What a server says.
+pub trait Answers: Send + 'static {
+    /// The reply to the next request.
+    fn answer(&mut self, request: Request) -> Reply;
+}
+
+/// A server on loopback; gone when dropped.
+pub struct Server<A> {
+    address: SocketAddr,
+    answers: Arc<Mutex<A>>,
+    task: JoinHandle<()>,
+}
+
+impl<A> Drop for Server<A> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<A: Answers> Server<A> {
+    /// A server that says what `answers` does.
+    pub async fn saying(answers: A) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = Arc::new(Mutex::new(answers));
+        let shared = Arc::clone(&answers);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&shared)));
+            }
+        });
+        Self {
+            address,
+            answers,
+            task,
+        }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Looks at what it says, or changes it.
+    pub fn change<T>(&self, change: impl FnOnce(&mut A) -> T) -> T {
+        change(&mut self.answers.lock().unwrap())
+    }
+}
+
 /// What a server knows of its past and future.
 #[derive(Debug)]
 pub struct Script {
@@ -68,7 +118,18 @@ pub struct Script {
 }
 
 impl Script {
-    fn take(&mut self, request: Request) -> Reply {
+    /// `replies` in turn, then `last` for ever.
+    pub fn new(replies: Vec<Reply>, last: Reply) -> Self {
+        Self {
+            replies: replies.into(),
+            last,
+            requests: Vec::new(),
+        }
+    }
+}
+
+impl Answers for Script {
+    fn answer(&mut self, request: Request) -> Reply {
         self.requests.push(request);
         self.replies
             .pop_front()
@@ -76,36 +137,13 @@ impl Script {
     }
 }
 
-/// A server on loopback that follows a script; gone when dropped.
-pub struct Misbehaving {
-    address: SocketAddr,
-    script: Arc<Mutex<Script>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Misbehaving {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+/// A server that follows a script.
+pub type Misbehaving = Server<Script>;
 
 impl Misbehaving {
     /// Answers with `replies` in turn, then with `last` for ever.
     pub async fn start(replies: Vec<Reply>, last: Reply) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let script = script(replies, last);
-        let shared = Arc::clone(&script);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
-            }
-        });
-        Self {
-            address,
-            script,
-            task,
-        }
+        Self::saying(Script::new(replies, last)).await
     }
 
     /// Answers the same to everything.
@@ -113,32 +151,21 @@ impl Misbehaving {
         Self::start(Vec::new(), reply).await
     }
 
-    /// Its address.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
     /// All that was asked so far.
     pub fn requests(&self) -> Vec<Request> {
-        self.script.lock().unwrap().requests.clone()
+        self.change(|script| script.requests.clone())
     }
 }
 
-/// A script to be followed by [`serve`].
-pub fn script(replies: Vec<Reply>, last: Reply) -> Arc<Mutex<Script>> {
-    Arc::new(Mutex::new(Script {
-        replies: replies.into(),
-        last,
-        requests: Vec::new(),
-    }))
-}
-
-/// Reads one request from `stream` and answers it by the script.
-pub async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Arc<Mutex<Script>>) {
+/// Reads one request from `stream` and answers it.
+pub async fn serve<A: Answers>(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answers: Arc<Mutex<A>>,
+) {
     let Some(request) = read(&mut stream).await else {
         return;
     };
-    let reply = script.lock().unwrap().take(request);
+    let reply = answers.lock().unwrap().answer(request);
     match reply {
         Reply::Raw(bytes) => {
             // The client may have had enough.
@@ -151,7 +178,7 @@ pub async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Arc<
 }
 
 /// Reads one request.
-pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut part = [0; 4096];
     loop {

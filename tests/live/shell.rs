@@ -73,10 +73,14 @@ fn check_and_collect_say_what_they_found() {
     let checked = home.output(&["check"]);
     let text = stdout(&checked) + &stderr(&checked);
     assert_eq!(checked.status.code(), Some(1), "{text}");
+    assert!(text.contains("cpu: 2 series"), "{text}");
+    let mut failing = text.lines().filter(|line| line.starts_with("query "));
+    let failing = failing.find(|line| line.contains("on(job)")).unwrap();
     assert!(
-        text.contains("cpu: 2 series") && text.contains("`twice`"),
+        failing.contains("twice (cpu_load offset 4h + on(job) memory"),
         "{text}"
     );
+    assert_eq!(failing.matches("twice").count(), 1, "named once: {failing}");
 }
 
 /// Both servers are asked in the same words and give the same rows.

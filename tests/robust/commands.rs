@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use pulsewatch::commands::incidents;
 use pulsewatch::domain::{Command, Control, ControlError, Label, PipelineId, Snapshot, Time};
 
 use crate::common::driver::Driver;
+use crate::common::fake::Fake;
 use crate::common::misbehaving::Reply;
-use crate::fixture::{NOW, config, is_scoring, is_up, noticed, scoring, server, stale};
+use crate::fixture::{
+    NOW, STEP, bumped, config, is_scoring, is_up, noticed, open_incident, scoring, server, stale,
+    wave,
+};
 
 const LIVE: PipelineId = PipelineId::Live;
 
@@ -174,5 +179,56 @@ async fn incidents_of_test_mode_can_be_labelled_too() {
         .await;
     assert!(!noticed(&labelled, "there is no incident"));
     assert!(is_scoring(&labelled));
+    driver.stop().await;
+}
+
+/// Whether the incident is marked as seen, and its label.
+fn said(snapshot: &Snapshot, id: u64) -> (bool, Option<Label>) {
+    let incident = snapshot.live.incidents.iter().find(|i| i.id == id).unwrap();
+    (incident.acknowledged, incident.label)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_an_incident_in_the_shell_is_seen_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    let (from, to) = (NOW + 10 * STEP, NOW + 30 * STEP);
+    fake.change(|world| {
+        world.until = i64::MAX;
+        world.add("cpu", &[], move |t| Some(bumped(t, 0.0, from, to)));
+        world.add("load", &[], |t| Some(wave(t, 1.0)));
+    });
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    let snapshot = driver
+        .until("an incident", |s| {
+            open_incident(s).is_some_and(|i| i.id != 0)
+        })
+        .await;
+    let id = open_incident(&snapshot).unwrap().id;
+    assert_eq!(said(&snapshot, id), (false, None));
+
+    let mut out = Vec::new();
+    incidents::acknowledge(dir.path(), id, false, &mut out).unwrap();
+    incidents::label(dir.path(), id, Some(Label::False), false, &mut out).unwrap();
+    driver
+        .until("both", |s| said(s, id) == (true, Some(Label::False)))
+        .await;
+    // The rows that follow belong to the same incident and change nothing of it.
+    driver.go_on(3).await;
+    let snapshot = driver.snapshot();
+    assert_eq!(open_incident(&snapshot).unwrap().id, id);
+    assert_eq!(said(&snapshot, id), (true, Some(Label::False)));
+
+    incidents::label(dir.path(), id, None, false, &mut out).unwrap();
+    driver
+        .until("taken back", |s| said(s, id) == (true, None))
+        .await;
+    driver.until("closed", |s| open_incident(s).is_none()).await;
+    incidents::label(dir.path(), id, Some(Label::Real), false, &mut out).unwrap();
+    driver
+        .until("what is over", |s| said(s, id) == (true, Some(Label::Real)))
+        .await;
+    assert!(!noticed(&driver.snapshot(), "could not be read"));
     driver.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pulsewatch::domain::{SourceState, Time};
+use pulsewatch::domain::{Snapshot, SourceState, Time};
 
 use crate::common::driver::Driver;
 use crate::common::fake::Fake;
@@ -118,14 +118,8 @@ async fn every_kind_of_failure_keeps_the_last_data_and_ends_when_the_server_is_w
         ("connect", Reply::HangUp),
     ];
     for (reason, reply) in failures {
-        let before = driver
-            .snapshot()
-            .live
-            .counters
-            .collect_errors
-            .get(reason)
-            .copied()
-            .unwrap_or(0);
+        let count = |s: &Snapshot| s.live.counters.collect_errors.get(reason).copied();
+        let before = count(&driver.snapshot()).unwrap_or(0);
         let shown = format!("{reply:?}");
         fake.change(|world| world.trouble = Some(reply));
         let failed = driver
@@ -137,15 +131,8 @@ async fn every_kind_of_failure_keeps_the_last_data_and_ends_when_the_server_is_w
             "{:?}",
             stale(&failed)
         );
-        let now = failed
-            .live
-            .counters
-            .collect_errors
-            .get(reason)
-            .copied()
-            .unwrap_or(0);
         assert!(
-            now > before,
+            count(&failed).unwrap_or(0) > before,
             "{reason}: {:?}",
             failed.live.counters.collect_errors
         );

@@ -7,11 +7,13 @@ use std::time::Duration;
 use pulsewatch::domain::{
     BuildInfo, Contribution, Counters, Entity, EntityView, Feature, FeatureVerdict, FeatureView,
     Forecast, Grid, HistoryAnswer, HistorySeries, Incident, IncidentState, Label, Level, ModelView,
-    Notice, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState,
-    SourceView, Time, TrainingView, Unit, Verdict,
+    Notice, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState, Time,
+    TrainingView, Unit, Verdict,
 };
 
-pub const MINUTE: Duration = Duration::from_secs(60);
+use crate::views;
+pub use crate::views::{MINUTE, pipeline};
+
 const HOUR: u64 = 3600;
 /// Rows of the live window.
 pub const ROWS: usize = 300;
@@ -274,35 +276,6 @@ pub fn model() -> ModelView {
     }
 }
 
-/// A pipeline that just started: no data, no model.
-pub fn pipeline(id: PipelineId) -> PipelineView {
-    PipelineView {
-        id,
-        source: SourceView {
-            name: "prometheus http://127.0.0.1:9090".into(),
-            state: SourceState::Connecting,
-            last_success: None,
-            warnings: Vec::new(),
-        },
-        step: MINUTE,
-        window: 20,
-        grouped: false,
-        model: None,
-        training: None,
-        last_training: None,
-        readiness: Readiness {
-            have: 0,
-            need: 120,
-            eta: None,
-            text: "asking for 14 days of history".into(),
-        },
-        entities: Vec::new(),
-        incidents: Arc::from([]),
-        counters: Arc::new(Counters::default()),
-        last_scored: None,
-    }
-}
-
 /// A pipeline that scores; `hot`: with an incident under way.
 pub fn scoring(id: PipelineId, hot: bool) -> PipelineView {
     let mut pipeline = pipeline(id);
@@ -344,18 +317,12 @@ pub fn training() -> TrainingView {
 pub fn snapshot(live: PipelineView) -> Snapshot {
     Snapshot {
         revision: 7,
-        now: now(),
         started: now() - Duration::from_secs(5 * HOUR),
         build: BuildInfo {
             version: "0.1.0",
             target: "x86_64-linux",
         },
-        banner: None,
-        interval: Duration::from_secs(30),
-        live: Arc::new(live),
-        test: None,
-        notices: Arc::from([]),
-        stopping: false,
+        ..views::snapshot(now(), live)
     }
 }
 

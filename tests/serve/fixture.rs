@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use pulsewatch::config::{ApiConfig, ExporterConfig, Secret};
 use pulsewatch::domain::{
-    BuildInfo, Command, Control, ControlError, Counters, Entity, EntityView, Feature,
-    FeatureVerdict, FeatureView, Forecast, Grid, Histogram, HistoryAnswer, HistoryQuery,
-    HistorySeries, ModelView, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot,
-    SourceState, SourceView, Time, Verdict,
+    Command, Control, ControlError, Counters, Entity, EntityView, Feature, FeatureVerdict,
+    FeatureView, Forecast, Grid, Histogram, HistoryAnswer, HistoryQuery, HistorySeries, ModelView,
+    PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState, SourceView, Time,
+    Verdict,
 };
 use pulsewatch::serve::{Bound, Server};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-pub const MINUTE: Duration = Duration::from_secs(60);
+use crate::views::{self, MINUTE};
+
 /// The newest grid time of every made-up entity.
 pub const NEWEST: Time = Time::from_secs(1_800_000_000);
 pub const NOW: Time = Time::from_secs(1_800_000_030);
@@ -25,47 +26,21 @@ pub const NOW: Time = Time::from_secs(1_800_000_030);
 /// Before anything has arrived.
 pub fn empty() -> Snapshot {
     Snapshot {
-        revision: 1,
-        now: NOW,
         started: Time::from_secs(1_799_999_000),
-        build: BuildInfo {
-            version: "0.0.0-test",
-            target: "test-target",
-        },
-        banner: None,
-        interval: Duration::from_secs(30),
-        live: Arc::new(pipeline(PipelineId::Live)),
-        test: None,
-        notices: Arc::from([]),
-        stopping: false,
+        ..views::snapshot(NOW, pipeline(PipelineId::Live))
     }
 }
 
+/// A pipeline that waits for its first windows.
 fn pipeline(id: PipelineId) -> PipelineView {
     PipelineView {
-        id,
-        source: SourceView {
-            name: "prometheus http://127.0.0.1:9090".into(),
-            state: SourceState::Connecting,
-            last_success: None,
-            warnings: Vec::new(),
-        },
-        step: MINUTE,
-        window: 20,
-        grouped: false,
-        model: None,
-        training: None,
-        last_training: None,
         readiness: Readiness {
             have: 41,
             need: 120,
             eta: Some(Duration::from_secs(180)),
             text: "ready in about 3 min: 41 of 120 windows".into(),
         },
-        entities: Vec::new(),
-        incidents: Arc::from([]),
-        counters: Arc::new(Counters::default()),
-        last_scored: None,
+        ..views::pipeline(id)
     }
 }
 

@@ -145,7 +145,7 @@ impl Bundle {
             all.push(Stored::scaler(format!("scaler.{place}"), scaler));
         }
         for (place, network) in self.networks.values().enumerate() {
-            for (parameter, values) in network.named_weights()? {
+            for (parameter, values) in network.named_weights() {
                 all.push(Stored {
                     name: format!("network.{place}.{}", parameter.name),
                     kind: Dtype::F32,

@@ -206,15 +206,20 @@ impl PrometheusSource {
 
     /// `error`, with the query that it is about.
     fn about(&self, query: &Query, error: &SourceError) -> SourceError {
+        let expr = self.shown_expr(query);
+        reworded(error, |text| {
+            format!("query `{}` ({expr}): {text}", query.alias)
+        })
+    }
+
+    /// What a query asks, on one line of bounded length and without secrets.
+    fn shown_expr(&self, query: &Query) -> String {
         let mut expr: String = query.expr.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some((end, _)) = expr.char_indices().nth(SHOWN_EXPR) {
             expr.truncate(end);
             expr.push('…');
         }
-        let expr = self.client.clean(&expr);
-        reworded(error, |text| {
-            format!("query `{}` ({expr}): {text}", query.alias)
-        })
+        self.client.clean(&expr)
     }
 
     fn grids(&self, periods: &[(Time, Time)]) -> Result<Vec<Grid>, SourceError> {

@@ -25,7 +25,7 @@ pub struct ProbeReport {
 pub struct QueryProbe {
     /// `[queries.<name>]`.
     pub query: String,
-    /// What was asked.
+    /// What was asked, as it may be shown.
     pub expr: String,
     /// Series there are now.
     pub series: usize,
@@ -33,7 +33,7 @@ pub struct QueryProbe {
     pub entities: usize,
     /// What the server wants known, and what will not work as meant.
     pub warnings: Vec<String>,
-    /// Why there is no answer.
+    /// Why there is no answer; it does not say again which query it is about.
     pub error: Option<SourceError>,
 }
 
@@ -67,7 +67,7 @@ impl PrometheusSource {
     async fn ask(&self, query: &Query, health: &Health) -> QueryProbe {
         let mut probe = QueryProbe {
             query: query.alias.to_string(),
-            expr: query.expr.clone(),
+            expr: self.shown_expr(query),
             series: 0,
             entities: 0,
             warnings: Vec::new(),
@@ -76,7 +76,7 @@ impl PrometheusSource {
         let told = match self.client.instant(&query.expr, health).await {
             Ok(told) => told,
             Err(trouble) => {
-                probe.error = Some(self.about(query, &trouble.error));
+                probe.error = Some(trouble.error);
                 return probe;
             }
         };
@@ -105,15 +105,14 @@ impl PrometheusSource {
             "scalar" => (probe.series, probe.entities) = (1, 1),
             kind @ ("matrix" | "string") => {
                 (probe.series, probe.entities) = (0, 0);
-                let error = SourceError::Query(format!(
+                probe.error = Some(SourceError::Query(format!(
                     "it gives a {}, not one number per time; use a function such as rate(…) around a range",
                     if kind == "matrix" {
                         "range of samples"
                     } else {
                         kind
                     }
-                ));
-                probe.error = Some(self.about(query, &error));
+                )));
             }
             _ if probe.series == 0 => probe.warnings.push(
                 "it has no series now; is the name right, and is something scraped that has it?"

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Noise, Sample, SampleColumn, SampleIncident, Wander, progress, rounded, wave};
+use super::{Noise, Planned, Sample, SampleColumn, Wander, incidents, rounded, trouble_at, wave};
 use crate::domain::{Direction, Feature, Unit};
 
 const PER_DAY: usize = 288;
@@ -23,7 +23,7 @@ enum Trouble {
 }
 
 /// All after the first 60 % (row 2419), which stay clean to learn from. The first begins soon after, strong and plain.
-const TROUBLES: [(Trouble, Range<usize>, &str); 8] = [
+const TROUBLES: [Planned<Trouble>; 8] = [
     (
         Trouble::Runaway,
         2455..2479,
@@ -82,12 +82,7 @@ const GAPS: [(Range<usize>, &[&str]); 6] = [
 /// Units, directions and limits of the columns, in their order.
 #[must_use]
 pub fn features() -> Vec<Feature> {
-    let feature = |name, unit, direction, limit| Feature {
-        unit,
-        direction,
-        limit,
-        ..Feature::plain(name)
-    };
+    let feature = Feature::of;
     vec![
         feature("cpu", Unit::Percent, Direction::Above, Some(90.0)),
         feature("memory", Unit::Percent, Direction::Above, Some(90.0)),
@@ -124,10 +119,7 @@ pub fn multi(seed: u64) -> Sample {
     Sample {
         step: Duration::from_secs(300),
         columns,
-        incidents: TROUBLES
-            .into_iter()
-            .map(|(_, rows, what)| SampleIncident { rows, what })
-            .collect(),
+        incidents: incidents(&TROUBLES),
     }
 }
 
@@ -180,7 +172,7 @@ impl Server {
 
     /// cpu, memory, latency, network, disk, temperature of the next row.
     fn next(&mut self, row: usize) -> [f64; 6] {
-        let (trouble, part) = trouble(row);
+        let (trouble, part) = trouble_at(&TROUBLES, row);
         let is = |other| trouble == Some(other);
         let mut load = self.load(row);
         if is(Trouble::FlashCrowd) {
@@ -297,14 +289,4 @@ impl Server {
         self.stuck = None;
         value
     }
-}
-
-/// What is wrong at `row`, and how far it has come (0 to 1).
-fn trouble(row: usize) -> (Option<Trouble>, f64) {
-    TROUBLES
-        .iter()
-        .find(|(_, rows, _)| rows.contains(&row))
-        .map_or((None, 0.0), |(kind, rows, _)| {
-            (Some(*kind), progress(rows, row))
-        })
 }

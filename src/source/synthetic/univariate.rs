@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Noise, Sample, SampleColumn, SampleIncident, Wander, progress, rounded, wave};
+use super::{Noise, Planned, Sample, SampleColumn, Wander, incidents, rounded, trouble_at, wave};
 
 const PER_DAY: usize = 144;
 const ROWS: usize = 21 * PER_DAY;
@@ -20,7 +20,7 @@ enum Trouble {
 }
 
 /// All after the first 60 % (row 1814), which stay clean to learn from.
-const TROUBLES: [(Trouble, Range<usize>, &str); 6] = [
+const TROUBLES: [Planned<Trouble>; 6] = [
     (
         Trouble::Peak,
         1838..1844,
@@ -69,7 +69,7 @@ pub fn univariate(seed: u64) -> Sample {
         let rough = wander.next(&mut noise) + 0.025 * noise.draw();
         let usual = shape * weekly * (1.0 + rough);
         let value = rounded(with_trouble(row, usual, &mut noise), 0.1);
-        let (trouble, _) = trouble(row);
+        let (trouble, _) = trouble_at(&TROUBLES, row);
         let value = if trouble == Some(Trouble::Stuck) {
             *stuck.get_or_insert(value)
         } else {
@@ -85,15 +85,12 @@ pub fn univariate(seed: u64) -> Sample {
             decimals: 1,
             values,
         }],
-        incidents: TROUBLES
-            .into_iter()
-            .map(|(_, rows, what)| SampleIncident { rows, what })
-            .collect(),
+        incidents: incidents(&TROUBLES),
     }
 }
 
 fn with_trouble(row: usize, usual: f64, noise: &mut Noise) -> f64 {
-    let (trouble, part) = trouble(row);
+    let (trouble, part) = trouble_at(&TROUBLES, row);
     match trouble {
         Some(Trouble::Peak) => usual * 3.0,
         Some(Trouble::Shift) => usual * 1.5,
@@ -102,14 +99,4 @@ fn with_trouble(row: usize, usual: f64, noise: &mut Noise) -> f64 {
         Some(Trouble::Unrest) => (usual * (1.0 + 0.3 * noise.draw())).max(5.0),
         Some(Trouble::Stuck) | None => usual,
     }
-}
-
-/// What is wrong at `row`, and how far it has come (0 to 1).
-fn trouble(row: usize) -> (Option<Trouble>, f64) {
-    TROUBLES
-        .iter()
-        .find(|(_, rows, _)| rows.contains(&row))
-        .map_or((None, 0.0), |(kind, rows, _)| {
-            (Some(*kind), progress(rows, row))
-        })
 }

@@ -31,11 +31,7 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     let value_room = 10_u16.min(area.width / 3);
     let name_room = (area.width / 4).clamp(6, 20);
     for (row, column) in order.iter().skip(first).take(page).enumerate() {
-        let Some((feature, plot)) = entity
-            .features
-            .get(*column)
-            .zip(window.plot(entity, *column))
-        else {
+        let Some((feature, plot)) = window.plot(entity, *column) else {
             continue;
         };
         let alarmed = feature.anomalous.last().is_some_and(|v| v > 0.5);

@@ -29,12 +29,9 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     let order = state.order(entity);
     let place = state.selected_index(entity, &order);
     let window = Window::of(state, entity);
-    let found = order.get(place).and_then(|column| {
-        entity
-            .features
-            .get(*column)
-            .zip(window.plot(entity, *column))
-    });
+    let found = order
+        .get(place)
+        .and_then(|column| window.plot(entity, *column));
     let Some((feature, plot)) = found else {
         return;
     };

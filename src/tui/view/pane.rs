@@ -23,11 +23,7 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     let window = Window::of(state, entity);
     let filled = (order.len() - first).min(panes.per_page());
     for (place, column) in order.iter().skip(first).take(filled).enumerate() {
-        let Some((feature, plot)) = entity
-            .features
-            .get(*column)
-            .zip(window.plot(entity, *column))
-        else {
+        let Some((feature, plot)) = window.plot(entity, *column) else {
             continue;
         };
         let pane = Pane {

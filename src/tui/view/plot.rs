@@ -83,8 +83,12 @@ impl<'a> Window<'a> {
         self.grid.last().is_some_and(|last| last < self.axis.to)
     }
 
-    /// The points of one feature, by its column.
-    pub fn plot(&self, entity: &EntityView, column: usize) -> Option<Plot> {
+    /// One feature, by its column, and its points.
+    pub fn plot<'e>(
+        &self,
+        entity: &'e EntityView,
+        column: usize,
+    ) -> Option<(&'e FeatureView, Plot)> {
         let feature = entity.features.get(column)?;
         let (values, hot) = match series(self.answer, feature, column) {
             Some((answer, series)) => (
@@ -106,11 +110,12 @@ impl<'a> Window<'a> {
         } else {
             None
         };
-        Some(Plot {
+        let plot = Plot {
             values,
             hot,
             forecast,
-        })
+        };
+        Some((feature, plot))
     }
 }
 

@@ -1,0 +1,137 @@
+//! Adam (Kingma & Ba 2015) over all weights at once.
+
+use pulp::{Simd, WithSimd};
+
+use super::Instructions;
+use super::dispatch;
+use super::lanes::Lanes;
+use super::tile::{vectors, vectors_mut};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f32 = 1e-8;
+
+/// The optimiser's state: two moments per weight.
+#[derive(Debug)]
+pub(crate) struct Adam {
+    learning_rate: f64,
+    decay1: f64,
+    decay2: f64,
+    means: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+impl Adam {
+    /// For `weights` weights.
+    pub(crate) fn new(learning_rate: f64, weights: usize) -> Self {
+        Self {
+            learning_rate,
+            decay1: 1.0,
+            decay2: 1.0,
+            means: vec![0.0; weights],
+            squares: vec![0.0; weights],
+        }
+    }
+
+    /// Moves `weights` against `gradient · factor`; all three as long as said in [`Adam::new`], a multiple of a vector.
+    #[allow(clippy::cast_possible_truncation)] // Step sizes, in the weights' precision.
+    pub(crate) fn step(
+        &mut self,
+        instructions: Instructions,
+        weights: &mut [f32],
+        gradient: &[f32],
+        factor: f32,
+    ) {
+        self.decay1 *= BETA1;
+        self.decay2 *= BETA2;
+        let rate = (self.learning_rate / (1.0 - self.decay1)) as f32;
+        let correction = (1.0 / (1.0 - self.decay2)) as f32;
+        dispatch!(instructions, simd => Simd::vectorize(simd, Step {
+            simd,
+            weights,
+            gradient,
+            means: &mut self.means,
+            squares: &mut self.squares,
+            factor,
+            rate,
+            correction,
+        }));
+    }
+}
+
+struct Step<'a, S> {
+    simd: S,
+    weights: &'a mut [f32],
+    gradient: &'a [f32],
+    means: &'a mut [f32],
+    squares: &'a mut [f32],
+    factor: f32,
+    rate: f32,
+    correction: f32,
+}
+
+impl<S: Lanes> WithSimd for Step<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<T: pulp::Simd>(self, _: T) {
+        let simd = self.simd;
+        let splat = |x: f64| {
+            #[allow(clippy::cast_possible_truncation)] // The weights' precision.
+            simd.splat_f32s(x as f32)
+        };
+        let (keep1, keep2) = (splat(BETA1), splat(BETA2));
+        let (new1, new2) = (splat(1.0 - BETA1), splat(1.0 - BETA2));
+        let factor = simd.splat_f32s(self.factor);
+        let rate = simd.splat_f32s(-self.rate);
+        let correction = simd.splat_f32s(self.correction);
+        let epsilon = simd.splat_f32s(EPSILON);
+        let moments = vectors_mut::<S>(self.means)
+            .iter_mut()
+            .zip(vectors_mut::<S>(self.squares));
+        let values = vectors_mut::<S>(self.weights)
+            .iter_mut()
+            .zip(vectors::<S>(self.gradient));
+        for ((weight, gradient), (mean, square)) in values.zip(moments) {
+            let gradient = simd.mul_f32s(*gradient, factor);
+            *mean = simd.fma(keep1, *mean, simd.mul_f32s(new1, gradient));
+            let now = simd.mul_f32s(new2, simd.mul_f32s(gradient, gradient));
+            *square = simd.fma(keep2, *square, now);
+            let size = simd.sqrt_f32s(simd.mul_f32s(*square, correction));
+            let below = simd.add_f32s(size, epsilon);
+            *weight = simd.fma(rate, simd.div_f32s(*mean, below), *weight);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_bottom_of_a_bowl() {
+        for instructions in Instructions::available() {
+            let mut weights = vec![3.0; 16];
+            let mut adam = Adam::new(0.05, 16);
+            for _ in 0..500 {
+                let gradient: Vec<f32> = weights.iter().map(|w| 2.0 * (w - 1.0)).collect();
+                adam.step(instructions, &mut weights, &gradient, 1.0);
+            }
+            assert!(
+                weights.iter().all(|w| (w - 1.0).abs() < 1e-2),
+                "{weights:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_step_is_the_learning_rate() {
+        for instructions in Instructions::available() {
+            let mut weights = vec![0.0; 16];
+            let mut gradient = vec![123.0; 16];
+            gradient[1] = -1e-3;
+            Adam::new(0.01, 16).step(instructions, &mut weights, &gradient, 0.5);
+            assert!((weights[0] + 0.01).abs() < 1e-6 && (weights[1] - 0.01).abs() < 1e-6);
+        }
+    }
+}

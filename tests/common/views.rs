@@ -1,0 +1,59 @@
+//! Snapshots as they are before anything has arrived, for readers to be tried on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulsewatch::domain::{
+    BuildInfo, Counters, PipelineId, PipelineView, Readiness, Snapshot, SourceState, SourceView,
+    Time,
+};
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// A pipeline that just started: no data, no model.
+pub fn pipeline(id: PipelineId) -> PipelineView {
+    PipelineView {
+        id,
+        source: SourceView {
+            name: "prometheus http://127.0.0.1:9090".into(),
+            state: SourceState::Connecting,
+            last_success: None,
+            warnings: Vec::new(),
+        },
+        step: MINUTE,
+        window: 20,
+        grouped: false,
+        model: None,
+        training: None,
+        last_training: None,
+        readiness: Readiness {
+            have: 0,
+            need: 120,
+            eta: None,
+            text: "asking for 14 days of history".into(),
+        },
+        entities: Vec::new(),
+        incidents: Arc::from([]),
+        counters: Arc::new(Counters::default()),
+        last_scored: None,
+    }
+}
+
+/// The first snapshot of an engine, at `now`.
+pub fn snapshot(now: Time, live: PipelineView) -> Snapshot {
+    Snapshot {
+        revision: 1,
+        now,
+        started: now,
+        build: BuildInfo {
+            version: "0.0.0-test",
+            target: "test-target",
+        },
+        banner: None,
+        interval: Duration::from_secs(30),
+        live: Arc::new(live),
+        test: None,
+        notices: Arc::from([]),
+        stopping: false,
+    }
+}

@@ -2,7 +2,8 @@
 //! horizon 60), additive and multiplicative; taking one new row in and fitting again; and how the cost grows with rows.
 //!
 //! `cargo bench --bench forecast` prints a table, `-- --json` one line per figure, `-- --parity FILE` fits the series of a JSON
-//! file and prints what came out as JSON lines, for `benches/peers/prophet_parity.py`.
+//! file and prints what came out as JSON lines, for `benches/peers/prophet_parity.py`. With the folder `PEERS_DATA` the series is
+//! the one that the peers get. `…-rows` shows the growth with rows.
 
 #[path = "forecast/parity.rs"]
 mod parity;
@@ -16,6 +17,7 @@ use pulsewatch::model::forecast::prophet::Prophet;
 use pulsewatch::model::forecast::{Fit as _, Predict as _};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 
 const ROWS: usize = 10_080;
 const STEP: Duration = Duration::from_secs(120);
@@ -30,32 +32,38 @@ fn main() -> Outcome {
         let file = args.get(at + 1).ok_or("--parity needs a file")?;
         return parity::run(file);
     }
-    let json = args.iter().any(|arg| arg == "--json");
-    let print = |workload: &str, rows: usize, seconds: f64| {
-        if json {
-            println!(
-                r#"{{"workload":"{workload}","impl":"pulsewatch","rows":{rows},"seconds":{seconds:.9}}}"#
-            );
+    let as_json = args.iter().any(|arg| arg == "--json");
+    let print = |workload: &str, rows: Option<usize>, seconds: f64| {
+        let mut line = json!({"workload": workload, "impl": "pulsewatch", "seconds": seconds});
+        if let Some(rows) = rows {
+            line.as_object_mut()
+                .map(|line| line.insert("rows".into(), rows.into()));
+        }
+        if as_json {
+            println!("{line}");
         } else {
-            println!("{workload:<24} {rows:>7} rows  {:>10.3} ms", seconds * 1e3);
+            let rows = rows.map_or(String::new(), |rows| format!("{rows} rows"));
+            println!("{workload:<30} {rows:>12} {:>10.3} ms", seconds * 1e3);
         }
     };
-    for mode in [ForecastMode::Additive, ForecastMode::Multiplicative] {
-        let name = match mode {
-            ForecastMode::Additive => "forecast-additive",
-            ForecastMode::Multiplicative => "forecast-multiplicative",
-        };
-        print(name, ROWS, fit_and_predict(mode, ROWS)?);
-    }
-    print("forecast-refit", ROWS, refit(ROWS)?);
+    let (additive, multiplicative) = (ForecastMode::Additive, ForecastMode::Multiplicative);
+    let reference = peers_series()?.unwrap_or_else(|| series(ROWS, 1));
+    let once = |mode| fit_and_predict(mode, &reference);
+    print("forecast-additive", None, once(additive)?);
+    print("forecast-multiplicative", None, once(multiplicative)?);
+    print("forecast-refit", None, refit(ROWS)?);
+    print("forecast-together", None, together(100)?);
     for rows in [ROWS / 2, ROWS, ROWS * 2, ROWS * 5] {
-        let seconds = fit_and_predict(ForecastMode::Additive, rows)?;
-        print("forecast-additive-rows", rows, seconds);
-        let seconds = fit_and_predict(ForecastMode::Multiplicative, rows)?;
-        print("forecast-multiplicative-rows", rows, seconds);
-        print("forecast-refit-rows", rows, refit(rows)?);
+        let longer = series(rows, 1);
+        let once = |mode| fit_and_predict(mode, &longer);
+        print("forecast-additive-rows", Some(rows), once(additive)?);
+        print(
+            "forecast-multiplicative-rows",
+            Some(rows),
+            once(multiplicative)?,
+        );
+        print("forecast-refit-rows", Some(rows), refit(rows)?);
     }
-    print("forecast-100-series", ROWS, many(100)?);
     Ok(())
 }
 
@@ -87,10 +95,22 @@ fn series(rows: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-fn fit_and_predict(mode: ForecastMode, rows: usize) -> Result<f64, Box<dyn std::error::Error>> {
-    let (prophet, grid, values) = (prophet(mode), grid(rows), series(rows, 1));
+/// The series that the peers get, where they run.
+fn peers_series() -> Result<Option<Vec<f64>>, Box<dyn std::error::Error>> {
+    let Some(folder) = std::env::var_os("PEERS_DATA") else {
+        return Ok(None);
+    };
+    let bytes = std::fs::read(std::path::Path::new(&folder).join("series.f64"))?;
+    let (numbers, _) = bytes.as_chunks::<8>();
+    Ok(Some(
+        numbers.iter().copied().map(f64::from_le_bytes).collect(),
+    ))
+}
+
+fn fit_and_predict(mode: ForecastMode, values: &[f64]) -> Result<f64, Box<dyn std::error::Error>> {
+    let (prophet, grid) = (prophet(mode), grid(values.len()));
     median(|| {
-        let model = prophet.fit(&grid, &values)?;
+        let model = prophet.fit(&grid, values)?;
         std::hint::black_box(model.predict(HORIZON, 0.9)?);
         Ok(())
     })
@@ -111,7 +131,7 @@ fn refit(rows: usize) -> Result<f64, Box<dyn std::error::Error>> {
 }
 
 /// Seconds for each of `count` series with the same gaps, fitted together.
-fn many(count: usize) -> Result<f64, Box<dyn std::error::Error>> {
+fn together(count: usize) -> Result<f64, Box<dyn std::error::Error>> {
     let all: Vec<Vec<f64>> = (0..count as u64).map(|seed| series(ROWS, seed)).collect();
     let all: Vec<&[f64]> = all.iter().map(Vec::as_slice).collect();
     let start = Instant::now();
@@ -130,5 +150,8 @@ fn median(mut work: impl FnMut() -> Outcome) -> Result<f64, Box<dyn std::error::
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
-    seconds.get(RUNS / 2).copied().ok_or_else(|| "no runs".into())
+    seconds
+        .get(RUNS / 2)
+        .copied()
+        .ok_or_else(|| "no runs".into())
 }

@@ -278,3 +278,78 @@ impl Round {
 pub fn next_round(config: &ForecastConfig, last: Option<Time>, now: Time) -> Time {
     last.map_or(now, |last| last + config.retrain_every.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_secs(600);
+
+    fn series(rows: usize, name: &str) -> Series {
+        let value = |row: usize| 20.0 + 5.0 * (row as f64 / 144.0 * std::f64::consts::TAU).sin();
+        let ripple = |row: usize| (row * 7919 % 101) as f64 / 100.0;
+        Series {
+            place: (Entity::named(name), 0),
+            values: (0..rows).map(|row| value(row) + ripple(row)).collect(),
+            fitted: None,
+        }
+    }
+
+    fn round() -> Round {
+        Round {
+            pipeline: PipelineId::Live,
+            schema: None,
+            forecasts: Vec::new(),
+            failed: None,
+            fitted: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_fitted_takes_new_rows_in_beside_series_that_are_new() {
+        let config = ForecastConfig {
+            model: ForecastModel::Prophet,
+            ..ForecastConfig::default()
+        };
+        let forecaster = Forecaster::new(&config, TimeZone::UTC);
+        let grid = |rows| Grid::new(Time::from_secs(0), STEP, rows);
+        let stop = AtomicBool::new(false);
+        let mut first = round();
+        let mut empty = series(500, "c");
+        empty.values.fill(f64::NAN);
+        let all = vec![series(500, "a"), series(500, "b"), empty];
+        first.take(&forecaster, &grid(500), all, &stop);
+        assert_eq!((first.forecasts.len(), first.fitted.len()), (2, 2));
+        assert_eq!(first.failed.as_ref().map(|(count, _)| *count), Some(1));
+
+        let kept = first.fitted.remove(&(Entity::named("b"), 0));
+        let known = Series {
+            fitted: kept,
+            ..series(510, "b")
+        };
+        let mut second = round();
+        second.take(
+            &forecaster,
+            &grid(510),
+            vec![series(510, "d"), known],
+            &stop,
+        );
+        let starts: Vec<_> = second
+            .forecasts
+            .iter()
+            .map(|(entity, _, forecast)| (entity.clone(), forecast.grid.start()))
+            .collect();
+        let next = grid(510).time(510);
+        assert_eq!(
+            starts,
+            [(Entity::named("d"), next), (Entity::named("b"), next)]
+        );
+        let expected = |at: usize| second.forecasts[at].2.yhat[100];
+        assert!((expected(0) - expected(1)).abs() < 0.3);
+
+        stop.store(true, Ordering::Relaxed);
+        let mut ended = round();
+        ended.take(&forecaster, &grid(500), vec![series(500, "a")], &stop);
+        assert!(ended.forecasts.is_empty());
+    }
+}

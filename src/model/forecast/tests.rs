@@ -292,3 +292,32 @@ fn a_fitted_model_survives_serialisation_and_a_zero_horizon() {
         .unwrap();
     assert!(none.grid.is_empty());
 }
+
+#[test]
+fn new_rows_are_averaged_and_taken_in_where_the_model_can() {
+    let minutes = Duration::from_secs(60);
+    let rows = 14 * 1440;
+    let all = noisy(rows + 25, 1.0, 10, |row| shape(row / 10));
+    let past = Grid::new(Time::from_secs(0), minutes, rows);
+    // What is kept of the past may begin later when the new rows come.
+    let now = Grid::new(Time::from_secs(6000), minutes, rows + 25 - 100);
+    let forecaster = of(ForecastModel::Prophet);
+    let mut fitted = forecaster.fit(&past, &all[..rows]).unwrap();
+    assert_eq!(fitted.news(&past), None);
+    assert_eq!(fitted.news(&now), Some(rows - 100..rows - 80));
+    let before = forecaster.forecast_of(&fitted).unwrap();
+    super::extend_all(&mut [&mut fitted], &now, &[&all[100..]]);
+    let after = forecaster.forecast_of(&fitted).unwrap();
+    sound(&after);
+    assert_eq!(after.grid.start(), before.grid.time(2));
+    assert_eq!(fitted.until(), now.time(rows - 81));
+    assert_eq!(fitted.news(&now), None);
+    let truth: Vec<f64> = (0..DAY).map(|k| shape(rows / 10 + 2 + k)).collect();
+    let (mae, _) = errors(&after, &truth);
+    assert!(mae < 1.0, "mean absolute error {mae}");
+    // A grid that does not go on where the model ended.
+    let later = Grid::new(past.time(rows + 5000), minutes, 100);
+    assert_eq!(fitted.news(&later), None);
+    let fitted = of(ForecastModel::Mstl).fit(&past, &all[..rows]).unwrap();
+    assert_eq!(fitted.news(&now), None);
+}

@@ -70,8 +70,7 @@ const INVALID: &[Expected] = &[
         "not_in_this_version",
         &[
             (2, "source.kind", "not in this version yet"),
-            (5, "forecast.model", "not in this version yet"),
-            (6, "forecast.holidays", "history.exclude"),
+            (6, "forecast.breach_horizon", "forecast.horizon is used"),
             (9, "retrain.on_drift", "retrain.every"),
             (12, "detect.maintenance", "not in this version yet"),
             (14, "alerts", "not in this version yet"),
@@ -188,6 +187,15 @@ const INVALID: &[Expected] = &[
             (3, "forecast.seasonalities[1]", "short to long"),
             (3, "forecast.seasonalities[2]", "source.step"),
             (4, "forecast.horizon", "\"1m\" or more"),
+            (5, "forecast.changepoint_prior_scale", "write 0.05"),
+            (8, "forecast.holidays[0]", "2026-12-25"),
+        ],
+    ),
+    (
+        "bad_holidays",
+        &[
+            (2, "forecast.mode", "\"multiplicative\""),
+            (3, "forecast.holidays[0]", "2026-12-25"),
         ],
     ),
     (

@@ -5,7 +5,7 @@ use super::errors::ConfigError;
 use super::reader::describe;
 
 /// Sections and keys that are named in the documentation but not built yet.
-const NOT_YET: [(&[&str], &str); 15] = [
+const NOT_YET: [(&[&str], &str); 12] = [
     (
         &["alerts"],
         "read incidents with `pulsewatch incidents list`",
@@ -14,13 +14,7 @@ const NOT_YET: [(&[&str], &str); 15] = [
     (&["shard"], "one program watches everything"),
     (&["api", "listen"], "the API answers on exporter.listen"),
     (&["api", "tls"], "put a proxy that speaks TLS before it"),
-    (
-        &["forecast", "holidays"],
-        "leave such days out with history.exclude",
-    ),
     (&["forecast", "breach_horizon"], "forecast.horizon is used"),
-    (&["forecast", "changepoint_prior_scale"], ""),
-    (&["forecast", "mode"], ""),
     (&["retrain", "on_drift"], "retrain by time: retrain.every"),
     (&["retrain", "promote"], "every new model is used"),
     (&["retrain", "promote_if_better"], "every new model is used"),
@@ -36,18 +30,11 @@ const NOT_YET: [(&[&str], &str); 15] = [
 ];
 
 /// Values that are named in the documentation but not built yet.
-const VALUES_NOT_YET: [(&[&str], &str, &str); 2] = [
-    (
-        &["source", "kind"],
-        "scrape",
-        "write \"prometheus\", \"host\" or \"replay\"",
-    ),
-    (
-        &["forecast", "model"],
-        "prophet",
-        "write \"auto\" or \"mstl\"",
-    ),
-];
+const VALUES_NOT_YET: [(&[&str], &str, &str); 1] = [(
+    &["source", "kind"],
+    "scrape",
+    "write \"prometheus\", \"host\" or \"replay\"",
+)];
 
 /// Keys of the two older programs, and what they are here.
 const RENAMED: [(&str, &str); 29] = [

@@ -183,11 +183,100 @@ impl Default for AutoencoderConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ForecastModel {
-    /// What fits the length and seasons of the data.
+    /// Of the two below, the one that forecast a series' own past better.
     #[default]
     Auto,
+    /// Prophet's model: a line with bends, waves for seasons, holidays.
+    Prophet,
     /// Seasonal decomposition by loess with an exponential-smoothing trend.
     Mstl,
+}
+
+/// How seasons and holidays of Prophet's model join its trend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForecastMode {
+    /// Added to the trend.
+    #[default]
+    Additive,
+    /// As parts of the trend: swings grow with the level.
+    Multiplicative,
+}
+
+/// Days on which things go differently, as the wall's calendar counts them. In the file a date such as `"2026-12-25"`, or a
+/// table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Holiday {
+    /// What it is called.
+    pub name: String,
+    /// When it is; all dates share one effect.
+    pub dates: Vec<jiff::civil::Date>,
+    /// Days before each date that are different too, each in its own way.
+    pub before: u16,
+    /// Days after each date that are different too, each in its own way.
+    pub after: u16,
+    /// Standard deviation of an effect's normal prior, in parts of a series' largest value.
+    pub prior_scale: f64,
+}
+
+impl Default for Holiday {
+    fn default() -> Self {
+        Self {
+            name: "holiday".into(),
+            dates: Vec::new(),
+            before: 0,
+            after: 0,
+            prior_scale: 10.0,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Holiday {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(remote = "Holiday", default, deny_unknown_fields)]
+        struct Table {
+            name: String,
+            dates: Vec<jiff::civil::Date>,
+            before: u16,
+            after: u16,
+            prior_scale: f64,
+        }
+        impl Default for Table {
+            fn default() -> Self {
+                let Holiday {
+                    name,
+                    dates,
+                    before,
+                    after,
+                    prior_scale,
+                } = Holiday::default();
+                Self {
+                    name,
+                    dates,
+                    before,
+                    after,
+                    prior_scale,
+                }
+            }
+        }
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "a date such as \"2026-12-25\" or a table such as { name = \"sale\", dates = [\"2026-11-27\"], before = 1, after = 2 }"
+        )]
+        enum Written {
+            Date(jiff::civil::Date),
+            Table(#[serde(with = "Table")] Holiday),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Table(holiday) => holiday,
+            Written::Date(date) => Self {
+                dates: vec![date],
+                ..Self::default()
+            },
+        })
+    }
 }
 
 /// `[forecast]`.
@@ -202,6 +291,12 @@ pub struct ForecastConfig {
     pub horizon: Span,
     /// Seasons looked for, longest last.
     pub seasonalities: Vec<Span>,
+    /// How readily Prophet's trend bends: scale of the Laplace prior of a change of slope.
+    pub changepoint_prior_scale: f64,
+    /// How seasons of Prophet's model join its trend.
+    pub mode: ForecastMode,
+    /// Days that Prophet's model takes for different.
+    pub holidays: Vec<Holiday>,
     /// Share of reality that the band is meant to hold.
     pub interval: Ratio,
     /// How often it is fitted anew.
@@ -217,6 +312,9 @@ impl Default for ForecastConfig {
             model: ForecastModel::default(),
             horizon: Span::secs(24 * 3600),
             seasonalities: vec![Span::secs(86400), Span::secs(7 * 86400)],
+            changepoint_prior_scale: 0.05,
+            mode: ForecastMode::default(),
+            holidays: Vec::new(),
             interval: Ratio(0.9),
             retrain_every: Span::secs(3600),
             max_points: 2016,

@@ -29,8 +29,8 @@ pub use detect::{BudgetScope, DetectConfig, JournalConfig, Threshold};
 pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors, Place};
 pub use learning::{
-    Activation, AutoencoderConfig, Fill, ForecastConfig, ForecastModel, HistoryConfig, Output,
-    Period, PreprocessConfig, RetrainConfig, ScalerKind,
+    Activation, AutoencoderConfig, Fill, ForecastConfig, ForecastMode, ForecastModel,
+    HistoryConfig, Holiday, Output, Period, PreprocessConfig, RetrainConfig, ScalerKind,
 };
 pub use load::{Loaded, load, parse};
 pub use paths::{config_file, data_dir};

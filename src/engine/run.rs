@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 
 use super::clock::Clock;
@@ -11,7 +12,7 @@ use super::collector::{Answer, Ask};
 use super::forecasting::{self, Forecasting, Round};
 use super::keeping::Keeping;
 use super::lane::Lane;
-use super::learn::{FEWEST_WINDOWS, Learned};
+use super::learn::{FEWEST_WINDOWS, Learned, time_zone};
 use super::ledger::{self, Ledger};
 use super::models;
 use super::notices::Notices;
@@ -446,14 +447,24 @@ impl Core {
         }
         for lane in std::iter::once(&mut self.live).chain(&mut self.test) {
             let due = forecasting::next_round(config, lane.forecast_at, now) <= now;
+            let zone = || time_zone(&self.config).unwrap_or(TimeZone::UTC);
+            if !due
+                && self
+                    .forecasting
+                    .refresh(lane.id, &lane.pipeline, config, zone)
+            {
+                return;
+            }
             let enough = lane.readiness().have >= FEWEST_WINDOWS;
             if lane.has_history && enough && due && !self.trainer.is_busy_with(lane.id) {
                 lane.forecast_at = Some(now);
-                let left_out = self.forecasting.start(lane.id, &lane.pipeline, config);
+                let left_out = self
+                    .forecasting
+                    .start(lane.id, &lane.pipeline, config, zone());
                 if left_out > 0 {
                     tracing::warn!(
                         left_out,
-                        most = forecasting::MOST_SERIES,
+                        most = forecasting::most_series(config.model),
                         "series without a forecast"
                     );
                 }

@@ -180,6 +180,27 @@ fn check_forecast(forecast: &ForecastConfig, step: Span, findings: &mut Findings
         "this must lie between 0 and 1",
         "write 0.9 or \"90%\"",
     );
+    findings.positive(
+        forecast.changepoint_prior_scale,
+        &["forecast", "changepoint_prior_scale"],
+        "0.05",
+    );
+    for (position, holiday) in forecast.holidays.iter().enumerate() {
+        let place = position.to_string();
+        let path = ["forecast", "holidays", place.as_str()];
+        findings.require(
+            !holiday.dates.is_empty(),
+            &path,
+            "a holiday needs a date",
+            "add dates = [\"2026-12-25\"]",
+        );
+        findings.require(
+            holiday.prior_scale.is_finite() && holiday.prior_scale > 0.0,
+            &path,
+            "its prior_scale must be a number over 0",
+            "write prior_scale = 10.0",
+        );
+    }
     let mut longest = Span::default();
     for (position, season) in forecast.seasonalities.iter().enumerate() {
         let place = position.to_string();

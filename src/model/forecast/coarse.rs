@@ -57,7 +57,8 @@ fn factor(grid: &Grid, max_points: usize, seasons: &[Duration]) -> usize {
 /// Beyond this no metric goes, and sums of squares would overflow: such values count as missing.
 const LARGEST: f64 = 1e100;
 
-fn mean_of_observed(rows: &[f64]) -> f64 {
+/// Mean of the finite values, NaN without any.
+pub(super) fn mean_of_observed(rows: &[f64]) -> f64 {
     let observed = rows.iter().filter(|v| v.abs() < LARGEST);
     let (sum, count) = observed.fold((0.0, 0_usize), |(sum, count), v| (sum + v, count + 1));
     // 0 / 0 is NaN: nothing observed stays missing.

@@ -1,15 +1,21 @@
 //! What a metric is expected to do: a seasonal model behind [`Fit`] and [`Predict`].
 //!
-//! An estimator ([`Mstl`]) and what it fits ([`SeasonalModel`]) are different types, so a fitted model can be kept,
-//! serialised and asked again without its settings. The way of a series: `coarse` averages it to a step that can be
-//! fitted, `spikes` takes short incidents out, `gaps` bridges what was not observed (for the fit only), `seasons` says which seasons are really there,
-//! `decompose` takes them out, `trend` fits what is left, `seasonal` puts the parts together, `band` measures how wrong forecasts
-//! from the past would have been.
+//! An estimator ([`Mstl`], [`prophet::Prophet`]) and what it fits are different types, so a fitted model can be kept,
+//! serialised and asked again without its settings. The way of a series: `prepared` averages it to a step that can be fitted
+//! (`coarse`) and takes short incidents out (`spikes`); `forecaster` chooses its model.
+//!
+//! MSTL: `gaps` bridges what was not observed (for the fit only), `seasons` says which seasons are really there, `decompose` takes
+//! them out, `trend` fits what is left, `seasonal` puts the parts together, `band` measures how wrong forecasts from the past would
+//! have been. Prophet's model needs no bridges: gaps are rows that it does not see.
 
 mod band;
 mod coarse;
 mod decompose;
+mod fitted;
+mod forecaster;
 mod gaps;
+mod prepared;
+pub mod prophet;
 mod seasonal;
 mod seasons;
 mod spikes;
@@ -17,11 +23,10 @@ mod spikes;
 mod tests;
 mod trend;
 
-use std::time::Duration;
-
+pub use fitted::{Fitted, Model, extend_all};
+pub use forecaster::Forecaster;
 pub use seasonal::{Mstl, SeasonalModel};
 
-use crate::config::{ForecastConfig, ForecastModel};
 use crate::domain::{Forecast, Grid};
 
 /// Longest forecast, in steps: bounds what a careless horizon can take of memory.
@@ -94,65 +99,24 @@ pub trait Predict {
     /// [`ForecastError::Level`] for a level outside of that.
     fn predict(&self, horizon: usize, level: f64) -> Result<Forecast, ForecastError>;
 
-    /// What the model expected of each fitted row from the rows before it, with the band of one step. The grid starts at
-    /// the first observed row.
+    /// What the model expected of each fitted row, with the band of one step. The grid starts at the first observed row, or
+    /// before.
     ///
     /// # Errors
     /// [`ForecastError::Level`] for a level outside of 0 to 1.
     fn in_sample(&self, level: f64) -> Result<Forecast, ForecastError>;
 }
 
-/// The forecaster of a configuration: an estimator with its horizon and band.
-#[derive(Clone, Debug)]
-pub struct Forecaster {
-    estimator: Mstl,
-    horizon: Duration,
-    level: f64,
-}
-
-impl Forecaster {
-    /// From `[forecast]`. `model = "auto"` leaves out seasons that the data does not show; `"mstl"` takes every season
-    /// of which two periods were observed.
-    #[must_use]
-    pub fn from_config(config: &ForecastConfig) -> Self {
-        Self {
-            estimator: Mstl {
-                seasonalities: config.seasonalities.iter().map(|span| span.0).collect(),
-                horizon: config.horizon.0,
-                max_points: config.max_points,
-                only_strong: config.model == ForecastModel::Auto,
-            },
-            horizon: config.horizon.0,
-            level: config.interval.0,
-        }
-    }
-
-    /// Fits `values` (`[grid.len()]`, NaN where missing) and forecasts the configured horizon on the grid that follows
-    /// the data: its step is the data's, or a multiple of it when the history was averaged. At most 100,000 steps. What was
-    /// never negative is forecast at 0 at the lowest.
-    ///
-    /// # Errors
-    /// See [`Fit::fit`] and [`Predict::predict`].
-    pub fn forecast(&self, grid: &Grid, values: &[f64]) -> Result<Forecast, ForecastError> {
-        let model = self.fit(grid, values)?;
-        let mut forecast = model.predict(model.steps(self.horizon).min(MOST_STEPS), self.level)?;
-        // What was never negative (bytes, percent, a duration) is not expected to become so.
-        if !values.iter().any(|value| *value < 0.0) {
-            for bound in [&mut forecast.yhat, &mut forecast.lower, &mut forecast.upper] {
-                for value in bound {
-                    *value = value.max(0.0);
-                }
-            }
-        }
-        Ok(forecast)
-    }
-}
-
-impl Fit for Forecaster {
-    type Model = SeasonalModel;
-
-    fn fit(&self, grid: &Grid, values: &[f64]) -> Result<SeasonalModel, ForecastError> {
-        self.estimator.fit(grid, values)
+/// A forecast from its middle and half widths.
+fn banded(grid: Grid, yhat: Vec<f64>, widths: &[f64], level: f64) -> Forecast {
+    let lower = yhat.iter().zip(widths).map(|(y, w)| y - w).collect();
+    let upper = yhat.iter().zip(widths).map(|(y, w)| y + w).collect();
+    Forecast {
+        grid,
+        yhat,
+        lower,
+        upper,
+        level,
     }
 }
 

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::band::{self, Band};
 use super::decompose::{Cycle, decompose};
 use super::gaps::bridge;
+use super::prepared::Prepared;
 use super::seasons;
-use super::spikes;
 use super::trend::{Kind, Trend};
-use super::{Fit, ForecastError, Predict, check_level, coarse::coarsen};
+use super::{Fit, ForecastError, Predict, banded, check_level};
 use crate::domain::{Forecast, Grid};
 
 /// Observed rows without which nothing is said.
@@ -20,7 +20,7 @@ const ENOUGH: usize = 24;
 /// Origins in the past from which forecasts are checked.
 const ORIGINS: usize = 5;
 /// How much better a less simple trend must forecast to be taken.
-const BETTER: f64 = 0.95;
+pub(super) const BETTER: f64 = 0.95;
 /// Seasonal and trend decomposition with several seasons (MSTL, Bandara et al. 2021) and exponential smoothing of the
 /// rest, by `augurs`.
 ///
@@ -60,33 +60,34 @@ impl Fit for Mstl {
     type Model = SeasonalModel;
 
     fn fit(&self, grid: &Grid, values: &[f64]) -> Result<SeasonalModel, ForecastError> {
-        if grid.len() != values.len() {
-            return Err(ForecastError::Shape {
-                rows: grid.len(),
-                values: values.len(),
-            });
-        }
-        let mut coarse = coarsen(grid, values, self.max_points, &self.seasonalities);
-        let have = coarse.values.iter().filter(|v| v.is_finite()).count();
+        let prepared = Prepared::new(grid, values, self.max_points, &self.seasonalities)?;
+        self.fit_prepared(&prepared).map(|(model, _)| model)
+    }
+}
+
+impl Mstl {
+    /// Fits a prepared series; also says how it was tried on its own past, if it was long enough for that.
+    pub(super) fn fit_prepared(
+        &self,
+        series: &Prepared,
+    ) -> Result<(SeasonalModel, Option<Tried>), ForecastError> {
+        let have = series.cleaned.iter().filter(|v| v.is_finite()).count();
         let few = ForecastError::TooFew {
             have,
             need: NEED,
-            rows: values.len(),
+            rows: series.given,
         };
         if have < NEED {
             return Err(few);
         }
-        let step = coarse.grid.step();
-        let shortest = seasons::periods(&self.seasonalities, step, coarse.values.len())
-            .first()
-            .copied();
-        spikes::remove(&mut coarse.values, shortest);
-        let bridged = bridge(&coarse.values, shortest).ok_or(few)?;
-        let grid = coarse
+        let step = series.grid.step();
+        let shortest = series.shortest_season(&self.seasonalities);
+        let bridged = bridge(&series.cleaned, shortest).ok_or(few)?;
+        let grid = series
             .grid
             .slice(bridged.leading, bridged.leading + bridged.values.len());
         let (center, scale) = spread(&bridged.values);
-        let series = Standardised {
+        let standard = Standardised {
             values: bridged
                 .values
                 .iter()
@@ -94,14 +95,21 @@ impl Fit for Mstl {
                 .collect(),
             observed: bridged.observed,
         };
-        let mut periods = seasons::periods(&self.seasonalities, step, series.values.len());
+        let mut periods = seasons::periods(&self.seasonalities, step, standard.values.len());
         if self.only_strong {
-            periods = seasons::strong(&series.values, &series.observed, &periods);
+            periods = seasons::strong(&standard.values, &standard.observed, &periods);
         }
         let horizon = steps(self.horizon, step);
-        let parts = series.fit(&periods, horizon, step)?;
-        let errors = series.one_step_errors(&parts.fitted, scale);
-        Ok(SeasonalModel {
+        let parts = standard.fit(&periods, horizon, step)?;
+        let errors = standard.one_step_errors(&parts.fitted, scale);
+        let tried = parts.error.map(|error| Tried {
+            from: bridged.leading,
+            rows: standard.values.len(),
+            distance: parts.distance,
+            origins: parts.origins,
+            error: error * scale,
+        });
+        let model = SeasonalModel {
             grid,
             trailing: bridged.trailing,
             seasons: parts.seasons,
@@ -111,8 +119,24 @@ impl Fit for Mstl {
             errors,
             scale,
             center,
-        })
+        };
+        Ok((model, tried))
     }
+}
+
+/// How a model forecast its own past.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tried {
+    /// First row of the prepared series that counted.
+    pub(super) from: usize,
+    /// Rows that counted from there.
+    pub(super) rows: usize,
+    /// Rows forecast from each origin.
+    pub(super) distance: usize,
+    /// Rows (after `from`) known at each origin.
+    pub(super) origins: Vec<usize>,
+    /// Mean absolute error, in the unit of the data.
+    pub(super) error: f64,
 }
 
 /// A series with mean 0 and deviation 1 (or 0 all over), so that the single precision of the decomposition is enough.
@@ -126,6 +150,10 @@ struct Parts {
     trend: Trend,
     band: Option<Band>,
     fitted: Vec<f64>,
+    distance: usize,
+    origins: Vec<usize>,
+    /// Mean absolute error of the forecasts from these origins.
+    error: Option<f64>,
 }
 
 impl Standardised {
@@ -150,6 +178,9 @@ impl Standardised {
             seasons: split.seasons,
             trend,
             fitted,
+            error: trial.mean_error(kind),
+            distance: trial.distance,
+            origins: trial.origins,
         })
     }
 
@@ -168,7 +199,9 @@ impl Standardised {
             return Ok(trial);
         }
         let origins = (rows / 2 / distance).min(ORIGINS);
-        for origin in (1..=origins).map(|k| rows - k * distance) {
+        trial.distance = distance;
+        trial.origins = (1..=origins).map(|k| rows - k * distance).collect();
+        for origin in trial.origins.clone() {
             let (past, future) = self.values.split_at(origin);
             let split = decompose(past, periods, step)?;
             let seen = self.observed.get(origin..).unwrap_or_default();
@@ -181,7 +214,7 @@ impl Standardised {
                     .extend(rows.filter(|(_, (_, seen))| **seen).map(
                         |(k, ((level, truth), _))| {
                             let expected = level + split.ahead(origin + k);
-                            (kind, k + 1, (truth - expected).abs() * fair)
+                            (kind, k + 1, (truth - expected).abs(), fair)
                         },
                     ));
             }
@@ -212,18 +245,29 @@ fn season_cost(periods: &[usize], rows: usize) -> f64 {
     1.0 + periods.iter().map(|p| 1.0 / cycles(p)).sum::<f64>()
 }
 
-/// How wrong each kind of trend was: `(kind, distance, absolute error)`.
+/// How wrong each kind of trend was: `(kind, distance, absolute error, what of it a longer past would have spared)`.
 #[derive(Default)]
 struct Trial {
-    errors: Vec<(Kind, usize, f64)>,
+    errors: Vec<(Kind, usize, f64, f64)>,
+    distance: usize,
+    origins: Vec<usize>,
 }
 
 impl Trial {
     fn errors_of(&self, kind: Kind) -> impl Iterator<Item = (usize, f64)> + '_ {
         self.errors
             .iter()
-            .filter(move |(of, _, _)| *of == kind)
-            .map(|(_, distance, error)| (*distance, *error))
+            .filter(move |(of, ..)| *of == kind)
+            .map(|(_, distance, error, fair)| (*distance, error * fair))
+    }
+
+    /// `None` when nothing was tried.
+    fn mean_error(&self, kind: Kind) -> Option<f64> {
+        let of = self.errors.iter().filter(|(of, ..)| *of == kind);
+        let (sum, count) = of.fold((0.0, 0_usize), |(sum, count), (_, _, error, _)| {
+            (sum + error, count + 1)
+        });
+        (count > 0).then(|| sum / count as f64)
     }
 
     /// The simplest kind that no other beats clearly.
@@ -300,20 +344,8 @@ impl Predict for SeasonalModel {
     }
 }
 
-fn banded(grid: Grid, yhat: Vec<f64>, widths: &[f64], level: f64) -> Forecast {
-    let lower = yhat.iter().zip(widths).map(|(y, w)| y - w).collect();
-    let upper = yhat.iter().zip(widths).map(|(y, w)| y + w).collect();
-    Forecast {
-        grid,
-        yhat,
-        lower,
-        upper,
-        level,
-    }
-}
-
 /// Rows of `step` that cover `span`.
-fn steps(span: Duration, step: Duration) -> usize {
+pub(super) fn steps(span: Duration, step: Duration) -> usize {
     usize::try_from(span.as_millis().div_ceil(step.as_millis().max(1))).unwrap_or(usize::MAX)
 }
 

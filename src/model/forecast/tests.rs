@@ -7,7 +7,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-use super::{Fit, ForecastError, Forecaster, Predict};
+use jiff::tz::TimeZone;
+
+use super::{Fit, ForecastError, Forecaster, Model, Mstl, Predict};
 use crate::config::{ForecastConfig, ForecastModel, Span};
 use crate::domain::{Forecast, Grid, Time};
 
@@ -31,8 +33,16 @@ fn noisy(rows: usize, noise: f64, seed: u64, of: impl Fn(usize) -> f64) -> Vec<f
         .collect()
 }
 
+fn of(model: ForecastModel) -> Forecaster {
+    let config = ForecastConfig {
+        model,
+        ..ForecastConfig::default()
+    };
+    Forecaster::new(&config, TimeZone::UTC)
+}
+
 fn forecaster() -> Forecaster {
-    Forecaster::from_config(&ForecastConfig::default())
+    of(ForecastModel::Auto)
 }
 
 fn sound(forecast: &Forecast) {
@@ -87,21 +97,20 @@ fn seasons_are_chosen_by_the_data() {
     let rows = 14 * DAY;
     let both = noisy(rows, 1.0, 1, shape);
     let flat = noisy(rows, 1.0, 2, |_| 5.0);
-    let hours = |values: &[f64], config: &ForecastConfig| -> Vec<u64> {
-        let model = Forecaster::from_config(config)
-            .fit(&grid(rows), values)
-            .unwrap();
-        let seasons = model.seasonalities();
+    let hours = |values: &[f64], only_strong: bool| -> Vec<u64> {
+        let day = Duration::from_secs(86_400);
+        let mstl = Mstl {
+            seasonalities: vec![day, day * 7],
+            horizon: day,
+            max_points: 2016,
+            only_strong,
+        };
+        let seasons = mstl.fit(&grid(rows), values).unwrap().seasonalities();
         seasons.iter().map(|s| s.as_secs() / 3600).collect()
     };
-    let auto = ForecastConfig::default();
-    let all = ForecastConfig {
-        model: ForecastModel::Mstl,
-        ..ForecastConfig::default()
-    };
-    assert_eq!(hours(&both, &auto), [24, 168]);
-    assert!(hours(&flat, &auto).is_empty());
-    assert_eq!(hours(&flat, &all), [24, 168]);
+    assert_eq!(hours(&both, true), [24, 168]);
+    assert!(hours(&flat, true).is_empty());
+    assert_eq!(hours(&flat, false), [24, 168]);
 }
 
 #[test]
@@ -254,7 +263,10 @@ fn large_and_wild_numbers_stay_numbers() {
 #[test]
 fn a_fitted_model_survives_serialisation_and_a_zero_horizon() {
     let past = noisy(4 * DAY, 1.0, 9, shape);
-    let model = forecaster().fit(&grid(past.len()), &past).unwrap();
+    let grid = grid(past.len());
+    let Model::Seasonal(model) = of(ForecastModel::Mstl).fit(&grid, &past).unwrap().model else {
+        panic!("MSTL was asked for");
+    };
     let text = serde_json::to_string(&model).unwrap();
     let again: super::SeasonalModel = serde_json::from_str(&text).unwrap();
     assert_eq!(
@@ -262,12 +274,50 @@ fn a_fitted_model_survives_serialisation_and_a_zero_horizon() {
         model.predict(10, 0.8).unwrap()
     );
     assert!(model.predict(0, 0.8).unwrap().yhat.is_empty());
+    let Model::Prophet(following) = of(ForecastModel::Prophet).fit(&grid, &past).unwrap().model
+    else {
+        panic!("Prophet's model was asked for");
+    };
+    let model = following.into_model();
+    let text = serde_json::to_string(&model).unwrap();
+    let again: super::prophet::ProphetModel = serde_json::from_str(&text).unwrap();
+    assert_eq!(again, model);
+    assert!(model.predict(0, 0.8).unwrap().yhat.is_empty());
     let config = ForecastConfig {
         horizon: Span::secs(0),
         ..ForecastConfig::default()
     };
-    let none = Forecaster::from_config(&config)
-        .forecast(&grid(past.len()), &past)
+    let none = Forecaster::new(&config, TimeZone::UTC)
+        .forecast(&grid, &past)
         .unwrap();
     assert!(none.grid.is_empty());
+}
+
+#[test]
+fn new_rows_are_averaged_and_taken_in_where_the_model_can() {
+    let minutes = Duration::from_secs(60);
+    let rows = 14 * 1440;
+    let all = noisy(rows + 25, 1.0, 10, |row| shape(row / 10));
+    let past = Grid::new(Time::from_secs(0), minutes, rows);
+    // What is kept of the past may begin later when the new rows come.
+    let now = Grid::new(Time::from_secs(6000), minutes, rows + 25 - 100);
+    let forecaster = of(ForecastModel::Prophet);
+    let mut fitted = forecaster.fit(&past, &all[..rows]).unwrap();
+    assert_eq!(fitted.news(&past), None);
+    assert_eq!(fitted.news(&now), Some(rows - 100..rows - 80));
+    let before = forecaster.forecast_of(&fitted).unwrap();
+    super::extend_all(&mut [&mut fitted], &now, &[&all[100..]]);
+    let after = forecaster.forecast_of(&fitted).unwrap();
+    sound(&after);
+    assert_eq!(after.grid.start(), before.grid.time(2));
+    assert_eq!(fitted.until(), now.time(rows - 81));
+    assert_eq!(fitted.news(&now), None);
+    let truth: Vec<f64> = (0..DAY).map(|k| shape(rows / 10 + 2 + k)).collect();
+    let (mae, _) = errors(&after, &truth);
+    assert!(mae < 1.0, "mean absolute error {mae}");
+    // A grid that does not go on where the model ended.
+    let later = Grid::new(past.time(rows + 5000), minutes, 100);
+    assert_eq!(fitted.news(&later), None);
+    let fitted = of(ForecastModel::Mstl).fit(&past, &all[..rows]).unwrap();
+    assert_eq!(fitted.news(&now), None);
 }

@@ -86,10 +86,9 @@ async fn tick(entities: usize) {
     tokio::time::sleep(Duration::from_secs(TICKS * STEP)).await;
     let after = (collections(port).await, cpu_seconds(id));
     let ticks = after.0 - before.0;
-    let name = if entities == 1_000 {
-        "fleet"
-    } else {
-        "fleet-100"
+    let name = match entities {
+        1_000 => "fleet".to_owned(),
+        fewer => format!("fleet-{fewer}"),
     };
     println!(
         "{}",
@@ -141,7 +140,8 @@ listen = "127.0.0.1:{port}"
 /// A wave with some noise, the same in every run.
 fn level(entity: usize, metric: usize, time: i64) -> f64 {
     let phase = (entity * 7 + metric * 3) as f64;
-    let noise = ((time as usize * 31 + entity * 17 + metric * 131) % 97) as f64 / 97.0;
+    let seed = time.unsigned_abs() * 31 + (entity * 17 + metric * 131) as u64;
+    let noise = (seed % 97) as f64 / 97.0;
     100.0 + 30.0 * (time as f64 / 120.0 + phase).sin() + 4.0 * noise
 }
 

@@ -174,7 +174,7 @@ impl Trainer {
         };
         let result = tokio::select! {
             biased;
-            result = &mut running.done => result.unwrap_or_else(|_| Err(LearnError::Lost)),
+            result = &mut running.done => result.unwrap_or(Err(LearnError::Lost)),
             Ok(()) = running.heard.changed() => return None,
         };
         let (pipeline, started) = (running.pipeline, running.started);

@@ -67,7 +67,7 @@ impl Bundle {
         self.check()?;
         let words = serde_json::to_string(&self.words())
             .map_err(|e| BundleError::Inconsistent(e.to_string()))?;
-        let stored = self.stored()?;
+        let stored = self.stored();
         let views = stored
             .iter()
             .map(|s| {
@@ -122,7 +122,7 @@ impl Bundle {
         }
     }
 
-    fn stored(&self) -> Result<Vec<Stored>, BundleError> {
+    fn stored(&self) -> Vec<Stored> {
         let calibration = &self.calibration;
         let mut all = vec![
             Stored::scaler("scaler.pooled".into(), &self.pooled),
@@ -154,7 +154,7 @@ impl Bundle {
                 });
             }
         }
-        Ok(all)
+        all
     }
 }
 

@@ -64,7 +64,7 @@ const LIMIT: f32 = 8.0;
 /// tanh x ≈ x · P(x²) / Q(x²) for |x| ≤ [`LIMIT`]: a minimax fit of our own, lowest power first; both begin with 1. The
 /// largest error in f32 is 3.1e-7.
 const NUMERATOR: [f32; 4] = [1.344_450_3e-1, 3.571_603e-3, 2.189_474_3e-5, 1.523_053_3e-8];
-const DENOMINATOR: [f32; 4] = [4.677_783e-1, 2.616_446e-2, 3.411_300_1e-4, 8.522_493e-7];
+const DENOMINATOR: [f32; 4] = [4.677_783e-1, 2.616_446e-2, 3.411_3e-4, 8.522_493e-7];
 
 /// Numerator and denominator of tanh. The denominator is between 1 and 242, so four of them can be multiplied.
 #[inline(always)]

@@ -14,6 +14,7 @@ use super::tile::{
 
 /// Sizes of a layer and its place in the network.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Four independent facts of a layer.
 pub(super) struct Layer {
     pub inputs: usize,
     pub units: usize,
@@ -210,15 +211,14 @@ impl Layer {
         }
     }
 
-    /// The way back. `errors` is the gradient of the output: `[steps · batch]` rows, or `[batch]` for the code. The gradients
+    /// The way back from `input` as it was given to [`Layer::forward`] and `errors`, the gradient of the output: `[steps · batch]` rows, or `[batch]` for the code. The gradients
     /// of weights and biases are added to `gradient`; the input's is left in the space.
     pub(super) fn backward<S: Lanes>(
         &self,
         simd: S,
         extent: Extent,
         turned: &[f32],
-        input: Matrix<'_>,
-        errors: Matrix<'_>,
+        (input, errors): (Matrix<'_>, Matrix<'_>),
         gradient: (&mut [f32], &mut [f32]),
         space: &mut Space,
     ) {
@@ -506,13 +506,13 @@ impl<S: Lanes, const RELU: bool> ActivatedBack<'_, S, RELU> {
         };
         let cell = &mut run.cell[(block * run.batch + row) * lanes..][..lanes];
         let cell = &mut vectors_mut::<S>(cell)[0];
-        let d = simd.add_f32s(*cell, past(active, simd.mul_f32s(state, o)));
-        *cell = simd.mul_f32s(d, f);
+        let passed = simd.add_f32s(*cell, past(active, simd.mul_f32s(state, o)));
+        *cell = simd.mul_f32s(passed, f);
         let errors = [
-            simd.mul_f32s(simd.mul_f32s(d, g), slope(i)),
-            simd.mul_f32s(simd.mul_f32s(d, before), slope(f)),
+            simd.mul_f32s(simd.mul_f32s(passed, g), slope(i)),
+            simd.mul_f32s(simd.mul_f32s(passed, before), slope(f)),
             simd.mul_f32s(simd.mul_f32s(state, active), slope(o)),
-            past(g, simd.mul_f32s(d, i)),
+            past(g, simd.mul_f32s(passed, i)),
         ];
         gates.copy_from_slice(&errors);
         if let Some(summed) = &mut run.summed {

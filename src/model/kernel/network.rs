@@ -331,7 +331,7 @@ impl Network {
             };
             let slots = slots(gradient, at);
             let turned = &turned[at.turned.clone()];
-            layer.backward(simd, extent, turned, input, errors, slots, space);
+            layer.backward(simd, extent, turned, (input, errors), slots, space);
             errors = Matrix {
                 data: &space.input_gradient,
                 stride: layer.input_blocks * self.lanes,

@@ -306,7 +306,7 @@ impl Wide<'_> {
             };
             let start = match self.start {
                 Start::Row(values) => Start::Row(&values[column..]),
-                other => other,
+                Start::Zero => Start::Zero,
             };
             let panel = &self.right[column * inner..][..width * S::F32_LANES * inner];
             let (left, rows, out) = (self.left, self.rows.clone(), &mut out[from..]);

@@ -63,7 +63,7 @@ pub struct Scorer {
 }
 
 /// What scoring works in. Kept from tick to tick, the windows and the network's arithmetic allocate nothing once it has seen
-/// the largest pass: [`PASS`] windows twice, and the network's own.
+/// the largest pass: 512 windows twice, and the network's own.
 #[derive(Debug, Default)]
 pub struct Space {
     input: Array3<f32>,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::initial;
-use super::kernel::{Adam, Network, Workspace};
+use super::kernel::{self, Adam, Network, Workspace};
 use super::shape::Shape;
 use super::train::{TrainError, TrainOptions};
 use crate::prep::window::WindowSet;
@@ -112,15 +112,19 @@ impl<'a> Learner<'a> {
             network.load(part.iter().map(|i| windows.view(*i)), space);
             network.gradient(weights, turned, emphasis, space, gradient)
         });
-        let parts = batch.len().div_ceil(batch.len().div_ceil(SHARDS).max(1));
+        let instructions = self.network.instructions();
         let (first, others) = self.shards.split_first_mut()?;
-        for other in others.iter().take(parts - 1) {
-            for (sum, part) in first.gradient.iter_mut().zip(&other.gradient) {
-                *sum += part;
+        let mut squares = 0.0;
+        for other in others {
+            if batch.len() < SHARDS {
+                // A batch of one window has one part; what the others hold is of a batch before.
+                other.gradient.clear();
+                other.gradient.resize(self.network.len(), 0.0);
             }
+            squares = kernel::add(instructions, &mut first.gradient, &other.gradient);
         }
         let scale = 1.0 / (batch.len() * self.values) as f64;
-        let norm = norm(&first.gradient) * scale;
+        let norm = squares.sqrt() * scale;
         if !(error.is_finite() && norm.is_finite()) {
             return None;
         }
@@ -133,7 +137,6 @@ impl<'a> Learner<'a> {
         #[allow(clippy::cast_possible_truncation)] // In the weights' precision.
         let factor = (scale * cut) as f32;
         let gradient = &first.gradient;
-        let instructions = self.network.instructions();
         self.adam
             .step(instructions, &mut self.weights, gradient, factor);
         Some(error * scale)
@@ -188,15 +191,4 @@ fn on_shards(
             .into_iter()
             .fold(own, |sum, thread| sum + thread.join().unwrap_or(f64::NAN))
     })
-}
-
-/// Euclidean norm, summed up in lanes so that it can be vectorised.
-fn norm(values: &[f32]) -> f64 {
-    let mut sums = [0.0_f64; 8];
-    for chunk in values.chunks(8) {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *sum += f64::from(*value) * f64::from(*value);
-        }
-    }
-    sums.iter().sum::<f64>().sqrt()
 }

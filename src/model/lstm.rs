@@ -1,8 +1,7 @@
-//! One LSTM layer over a sequence: the seam behind which the arithmetic may change.
+//! One LSTM layer over a sequence, in candle's operations.
 //!
-//! Everything that knows how a layer is computed is in this file. The contract of [`sequence`] is laid out for a fused
-//! kernel (a candle `CustomOp3` of input, weights and bias): time first, all weights in one matrix, all biases in one
-//! vector, and an input that repeats over time given once.
+//! The reference for the kernel: time first, all weights in one matrix, all biases in one vector, and an input that repeats
+//! over time given once.
 
 use candle_core::{Result, Tensor};
 

@@ -4,16 +4,17 @@
 //!
 //! ```text
 //! config ─► Shape ─► initial weights ─► train(shape, options, WindowSet) ─► Trained { Autoencoder, losses, held-back errors }
-//!                                           │ forward pass                      │
+//!                                           │ forth and back                    │
 //!                                           ▼                                   ▼  (calibrated elsewhere)
-//!                                   lstm::sequence                     Bundle ─► to_bytes ─► from_bytes ─► Autoencoder
+//!                                        kernel                        Bundle ─► to_bytes ─► from_bytes ─► Autoencoder
 //!                                           ▲                                                                  │
 //!                                           └──────────────── reconstruct(windows) ─► window_errors ◄──────────┘
 //! ```
 //!
 //! - [`Shape`] says which tensors there are; everything else follows their order.
-//! - [`lstm`] is the only place that knows how a layer is computed; [`Autoencoder`] chains layers; [`train`](train::train)
-//!   moves the weights with Adam; [`split`] decides what is held back.
+//! - The kernel computes all layers at once on whatever instructions the machine has; [`plain`] is the same in candle's
+//!   operations, layer by layer ([`lstm`]), to hold it against. [`train`](train::train) moves the weights with Adam; [`split`]
+//!   decides what is held back.
 //! - [`Bundle`] is all that scoring needs in one safetensors file: networks, scalers, feature order, calibration. It is bytes
 //!   here; files are another room's.
 //!

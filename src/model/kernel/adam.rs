@@ -1,4 +1,4 @@
-//! Adam (Kingma & Ba 2015) over all weights at once.
+//! From gradients to new weights: sum, norm, and Adam (Kingma & Ba 2015) over all weights at once.
 
 use pulp::{Simd, WithSimd};
 
@@ -104,9 +104,55 @@ impl<S: Lanes> WithSimd for Step<'_, S> {
     }
 }
 
+/// Adds `part` to `sum` (both as long as the weights) and gives the squares of what came out, summed up.
+pub(crate) fn add(instructions: Instructions, sum: &mut [f32], part: &[f32]) -> f64 {
+    dispatch!(instructions, simd => Simd::vectorize(simd, Add { simd, sum, part }))
+}
+
+struct Add<'a, S> {
+    simd: S,
+    sum: &'a mut [f32],
+    part: &'a [f32],
+}
+
+impl<S: Lanes> WithSimd for Add<'_, S> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<T: pulp::Simd>(self, _: T) -> f64 {
+        let simd = self.simd;
+        // Several sums, so that one addition need not wait for the one before it.
+        let mut squares = [simd.splat_f32s(0.0); 4];
+        let sums = vectors_mut::<S>(self.sum).chunks_mut(4);
+        for (sums, parts) in sums.zip(vectors::<S>(self.part).chunks(4)) {
+            for ((sum, part), square) in sums.iter_mut().zip(parts).zip(&mut squares) {
+                *sum = simd.add_f32s(*sum, *part);
+                *square = simd.fma(*sum, *sum, *square);
+            }
+        }
+        squares
+            .into_iter()
+            .map(|square| f64::from(simd.reduce_sum_f32s(square)))
+            .sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_add_up() {
+        for instructions in Instructions::available() {
+            let mut sum: Vec<f32> = (0..48_u8).map(f32::from).collect();
+            let part = sum.clone();
+            let squares = add(instructions, &mut sum, &part);
+            assert!(sum.iter().zip(&part).all(|(sum, part)| *sum == 2.0 * part));
+            assert_eq!(squares, sum.iter().map(|v| f64::from(v * v)).sum::<f64>());
+            sum[7] = f32::NAN;
+            assert!(add(instructions, &mut sum, &part).is_nan());
+        }
+    }
 
     #[test]
     fn finds_the_bottom_of_a_bowl() {

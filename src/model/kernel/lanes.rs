@@ -37,7 +37,7 @@ macro_rules! x86_lanes {
 #[cfg(target_arch = "x86_64")]
 x86_lanes!(pulp::x86::V4, 6);
 #[cfg(target_arch = "x86_64")]
-x86_lanes!(pulp::x86::V3, 3);
+x86_lanes!(pulp::x86::V3, 2);
 
 impl Lanes for pulp::Scalar128b {
     const ROWS: usize = 2;

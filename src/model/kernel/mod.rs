@@ -40,7 +40,7 @@ macro_rules! dispatch {
 }
 use dispatch;
 
-pub(crate) use adam::Adam;
+pub(crate) use adam::{Adam, add};
 pub(crate) use network::{Network, Workspace};
 
 /// An instruction set that the kernel is compiled for and that this machine has: it can't be made otherwise.

@@ -1,5 +1,5 @@
 //! The parts of a tick and of a training, each by itself: `cargo bench --bench parts`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use std::hint::black_box;
 use std::time::Duration;

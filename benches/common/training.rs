@@ -61,6 +61,7 @@ impl Workload {
             print(json, &figure);
         }
         if all {
+            self.growth(&shape, &windows, json);
             let seconds = self.candle(&shape, &windows);
             let figure = json!({"workload": self.name, "impl": "candle", "seconds": seconds});
             print(json, &figure);
@@ -74,6 +75,22 @@ impl Workload {
             "flops": {self.name: flops},
         });
         print(json, &peak);
+    }
+
+    /// How an epoch grows over a decade of windows.
+    fn growth(&mut self, shape: &Shape, windows: &WindowSet, json: bool) {
+        let most = self.windows;
+        for part in [10, 3, 1] {
+            self.config.max_windows = most / part;
+            let (seconds, windows) = self.epoch(shape, windows, Instructions::best());
+            let figure = json!({
+                "workload": format!("{}-{windows}-windows", self.name),
+                "impl": "pulsewatch",
+                "seconds": seconds,
+                "windows": windows,
+            });
+            print(json, &figure);
+        }
     }
 
     /// Median seconds of an epoch, and its windows; validation is not counted.

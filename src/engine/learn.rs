@@ -132,7 +132,8 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
     let pooled = fit(&every).map_err(|_| LearnError::Nothing("rows of one width"))?;
     let mut scalers = BTreeMap::new();
     let mut stretches = BTreeMap::new();
-    for (entity, parts) in &raw {
+    // Each entity's raw rows go as its stretches come.
+    for (entity, parts) in raw {
         let scaler = fit(&parts.iter().collect::<Vec<_>>())
             .map_err(|_| LearnError::Nothing("rows of one width"))?;
         let ready = parts
@@ -140,7 +141,7 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
             .map(|(grid, values)| stretch(*grid, values, &scaler, &zone, config))
             .collect();
         stretches.insert(entity.clone(), ready);
-        scalers.insert(entity.clone(), scaler);
+        scalers.insert(entity, scaler);
     }
     Ok(Prepared {
         schema,

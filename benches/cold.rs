@@ -2,6 +2,8 @@
 //! starts it to its end, the memory is its largest. `cargo bench --bench cold` prints a JSON object.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/median.rs"]
+mod median;
 #[path = "common/processor.rs"]
 mod processor;
 
@@ -49,13 +51,12 @@ fn main() {
             seconds
         })
         .collect();
-    seconds.sort_by(f64::total_cmp);
     println!(
         "{}",
         json!({
             "workload": "cold",
             "impl": "pulsewatch",
-            "seconds": seconds[RUNS / 2],
+            "seconds": median::median(&mut seconds),
             "peak_rss_mb": memory,
         })
     );

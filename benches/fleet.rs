@@ -12,9 +12,11 @@
 mod common;
 #[path = "common/processor.rs"]
 mod processor;
+#[allow(dead_code)] // This one needs no terminal.
+#[path = "common/program.rs"]
+mod program;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -64,19 +66,16 @@ async fn tick(entities: usize) {
     let file = dir.path().join("fleet.toml");
     std::fs::write(&file, config(&server.url(), port)).unwrap();
     let program = Program(
-        Command::new(
-            std::env::var_os("PULSEWATCH_BIN")
-                .map_or_else(|| env!("CARGO_BIN_EXE_pulsewatch").into(), PathBuf::from),
-        )
-        .args(["run", "--no-tui", "--config"])
-        .arg(&file)
-        .arg("--data-dir")
-        .arg(dir.path())
-        .env("HOME", dir.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap(),
+        Command::new(program::path())
+            .args(["run", "--no-tui", "--config"])
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(dir.path())
+            .env("HOME", dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
     );
     let id = program.0.id();
     wait_for(port, "anomaly_detector_model_info{").await;

@@ -2,6 +2,9 @@
 //! `cargo bench --bench score` prints a JSON object per figure; the network is the default one on 17 metrics.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/median.rs"]
+mod median;
+
 use std::time::Instant;
 
 use ndarray::Array3;
@@ -73,13 +76,12 @@ fn figure(workload: &str, windows: usize, runs: usize, work: &mut dyn FnMut()) {
             began.elapsed().as_secs_f64()
         })
         .collect();
-    seconds.sort_by(f64::total_cmp);
     println!(
         "{}",
         json!({
             "workload": workload,
             "impl": "pulsewatch",
-            "seconds": seconds[seconds.len() / 2],
+            "seconds": median::median(&mut seconds),
             "windows": windows,
             "instructions": Instructions::best().name(),
         })

@@ -2,6 +2,8 @@
 //! `cargo bench --bench w3` prints the seconds of an epoch; see `common/training.rs` for options.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/median.rs"]
+mod median;
 #[path = "common/processor.rs"]
 mod processor;
 #[path = "common/training.rs"]

@@ -16,7 +16,7 @@ pub fn start(args: &[&str]) -> (TempDir, Terminal) {
 }
 
 /// The first argument that is no option, `PULSEWATCH_BIN`, or the program that was built with the bench.
-fn path() -> PathBuf {
+pub fn path() -> PathBuf {
     let path = std::env::args_os()
         .skip(1)
         .find(|arg| !arg.to_string_lossy().starts_with('-'))

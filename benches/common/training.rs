@@ -6,6 +6,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::median::median;
 use crate::processor::resident_mb;
 use candle_core::{Device, Tensor, Var};
 use ndarray::Array2;
@@ -157,12 +158,6 @@ fn print(json: bool, figure: &serde_json::Value) {
             ),
         }
     }
-}
-
-/// Middle of some figures.
-pub fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Best rate of a 1,024 × 1,024 product by the gemm crate (through candle), on all threads.

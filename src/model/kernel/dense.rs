@@ -5,7 +5,7 @@ use pulp::WithSimd;
 use super::lanes::{self, Lanes};
 use super::layer::{Extent, Matrix, fit};
 use super::tile::{
-    ACROSS, Parts, Place, Rows, Start, Wide, add_gradient, panels, vectors, vectors_mut,
+    ACROSS, Parts, Place, Rows, Start, Wide, add_gradient, in_panels, panels, vectors, vectors_mut,
 };
 
 /// Sizes of the dense layer.
@@ -64,26 +64,23 @@ impl Dense {
 
     /// Writes the weights as the way back reads them.
     pub(super) fn turn(&self, lanes: usize, weights: &[f32], turned: &mut [f32]) {
+        let extent = (self.columns, self.unit_blocks);
         for unit in 0..self.units {
-            let (first, across) = panel_of(self.unit_blocks, unit / lanes);
-            let panel = &mut turned[first * lanes * self.columns..];
             for column in 0..self.columns {
                 let value = weights[self.place(lanes, unit, column)];
-                panel[column * across * lanes + unit - first * lanes] = value;
+                turned[in_panels(lanes, extent, column, unit)] = value;
             }
         }
     }
 
     /// Where the weight from a unit to a column is.
     pub(super) fn place(&self, lanes: usize, unit: usize, column: usize) -> usize {
-        let (first, across) = panel_of(self.blocks, column / lanes);
-        first * lanes * self.units + unit * across * lanes + column - first * lanes
+        in_panels(lanes, (self.units, self.blocks), unit, column)
     }
 
     /// Where the output of a row and column is.
     pub(super) fn output_at(&self, lanes: usize, rows: usize, row: usize, column: usize) -> usize {
-        let (first, across) = panel_of(self.blocks, column / lanes);
-        first * lanes * rows + row * across * lanes + column - first * lanes
+        in_panels(lanes, (rows, self.blocks), row, column)
     }
 
     /// Output of all rows.
@@ -173,12 +170,6 @@ impl Dense {
         }
         .run(simd, &mut space.input_gradient);
     }
-}
-
-/// First vector and width of the panel that a vector is in.
-fn panel_of(blocks: usize, block: usize) -> (usize, usize) {
-    let first = block / ACROSS * ACROSS;
-    (first, ACROSS.min(blocks - first))
 }
 
 struct Sigmoid<'a, S> {

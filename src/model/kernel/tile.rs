@@ -163,36 +163,24 @@ impl<S: Lanes, const WIDTH: usize> Product<'_, S, WIDTH> {
     }
 }
 
+/// Evaluates an expression with a number as a constant: one of those listed, else nothing is done.
+macro_rules! constant {
+    ($value:expr, $name:ident => $call:expr, $($known:literal)+) => {
+        match $value {
+            $($known => {
+                const $name: usize = $known;
+                $call
+            })+
+            _ => {}
+        }
+    };
+}
+pub(super) use constant;
+
 /// Calls a group with its number of rows as a constant.
 macro_rules! by_rows {
     ($rows:expr, $count:ident => $call:expr) => {
-        match $rows.len() {
-            6 => {
-                const $count: usize = 6;
-                $call
-            }
-            5 => {
-                const $count: usize = 5;
-                $call
-            }
-            4 => {
-                const $count: usize = 4;
-                $call
-            }
-            3 => {
-                const $count: usize = 3;
-                $call
-            }
-            2 => {
-                const $count: usize = 2;
-                $call
-            }
-            1 => {
-                const $count: usize = 1;
-                $call
-            }
-            _ => {}
-        }
+        $crate::model::kernel::tile::constant!($rows.len(), $count => $call, 1 2 3 4 5 6)
     };
 }
 pub(super) use by_rows;
@@ -274,12 +262,31 @@ pub(super) enum Place {
     Panels(usize),
 }
 
+/// Calls a product with the vectors across its panel as a constant.
+macro_rules! by_width {
+    ($width:expr, $name:ident => $call:expr) => {
+        constant!($width, $name => $call, 1 2 3 4)
+    };
+}
+
 /// Where each panel of a matrix `blocks` vectors wide begins, in vectors, and how many vectors wide it is.
 #[inline(always)]
 pub(super) fn panels(blocks: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..blocks)
         .step_by(ACROSS)
         .map(move |first| (first, ACROSS.min(blocks - first)))
+}
+
+/// Where a value is in a matrix of `rows` rows, `blocks` vectors wide, that is kept in panels.
+pub(super) fn in_panels(
+    lanes: usize,
+    (rows, blocks): (usize, usize),
+    row: usize,
+    column: usize,
+) -> usize {
+    let first = column / lanes / ACROSS * ACROSS;
+    let across = ACROSS.min(blocks - first);
+    first * lanes * rows + row * across * lanes + column - first * lanes
 }
 
 /// A product with a right side of any width.
@@ -310,25 +317,15 @@ impl Wide<'_> {
             };
             let panel = &self.right[column * inner..][..width * S::F32_LANES * inner];
             let (left, rows, out) = (self.left, self.rows.clone(), &mut out[from..]);
-            macro_rules! product {
-                ($width:literal) => {
-                    simd.vectorize(Product::<S, $width> {
-                        simd,
-                        left,
-                        rows,
-                        panel,
-                        start,
-                        out,
-                        stride,
-                    })
-                };
-            }
-            match width {
-                1 => product!(1),
-                2 => product!(2),
-                3 => product!(3),
-                _ => product!(4),
-            }
+            by_width!(width, WIDTH => simd.vectorize(Product::<S, WIDTH> {
+                simd,
+                left,
+                rows,
+                panel,
+                start,
+                out,
+                stride,
+            }));
         }
     }
 }
@@ -346,23 +343,13 @@ pub(super) fn add_gradient<S: Lanes>(
         let from = first * S::F32_LANES;
         let panel = &errors[from * inner..][..width * S::F32_LANES * inner];
         let out = &mut out[from * columns..][..width * S::F32_LANES * columns];
-        macro_rules! gradient {
-            ($width:literal) => {
-                simd.vectorize(Gradient::<S, $width> {
-                    simd,
-                    left,
-                    stride,
-                    columns,
-                    panel,
-                    out,
-                })
-            };
-        }
-        match width {
-            1 => gradient!(1),
-            2 => gradient!(2),
-            3 => gradient!(3),
-            _ => gradient!(4),
-        }
+        by_width!(width, WIDTH => simd.vectorize(Gradient::<S, WIDTH> {
+            simd,
+            left,
+            stride,
+            columns,
+            panel,
+            out,
+        }));
     }
 }

@@ -2,20 +2,18 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 use super::initial;
-use super::kernel::{self, Adam, Network, Workspace};
+use super::kernel::{self, Adam, Half, Network, Workspace};
 use super::shape::Shape;
 use super::train::{TrainError, TrainOptions};
 use crate::prep::window::WindowSet;
 
-/// Parts that a batch is cut into, each on a thread of its own. Fixed, so that the order of additions does not depend on how
-/// many processors there are.
-const SHARDS: usize = 2;
-
 /// Windows that are validated at once.
 const VALIDATED: usize = 128;
 
-/// A part of a batch on its way.
+/// Half of a batch on its way.
 #[derive(Default)]
 struct Shard {
     space: Workspace,
@@ -34,9 +32,13 @@ pub(super) struct Learner<'a> {
     /// Values that one window has.
     values: usize,
     weights: Vec<f32>,
+    /// The same as the way back reads them.
     turned: Vec<f32>,
-    shards: Vec<Shard>,
+    /// A batch has two halves, each on a thread of its own: a fixed number, so that the order of additions does not depend on
+    /// how many processors there are.
+    shards: [Shard; 2],
     adam: Adam,
+    pair: Pair,
 }
 
 impl<'a> Learner<'a> {
@@ -52,16 +54,18 @@ impl<'a> Learner<'a> {
         let counting = (0..shape.columns).filter(|c| is_on(*c)).count().max(1);
         let gain = shape.columns as f32 / counting as f32;
         let emphasis = (0..shape.columns).map(|c| if is_on(c) { gain } else { 0.0 });
+        let weights = network.pack(&initial::weights(shape, options.seed));
         Self {
             windows,
             options,
             batch: options.batch.max(1),
             emphasis: network.emphasis(emphasis),
             values: shape.window * shape.columns,
-            weights: network.pack(&initial::weights(shape, options.seed)),
-            turned: Vec::new(),
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            turned: network.turned(&weights),
+            weights,
+            shards: Default::default(),
             adam: Adam::new(options.learning_rate, network.len()),
+            pair: Pair::new(),
             network,
         }
     }
@@ -99,30 +103,11 @@ impl<'a> Learner<'a> {
         Ok(sum / seen.max(1) as f64)
     }
 
-    /// One batch forth, back and downhill; `None` when the loss or the gradient is not finite. The shards' gradients are
-    /// added in order: the same bits whichever thread is first.
+    /// One batch forth, back and downhill; `None` when the loss or the gradient is not finite. What is added up is added in
+    /// the same order whichever thread is first: the same bits every time.
     fn step(&mut self, batch: &[usize]) -> Option<f64> {
-        self.network.turn(&self.weights, &mut self.turned);
-        let (network, windows) = (&self.network, self.windows);
-        let (weights, turned, emphasis) = (&self.weights, &self.turned, &self.emphasis);
-        let error = on_shards(&mut self.shards, batch, |part, shard| {
-            shard.gradient.clear();
-            shard.gradient.resize(network.len(), 0.0);
-            let Shard { space, gradient } = shard;
-            network.load(part.iter().map(|i| windows.view(*i)), space);
-            network.gradient(weights, turned, emphasis, space, gradient)
-        });
-        let instructions = self.network.instructions();
-        let (first, others) = self.shards.split_first_mut()?;
-        let mut squares = 0.0;
-        for other in others {
-            if batch.len() < SHARDS {
-                // A batch of one window has one part; what the others hold is of a batch before.
-                other.gradient.clear();
-                other.gradient.resize(self.network.len(), 0.0);
-            }
-            squares = kernel::add(instructions, &mut first.gradient, &other.gradient);
-        }
+        let error = self.gradients(batch);
+        let squares = self.sum();
         let scale = 1.0 / (batch.len() * self.values) as f64;
         let norm = squares.sqrt() * scale;
         if !(error.is_finite() && norm.is_finite()) {
@@ -135,18 +120,63 @@ impl<'a> Learner<'a> {
             1.0
         };
         #[allow(clippy::cast_possible_truncation)] // In the weights' precision.
-        let factor = (scale * cut) as f32;
-        let gradient = &first.gradient;
-        self.adam
-            .step(instructions, &mut self.weights, gradient, factor);
+        self.descend((scale * cut) as f32);
         Some(error * scale)
+    }
+
+    /// Both halves' gradients; gives the sum of their errors.
+    fn gradients(&mut self, batch: &[usize]) -> f64 {
+        let (network, windows) = (&self.network, self.windows);
+        let (weights, turned, emphasis) = (&self.weights, &self.turned, &self.emphasis);
+        self.pair.halves(&mut self.shards, batch, |part, shard| {
+            shard.gradient.clear();
+            shard.gradient.resize(network.len(), 0.0);
+            let Shard { space, gradient } = shard;
+            network.load(part.iter().map(|i| windows.view(*i)), space);
+            network.gradient(weights, turned, emphasis, space, gradient)
+        })
+    }
+
+    /// Adds the second half's gradient to the first's; gives the squares of what came out, summed up.
+    fn sum(&mut self) -> f64 {
+        let instructions = self.network.instructions();
+        let middle = self.network.middle().0;
+        let [first, second] = &mut self.shards;
+        let (low, high) = first.gradient.split_at_mut(middle);
+        let (low_part, high_part) = second.gradient.split_at(middle);
+        let (mut of_low, mut of_high) = (0.0, 0.0);
+        self.pair.run(
+            || of_low = kernel::add(instructions, low, low_part),
+            || of_high = kernel::add(instructions, high, high_part),
+        );
+        of_low + of_high
+    }
+
+    /// Moves the weights against the gradient and turns them for the next batch, each thread its layers.
+    fn descend(&mut self, factor: f32) {
+        let network = &self.network;
+        let (middle, turned_middle) = network.middle();
+        let gradient = self.shards[0].gradient.split_at(middle);
+        let weights = self.weights.split_at_mut(middle);
+        let turned = self.turned.split_at_mut(turned_middle);
+        let (low, high) = self.adam.step(network.instructions(), factor, middle);
+        self.pair.run(
+            || {
+                low.take(weights.0, gradient.0);
+                network.turn(Half::Low, weights.0, turned.0);
+            },
+            || {
+                high.take(weights.1, gradient.1);
+                network.turn(Half::High, weights.1, turned.1);
+            },
+        );
     }
 
     /// Mean loss on the windows at `places`.
     pub(super) fn loss(&mut self, places: &[usize]) -> f64 {
         let (network, windows) = (&self.network, self.windows);
         let (weights, emphasis) = (&self.weights, &self.emphasis);
-        let error = on_shards(&mut self.shards, places, |part, shard| {
+        let error = self.pair.halves(&mut self.shards, places, |part, shard| {
             let batches = part.chunks(VALIDATED);
             batches
                 .map(|batch| {
@@ -168,27 +198,49 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// Runs `work` on even parts of `places`, the first on this thread and each other on its own; gives the sum in order. NaN
-/// when a thread has died, which is told as divergence.
-fn on_shards(
-    shards: &mut [Shard],
-    places: &[usize],
-    work: impl Fn(&[usize], &mut Shard) -> f64 + Sync,
-) -> f64 {
-    let mut parts = places
-        .chunks(places.len().div_ceil(shards.len().max(1)).max(1))
-        .zip(shards);
-    let Some((first, shard)) = parts.next() else {
-        return 0.0;
-    };
-    let work = &work;
-    std::thread::scope(|scope| {
-        let running: Vec<_> = parts
-            .map(|(part, shard)| scope.spawn(move || work(part, shard)))
-            .collect();
-        let own = work(first, shard);
-        running
-            .into_iter()
-            .fold(own, |sum, thread| sum + thread.join().unwrap_or(f64::NAN))
-    })
+/// This thread and another that waits for work, so that none has to be started for a batch.
+struct Pair {
+    /// None when the system gives no thread: this one then does the work of both.
+    other: Option<ThreadPool>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        // The new thread has the priority of the one that starts it.
+        let other = ThreadPoolBuilder::new().num_threads(1);
+        let name = |_| "train-2".to_owned();
+        Self {
+            other: other.thread_name(name).build().ok(),
+        }
+    }
+
+    /// Both at once, `first` on this thread; each writes what comes out where its caller wants it.
+    fn run(&self, first: impl FnOnce(), second: impl FnOnce() + Send) {
+        match &self.other {
+            Some(other) => other.in_place_scope(|scope| {
+                scope.spawn(|_| second());
+                first();
+            }),
+            None => {
+                first();
+                second();
+            }
+        }
+    }
+
+    /// `work` on both halves of `places`; gives the sum of what comes out.
+    fn halves(
+        &self,
+        [first, second]: &mut [Shard; 2],
+        places: &[usize],
+        work: impl Fn(&[usize], &mut Shard) -> f64 + Sync,
+    ) -> f64 {
+        let (low, high) = places.split_at(places.len().div_ceil(2));
+        let (mut of_low, mut of_high) = (0.0, 0.0);
+        self.run(
+            || of_low = work(low, first),
+            || of_high = work(high, second),
+        );
+        of_low + of_high
+    }
 }

@@ -33,28 +33,51 @@ impl Adam {
         }
     }
 
-    /// Moves `weights` against `gradient · factor`; all three as long as said in [`Adam::new`], a multiple of a vector.
+    /// The next step against `gradient · factor`, in two parts that may be taken at once: the first `middle` weights, a
+    /// multiple of a vector, and the others.
     #[allow(clippy::cast_possible_truncation)] // Step sizes, in the weights' precision.
     pub(crate) fn step(
         &mut self,
         instructions: Instructions,
-        weights: &mut [f32],
-        gradient: &[f32],
         factor: f32,
-    ) {
+        middle: usize,
+    ) -> (Part<'_>, Part<'_>) {
         self.decay1 *= BETA1;
         self.decay2 *= BETA2;
         let rate = (self.learning_rate / (1.0 - self.decay1)) as f32;
         let correction = (1.0 / (1.0 - self.decay2)) as f32;
-        dispatch!(instructions, simd => Simd::vectorize(simd, Step {
-            simd,
-            weights,
-            gradient,
-            means: &mut self.means,
-            squares: &mut self.squares,
+        let part = |(means, squares)| Part {
+            instructions,
+            means,
+            squares,
             factor,
             rate,
             correction,
+        };
+        let means = self.means.split_at_mut(middle);
+        let squares = self.squares.split_at_mut(middle);
+        (part((means.0, squares.0)), part((means.1, squares.1)))
+    }
+}
+
+/// A step of some of the weights, yet to be taken.
+pub(crate) struct Part<'a> {
+    instructions: Instructions,
+    means: &'a mut [f32],
+    squares: &'a mut [f32],
+    factor: f32,
+    rate: f32,
+    correction: f32,
+}
+
+impl Part<'_> {
+    /// Moves `weights` against `gradient`, both as long as the part.
+    pub(crate) fn take(self, weights: &mut [f32], gradient: &[f32]) {
+        dispatch!(self.instructions, simd => Simd::vectorize(simd, Step {
+            simd,
+            weights,
+            gradient,
+            part: self,
         }));
     }
 }
@@ -63,11 +86,7 @@ struct Step<'a, S> {
     simd: S,
     weights: &'a mut [f32],
     gradient: &'a [f32],
-    means: &'a mut [f32],
-    squares: &'a mut [f32],
-    factor: f32,
-    rate: f32,
-    correction: f32,
+    part: Part<'a>,
 }
 
 impl<S: Lanes> WithSimd for Step<'_, S> {
@@ -82,13 +101,13 @@ impl<S: Lanes> WithSimd for Step<'_, S> {
         };
         let (keep1, keep2) = (splat(BETA1), splat(BETA2));
         let (new1, new2) = (splat(1.0 - BETA1), splat(1.0 - BETA2));
-        let factor = simd.splat_f32s(self.factor);
-        let rate = simd.splat_f32s(-self.rate);
-        let correction = simd.splat_f32s(self.correction);
+        let factor = simd.splat_f32s(self.part.factor);
+        let rate = simd.splat_f32s(-self.part.rate);
+        let correction = simd.splat_f32s(self.part.correction);
         let epsilon = simd.splat_f32s(EPSILON);
-        let moments = vectors_mut::<S>(self.means)
+        let moments = vectors_mut::<S>(self.part.means)
             .iter_mut()
-            .zip(vectors_mut::<S>(self.squares));
+            .zip(vectors_mut::<S>(self.part.squares));
         let values = vectors_mut::<S>(self.weights)
             .iter_mut()
             .zip(vectors::<S>(self.gradient));
@@ -154,6 +173,10 @@ mod tests {
         }
     }
 
+    fn whole(adam: &mut Adam, instructions: Instructions, factor: f32) -> Part<'_> {
+        adam.step(instructions, factor, 16).0
+    }
+
     #[test]
     fn finds_the_bottom_of_a_bowl() {
         for instructions in Instructions::available() {
@@ -161,7 +184,7 @@ mod tests {
             let mut adam = Adam::new(0.05, 16);
             for _ in 0..500 {
                 let gradient: Vec<f32> = weights.iter().map(|w| 2.0 * (w - 1.0)).collect();
-                adam.step(instructions, &mut weights, &gradient, 1.0);
+                whole(&mut adam, instructions, 1.0).take(&mut weights, &gradient);
             }
             assert!(
                 weights.iter().all(|w| (w - 1.0).abs() < 1e-2),
@@ -176,7 +199,8 @@ mod tests {
             let mut weights = vec![0.0; 16];
             let mut gradient = vec![123.0; 16];
             gradient[1] = -1e-3;
-            Adam::new(0.01, 16).step(instructions, &mut weights, &gradient, 0.5);
+            let mut adam = Adam::new(0.01, 16);
+            whole(&mut adam, instructions, 0.5).take(&mut weights, &gradient);
             assert!((weights[0] + 0.01).abs() < 1e-6 && (weights[1] - 0.01).abs() < 1e-6);
         }
     }

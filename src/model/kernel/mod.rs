@@ -41,7 +41,7 @@ macro_rules! dispatch {
 use dispatch;
 
 pub(crate) use adam::{Adam, add};
-pub(crate) use network::{Network, Workspace};
+pub(crate) use network::{Half, Network, Workspace};
 
 /// An instruction set that the kernel is compiled for and that this machine has: it can't be made otherwise.
 #[derive(Clone, Copy)]

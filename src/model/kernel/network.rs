@@ -24,6 +24,17 @@ pub(crate) struct Network {
     dense_at: Ranges,
     weights: usize,
     turned: usize,
+    /// Layers in the lower half.
+    low: usize,
+}
+
+/// A part of the layers, so chosen that both have about as many weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    /// The first layers.
+    Low,
+    /// The others, and the dense layer.
+    High,
 }
 
 /// A layer and where its weights are.
@@ -95,9 +106,14 @@ impl Network {
             dense.biases(lanes),
             dense.turned(lanes),
         );
+        let low = layers
+            .iter()
+            .filter(|placed| placed.at.bias.end <= weights.div_ceil(2))
+            .count();
         Self {
             instructions,
             lanes,
+            low,
             steps: shape.window,
             layers,
             dense,
@@ -167,16 +183,40 @@ impl Network {
         tensors
     }
 
-    /// Writes the weights as the way back reads them.
-    pub(crate) fn turn(&self, weights: &[f32], turned: &mut Vec<f32>) {
-        fit(turned, self.turned);
-        for Placed { layer, at } in &self.layers {
-            let (weights, turned) = (&weights[at.weights.clone()], &mut turned[at.turned.clone()]);
+    /// Where the upper half begins among the weights, and among the turned weights.
+    pub(crate) fn middle(&self) -> (usize, usize) {
+        let first = self.layers.get(self.low).map(|placed| &placed.at);
+        let at = first.unwrap_or(&self.dense_at);
+        (at.weights.start, at.turned.start)
+    }
+
+    /// Writes a half's weights as the way back reads them.
+    pub(crate) fn turn(&self, half: Half, weights: &[f32], turned: &mut [f32]) {
+        let (layers, dense, (weights_from, turned_from)) = match half {
+            Half::Low => (&self.layers[..self.low], None, (0, 0)),
+            Half::High => (&self.layers[self.low..], Some(&self.dense), self.middle()),
+        };
+        let within = |range: &Range<usize>, from: usize| range.start - from..range.end - from;
+        for Placed { layer, at } in layers {
+            let weights = &weights[within(&at.weights, weights_from)];
+            let turned = &mut turned[within(&at.turned, turned_from)];
             layer.turn(self.lanes, weights, turned);
         }
-        let at = &self.dense_at;
-        let (weights, turned) = (&weights[at.weights.clone()], &mut turned[at.turned.clone()]);
-        self.dense.turn(self.lanes, weights, turned);
+        if let Some(dense) = dense {
+            let weights = &weights[within(&self.dense_at.weights, weights_from)];
+            let turned = &mut turned[within(&self.dense_at.turned, turned_from)];
+            dense.turn(self.lanes, weights, turned);
+        }
+    }
+
+    /// All weights as the way back reads them.
+    pub(crate) fn turned(&self, weights: &[f32]) -> Vec<f32> {
+        let mut turned = vec![0.0; self.turned];
+        let (middle, turned_middle) = self.middle();
+        let (low, high) = turned.split_at_mut(turned_middle);
+        self.turn(Half::Low, &weights[..middle], low);
+        self.turn(Half::High, &weights[middle..], high);
+        turned
     }
 
     /// Takes a batch of windows, each `[steps, columns]`.
@@ -227,7 +267,7 @@ impl Network {
         })
     }
 
-    /// The same, and its gradient is added to `gradient` (as long as the weights). `turned` comes from [`Network::turn`].
+    /// The same, and its gradient is added to `gradient` (as long as the weights). `turned` comes from [`Network::turned`].
     pub(crate) fn gradient(
         &self,
         weights: &[f32],

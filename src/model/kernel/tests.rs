@@ -127,8 +127,7 @@ impl Case {
     fn fused(&self, instructions: Instructions, space: &mut Workspace) -> (f64, Vec<Vec<f32>>) {
         let network = Network::new(&self.shape, instructions);
         let weights = network.pack(&self.tensors);
-        let mut turned = Vec::new();
-        network.turn(&weights, &mut turned);
+        let turned = network.turned(&weights);
         let emphasis = network.emphasis(self.emphasis.iter().copied());
         network.load(self.windows.outer_iter(), space);
         let mut gradient = vec![0.0; network.len()];

@@ -216,15 +216,14 @@ impl Pair {
 
     /// Both at once, `first` on this thread; each writes what comes out where its caller wants it.
     fn run(&self, first: impl FnOnce(), second: impl FnOnce() + Send) {
-        match &self.other {
-            Some(other) => other.in_place_scope(|scope| {
+        if let Some(other) = &self.other {
+            other.in_place_scope(|scope| {
                 scope.spawn(|_| second());
                 first();
-            }),
-            None => {
-                first();
-                second();
-            }
+            });
+        } else {
+            first();
+            second();
         }
     }
 

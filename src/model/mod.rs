@@ -24,6 +24,7 @@
 #![allow(clippy::needless_pass_by_value)] // Array views are passed like slices: by value.
 
 mod autoencoder;
+pub mod autoregression;
 pub mod bundle;
 mod errors;
 pub mod forecast;
@@ -31,6 +32,7 @@ mod initial;
 mod kernel;
 mod learner;
 pub mod lstm;
+mod matrix;
 pub mod plain;
 mod shape;
 pub mod split;

@@ -27,6 +27,22 @@ pub fn columns(grid: &Grid, zone: &TimeZone) -> Array2<f32> {
     columns
 }
 
+/// `[rows]`: the time of day of each grid time as clocks in `zone` show it, as a part of a day (0 to 1). A time beyond what
+/// the calendar knows counts as midnight.
+#[must_use]
+pub fn clock(grid: &Grid, zone: &TimeZone) -> Vec<f32> {
+    const DAY: f64 = 86_400_000.0;
+    let part = |time: crate::domain::Time| {
+        let stamp = Timestamp::from_millisecond(time.millis()).ok()?;
+        let offset = zone.to_offset(stamp).seconds();
+        let millis = (time.millis() + i64::from(offset) * 1000).rem_euclid(86_400_000);
+        #[allow(clippy::cast_possible_truncation)] // A few seconds more or less.
+        let part = (millis as f64 / DAY) as f32;
+        Some(part)
+    };
+    grid.times().map(|time| part(time).unwrap_or(0.0)).collect()
+}
+
 /// The same with both columns brought to 0..=1, as the network takes them.
 #[must_use]
 pub fn scaled(grid: &Grid, zone: &TimeZone) -> Array2<f32> {

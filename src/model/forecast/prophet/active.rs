@@ -9,7 +9,7 @@
 // The numeric kernel: all slices are `[size]` of the quadratic.
 #![allow(clippy::indexing_slicing)]
 
-use super::matrix::{Matrix, dot, solve};
+use crate::model::matrix::{Matrix, dot, solve};
 
 /// Solutions of smooth problems, at most; far more than a few dozen coordinates need.
 const MOST_STEPS: usize = 1000;

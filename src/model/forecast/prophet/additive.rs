@@ -5,9 +5,9 @@
 #![allow(clippy::indexing_slicing)]
 
 use super::basis::Basis;
-use super::matrix::{Matrix, dot};
 use super::rows::{Row, Rows};
 use super::trend;
+use crate::model::matrix::{Matrix, dot};
 
 /// `XᵀX` over some rows, `[width, width]`.
 #[derive(Clone, Debug)]

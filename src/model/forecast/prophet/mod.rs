@@ -16,7 +16,6 @@ mod basis;
 mod clock;
 mod fit;
 mod interval;
-mod matrix;
 mod model;
 mod multiplicative;
 mod rows;

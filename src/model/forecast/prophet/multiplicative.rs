@@ -8,9 +8,9 @@
 #![allow(clippy::indexing_slicing)]
 
 use super::basis::Basis;
-use super::matrix::{Matrix, dot};
 use super::rows::{Row, Rows};
 use super::trend;
+use crate::model::matrix::{Matrix, dot};
 
 /// Sums of `sᵃ c cᵀ`, `a` = 0, 1, 2, of each stretch.
 #[derive(Clone, Debug)]

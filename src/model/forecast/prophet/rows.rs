@@ -17,7 +17,7 @@ impl Row<'_> {
     /// What parameters say of this row, before trend and seasons are put together; `lines` are the trend's stretches.
     pub(super) fn parts(&self, lines: &[(f64, f64)], seasonal: &[f64]) -> (f64, f64) {
         let (level, slope) = lines.get(self.stretch).copied().unwrap_or((0.0, 0.0));
-        let waves = super::matrix::dot(self.seasonal, seasonal);
+        let waves = crate::model::matrix::dot(self.seasonal, seasonal);
         (level + slope * self.since, waves)
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::additive::Gram;
 use super::basis::{Basis, Columns};
-use super::matrix::Matrix;
 use super::multiplicative::Moments;
 use super::rows::{Row, Rows};
 use super::trend;
 use crate::config::ForecastMode;
 use crate::domain::Grid;
+use crate::model::matrix::Matrix;
 
 /// A basis and its columns' products over some rows. With 25 bends, daily and weekly waves 13 kB (additive) or 140 kB
 /// (multiplicative), however many rows there are.

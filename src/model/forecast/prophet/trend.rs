@@ -8,7 +8,7 @@
 // The numeric kernel: all slices are `[knots]` or `[1 + knots]`, made together.
 #![allow(clippy::indexing_slicing)]
 
-use super::matrix::Matrix;
+use crate::model::matrix::Matrix;
 
 /// Level and slope of the trend at the start of each stretch.
 pub(super) fn stretches(knots: &[f64], theta: &[f64]) -> Vec<(f64, f64)> {

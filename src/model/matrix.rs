@@ -5,40 +5,40 @@
 
 /// A square matrix, row by row.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Matrix {
+pub(in crate::model) struct Matrix {
     size: usize,
     values: Vec<f64>,
 }
 
 impl Matrix {
     /// All zeros.
-    pub(super) fn zeros(size: usize) -> Self {
+    pub(in crate::model) fn zeros(size: usize) -> Self {
         Self {
             size,
             values: vec![0.0; size * size],
         }
     }
 
-    pub(super) const fn size(&self) -> usize {
+    pub(in crate::model) const fn size(&self) -> usize {
         self.size
     }
 
-    pub(super) fn row(&self, row: usize) -> &[f64] {
+    pub(in crate::model) fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.size..(row + 1) * self.size]
     }
 
-    pub(super) fn row_mut(&mut self, row: usize) -> &mut [f64] {
+    pub(in crate::model) fn row_mut(&mut self, row: usize) -> &mut [f64] {
         &mut self.values[row * self.size..(row + 1) * self.size]
     }
 
     /// Writes `value` at `(row, column)` and `(column, row)`.
-    pub(super) fn set(&mut self, row: usize, column: usize, value: f64) {
+    pub(in crate::model) fn set(&mut self, row: usize, column: usize, value: f64) {
         self.values[row * self.size + column] = value;
         self.values[column * self.size + row] = value;
     }
 
     /// Adds `weight · x xᵀ`; `x` is `[size]`.
-    pub(super) fn add_outer(&mut self, x: &[f64], weight: f64) {
+    pub(in crate::model) fn add_outer(&mut self, x: &[f64], weight: f64) {
         for (row, x_row) in self.values.chunks_exact_mut(self.size.max(1)).zip(x) {
             let factor = weight * x_row;
             // Most slopes have not begun in an early row.
@@ -51,7 +51,7 @@ impl Matrix {
     }
 
     /// The product with a vector.
-    pub(super) fn times(&self, x: &[f64]) -> Vec<f64> {
+    pub(in crate::model) fn times(&self, x: &[f64]) -> Vec<f64> {
         self.values
             .chunks_exact(self.size.max(1))
             .map(|row| dot(row, x))
@@ -60,7 +60,7 @@ impl Matrix {
 }
 
 /// Inner product in four partial sums, which the compiler can keep in vector registers.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(in crate::model) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a4, a_rest) = a.as_chunks::<4>();
     let (b4, b_rest) = b.as_chunks::<4>();
     let mut sums = [0.0; 4];
@@ -75,7 +75,7 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// Solves `h x = b` for the rows and columns `of` of a symmetric positive definite `h` by Cholesky's factorisation; `b` and
 /// the answer are `[of.len()]`. A direction that `h` does not determine (the pivot is rounding) is left at 0.
-pub(super) fn solve(h: &Matrix, of: &[usize], b: &[f64]) -> Vec<f64> {
+pub(in crate::model) fn solve(h: &Matrix, of: &[usize], b: &[f64]) -> Vec<f64> {
     let n = of.len();
     let mut lower = vec![0.0; n * n];
     for (i, row) in of.iter().enumerate() {

@@ -90,6 +90,7 @@ fn bundle() -> Bundle {
             .collect(),
         step: Duration::from_secs(60),
         preprocess: PreprocessConfig::default(),
+        views: None,
         calibration: Calibration {
             rule: "auto".into(),
             threshold_mse: 0.01,

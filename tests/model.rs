@@ -103,6 +103,7 @@ fn bundle(networks: BTreeMap<Entity, Autoencoder>) -> Bundle {
         schema: schema(&["cpu", "memory", "disk{device=\"sda\"}"]),
         step: Duration::from_secs(60),
         preprocess: PreprocessConfig::default(),
+        views: None,
         calibration: Calibration {
             rule: "auto".into(),
             threshold_mse: 0.1 / 3.0,

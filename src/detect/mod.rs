@@ -6,7 +6,9 @@
 //! plain data that a checkpoint can hold.
 
 pub mod calibration;
+pub mod fusion;
 pub mod gates;
 pub mod incident;
 pub mod judge;
 mod tail;
+pub mod threshold;

@@ -8,9 +8,11 @@ use jiff::tz::TimeZone;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde_json::json;
 
-use crate::config::{Config, Weights};
+use super::views::learn_views;
+use crate::config::{Config, Threshold, Weights};
 use crate::detect::calibration::{Budget, CalibrateError, calibrate};
 use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
+use crate::model::views::Views;
 use crate::model::{
     Autoencoder, Bundle, Progress, Shape, TrainError, TrainOptions, Trained, train,
 };
@@ -373,10 +375,15 @@ pub fn learn_from(
         networks.insert(entity, trained.autoencoder);
     }
     let calibration = calibration(&held_back, prepared, config)?;
+    // A threshold in the network's own unit leaves no room for other views.
+    let views = match config.detect.threshold {
+        Threshold::Auto => Some(learn_views(prepared, &networks, config, cancel)?),
+        Threshold::Fixed(_) | Threshold::Sigma(_) => None,
+    };
     let bundle = bundle(
         prepared,
         networks,
-        calibration,
+        (calibration, views),
         Figures {
             windows,
             epochs,
@@ -401,7 +408,7 @@ struct Figures {
 fn bundle(
     prepared: &Prepared,
     networks: BTreeMap<Entity, Autoencoder>,
-    calibration: Calibration,
+    (calibration, views): (Calibration, Option<Views>),
     figures: Figures,
     config: &Config,
 ) -> Bundle {
@@ -413,6 +420,7 @@ fn bundle(
         step: config.source.step.0,
         preprocess: config.preprocess.clone(),
         calibration,
+        views,
         trained_on: prepared.span,
         windows: figures.windows,
         epochs: figures.epochs,

@@ -29,6 +29,7 @@ pub mod scorer;
 pub mod sequences;
 pub mod tail;
 pub mod trainer;
+pub mod views;
 pub mod watched;
 
 use std::future::Future;

@@ -1,9 +1,7 @@
 //! What comes next, from the last rows and the time of day: one linear model per feature.
 //!
 //! A feature's next value is expected to be a weighted sum of its last [`LAGS`] values, of what is usual at this time of day
-//! and at the rows before, and a constant. The weights are least squares with a small ridge (Hoerl & Kennard 1970), fitted
-//! a second time with Huber's weights (Huber 1964), so that incidents among the rows have little say. Values are scaled as
-//! the network takes them.
+//! and at the two rows before, and a constant. The weights are least squares with a small ridge (Hoerl & Kennard 1970).
 
 // Sizes are checked where rows come in.
 #![allow(clippy::indexing_slicing)]
@@ -12,7 +10,7 @@ use std::time::Duration;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::matrix::{Matrix, dot, solve};
+use super::matrix::{Matrix, solve};
 
 /// Rows before the expected one that it is told from.
 pub const LAGS: usize = 16;
@@ -26,28 +24,19 @@ pub const WEIGHTS: usize = LAGS + PROFILED + 1;
 /// The ridge, as a part of the feature's variance.
 const RIDGE: f64 = 1e-4;
 
-/// Rows fitted on, at most; more are thinned evenly.
-const MOST_ROWS: usize = 20_000;
-
 /// With fewer rows than this the last value is what is expected.
 const FEWEST_ROWS: usize = 3 * WEIGHTS;
 
-/// Residuals beyond so many times their 90 % quantile count less.
-const HUBER: f64 = 1.5;
-
-/// Slots that a day has at most.
-const MOST_SLOTS: usize = 288;
+/// Slots that a day has at most: quarters of an hour.
+const MOST_SLOTS: usize = 96;
 
 /// Days that must have been seen before a time of day has a usual value.
-const FEWEST_DAYS: f64 = 1.9;
-
-/// Half the span around a time of day whose values are taken together, as a part of a day: a quarter of an hour.
-const AROUND: f64 = 900.0 / 86_400.0;
+const FEWEST_DAYS: f64 = 3.0;
 
 /// A stretch of one entity's rows without a break in time.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
-    /// `[rows, ≥ features]` scaled, gaps filled.
+    /// `[rows, ≥ features]` in any fixed units, gaps filled.
     pub values: ArrayView2<'a, f32>,
     /// `[rows, features]`: what was observed, not filled.
     pub observed: ArrayView2<'a, bool>,
@@ -67,7 +56,7 @@ impl Rows<'_> {
 /// What is usual for each feature at each time of day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    /// `[slots, features]`: median of the rows around that time of day; slot `k` is at `(k + ½) / slots` of a day.
+    /// `[slots, features]`: median of the rows in that part of the day; slot `k` has its middle at `(k + ½) / slots`.
     slots: Array2<f32>,
 }
 
@@ -82,8 +71,6 @@ impl Profile {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         // Between 4 and a few thousand.
         let count = ((1.0 / part).round() as usize).min(MOST_SLOTS);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let around = ((AROUND * count as f64).round() as usize).max(1);
         let mut slots = Array2::zeros((count, features));
         for feature in 0..features {
             let mut seen = vec![Vec::new(); count];
@@ -95,13 +82,8 @@ impl Profile {
                     }
                 }
             }
-            let mut near = Vec::new();
-            for at in 0..count {
-                near.clear();
-                for away in 0..=2 * around {
-                    near.extend(&seen[(at + count + away - around) % count]);
-                }
-                slots[(at, feature)] = median(&mut near).unwrap_or(0.0);
+            for (slot, seen) in seen.iter_mut().enumerate() {
+                slots[(slot, feature)] = median(seen).unwrap_or(0.0);
             }
         }
         Some(Self { slots })
@@ -132,7 +114,7 @@ fn median(values: &mut [f32]) -> Option<f32> {
     Some(*values.select_nth_unstable_by(middle, f32::total_cmp).1)
 }
 
-/// One entity's models, one per feature. About 80 bytes a feature, and a profile of at most 288 floats a feature.
+/// One entity's models, one per feature. About 80 bytes a feature, and a profile of at most 96 floats a feature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoregression {
     /// `[features, WEIGHTS]`.
@@ -141,10 +123,10 @@ pub struct Autoregression {
 }
 
 impl Autoregression {
-    /// Fits every feature of `parts`, whose rows are `step` apart. Without enough rows for a feature its last value is
-    /// expected.
+    /// Fits every feature of `parts`, whose rows are `step` apart, on at most `most` rows, evenly chosen. Without enough rows
+    /// for a feature its last value is expected.
     #[must_use]
-    pub fn fit(parts: &[Rows<'_>], features: usize, step: Duration) -> Self {
+    pub fn fit(parts: &[Rows<'_>], features: usize, step: Duration, most: usize) -> Self {
         let mut fitted = Self {
             weights: Array2::zeros((features, WEIGHTS)),
             profile: Profile::fit(parts, features, step),
@@ -158,7 +140,7 @@ impl Autoregression {
                     .map(move |row| (part, row))
             })
             .collect();
-        let thin = whole.len().div_ceil(MOST_ROWS).max(1);
+        let thin = whole.len().div_ceil(most.max(1)).max(1);
         let chosen: Vec<(usize, usize)> = whole.into_iter().step_by(thin).collect();
         for feature in 0..features {
             let weights = fitted.feature(parts, &chosen, feature);
@@ -190,36 +172,22 @@ impl Autoregression {
         }
         let target = |(rows, row): &(&Rows<'_>, usize)| f64::from(rows.values[(*row, feature)]);
         let center = rows.iter().map(target).sum::<f64>() / rows.len() as f64;
-        let mut trust = vec![1.0; rows.len()];
-        let mut weights = last;
-        for pass in 0..2 {
-            let mut gram = Matrix::zeros(WEIGHTS);
-            let mut right = [0.0; WEIGHTS];
-            for (row, trust) in rows.iter().zip(&trust) {
-                let x = self.inputs(row.0, row.1, feature, center);
-                gram.add_outer(&x, *trust);
-                let y = target(row) - center;
-                right
-                    .iter_mut()
-                    .zip(x)
-                    .for_each(|(r, x)| *r += trust * x * y);
-            }
-            let spread: f64 = (0..LAGS).map(|lag| gram.row(lag)[lag]).sum();
-            let ridge = RIDGE * spread / LAGS as f64;
-            for column in 0..WEIGHTS - 1 {
-                gram.row_mut(column)[column] += ridge;
-            }
-            let every: Vec<usize> = (0..WEIGHTS).collect();
-            let solved = solve(&gram, &every, &right);
-            weights.copy_from_slice(&solved);
-            if pass == 0 {
-                let residuals = rows.iter().map(|row| {
-                    let x = self.inputs(row.0, row.1, feature, center);
-                    (target(row) - center - dot(&x, &weights)).abs()
-                });
-                trust = doubts(residuals.collect());
-            }
+        let mut gram = Matrix::zeros(WEIGHTS);
+        let mut right = [0.0; WEIGHTS];
+        for row in &rows {
+            let x = self.inputs(row.0, row.1, feature, center);
+            gram.add_outer(&x, 1.0);
+            let y = target(row) - center;
+            right.iter_mut().zip(x).for_each(|(r, x)| *r += x * y);
         }
+        let spread: f64 = (0..LAGS).map(|lag| gram.row(lag)[lag]).sum();
+        let ridge = RIDGE * spread / LAGS as f64;
+        for column in 0..WEIGHTS - 1 {
+            gram.row_mut(column)[column] += ridge;
+        }
+        let every: Vec<usize> = (0..WEIGHTS).collect();
+        let mut weights = [0.0; WEIGHTS];
+        weights.copy_from_slice(&solve(&gram, &every, &right));
         // The constant takes the center over, so that values can be put in as they are.
         let used = if self.profile.is_some() {
             WEIGHTS - 1
@@ -245,7 +213,7 @@ impl Autoregression {
         inputs
     }
 
-    /// What was expected of `row`, per feature (scaled). The rows before it must be at least [`LAGS`]; NaN where they are
+    /// What was expected of `row`, per feature. The rows before it must be at least [`LAGS`]; NaN where they are
     /// fewer.
     pub fn expect(
         &self,
@@ -272,7 +240,7 @@ impl Autoregression {
         }
     }
 
-    /// What is usual at a time of day (scaled); `None` when no daily pattern could be learned.
+    /// What is usual at a time of day; `None` when no daily pattern could be learned.
     #[must_use]
     pub fn usual(&self, clock: f32, feature: usize) -> Option<f32> {
         let profile = self.profile.as_ref()?;
@@ -305,20 +273,6 @@ impl Autoregression {
             profile: profile.map(|slots| Profile { slots }),
         })
     }
-}
-
-/// Huber's weights of residuals.
-fn doubts(residuals: Vec<f64>) -> Vec<f64> {
-    let mut sorted = residuals.clone();
-    let place = sorted.len() * 9 / 10;
-    let high = sorted
-        .select_nth_unstable_by(place.min(residuals.len() - 1), f64::total_cmp)
-        .1;
-    let most = HUBER * *high;
-    residuals
-        .into_iter()
-        .map(|r| if r > most { most / r } else { 1.0 })
-        .collect()
 }
 
 #[cfg(test)]
@@ -354,7 +308,7 @@ mod tests {
             values: values.slice(ndarray::s![..learned, ..]),
             ..rows
         };
-        let model = Autoregression::fit(&[part], 1, STEP);
+        let model = Autoregression::fit(&[part], 1, STEP, 20_000);
         let mut expected = Vec::new();
         let mut sum = 0.0;
         for row in learned..all {
@@ -370,25 +324,16 @@ mod tests {
         let (model, off) = error(|row| shape(row) + noise(row), 4 * DAY, DAY);
         assert!(off < 0.35, "{off}");
         assert!((model.usual(15.0 / 288.0, 0).unwrap() - 5.0).abs() < 0.3);
-        let (model, off) = error(|row| shape(row) + noise(row), DAY, DAY);
+        let (model, off) = error(|row| shape(row) + noise(row), 2 * DAY, DAY);
         assert_eq!(model.usual(0.0, 0), None);
         assert!(off < 1.0, "{off}");
     }
 
     #[test]
-    fn a_slow_wave_is_followed_and_an_incident_in_the_past_has_little_say() {
+    fn a_slow_wave_is_followed() {
         let wave = |row: usize| (row as f32 / 40.0).sin();
         let (_, off) = error(wave, 600, 200);
         assert!(off < 0.01, "{off}");
-        let hit = |row: usize| {
-            if (100..110).contains(&row) {
-                19.0
-            } else {
-                wave(row)
-            }
-        };
-        let (_, off) = error(hit, 600, 200);
-        assert!(off < 0.05, "{off}");
     }
 
     #[test]
@@ -423,16 +368,16 @@ mod tests {
             broken: &clean[200..],
             clock: &clock[200..],
         };
-        let learned = Autoregression::fit(&[rows(&clean)], 1, STEP);
+        let learned = Autoregression::fit(&[rows(&clean)], 1, STEP, 20_000);
         assert_eq!(
             learned.weights,
-            Autoregression::fit(&[tail], 1, STEP).weights
+            Autoregression::fit(&[tail], 1, STEP, 20_000).weights
         );
     }
 
     #[test]
     fn tables_come_back_and_damaged_ones_do_not() {
-        let (model, _) = error(|row| noise(row), 3 * DAY, 10);
+        let (model, _) = error(noise, 4 * DAY, 10);
         let (weights, profile) = model.tables();
         let (weights, profile) = (weights.to_owned(), profile.map(|p| p.to_owned()));
         let again = Autoregression::from_tables(weights.clone(), profile.clone());
@@ -440,7 +385,7 @@ mod tests {
         let mut wrong = weights.clone();
         wrong[(0, 3)] = f32::NAN;
         assert_eq!(Autoregression::from_tables(wrong, profile), None);
-        let other = Array2::zeros((DAY, 2));
+        let other = Array2::zeros((MOST_SLOTS, 2));
         assert_eq!(Autoregression::from_tables(weights, Some(other)), None);
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::views::Views;
 use super::{Autoencoder, ModelError};
 use crate::config::PreprocessConfig;
 use crate::domain::{Calibration, Entity, Schema, Time};
@@ -28,8 +29,10 @@ pub struct Bundle {
     pub step: Duration,
     /// How rows were prepared, and must be.
     pub preprocess: PreprocessConfig,
-    /// How errors become scores.
+    /// How the network's errors become scores, where they alone decide.
     pub calibration: Calibration,
+    /// What the other views learned; with them the score is fused. None where the network alone decides.
+    pub views: Option<Views>,
     /// First and last time of the training rows.
     pub trained_on: (Time, Time),
     /// Windows trained on.
@@ -143,6 +146,17 @@ impl Bundle {
         let mut scalers = self.scalers.values().chain([&self.pooled]);
         if scalers.any(|s| s.features() != features || s.kind() != self.pooled.kind()) {
             return wrong("a scaler is made for other features or by another rule");
+        }
+        if let Some(views) = &self.views {
+            let mut all = views.entities.values().chain([&views.pooled]);
+            if !all.all(|own| own.is_sound(features)) {
+                return wrong(
+                    "what the views learned is made for other features, or holds what is no number",
+                );
+            }
+            if views.books.values().any(|book| book.features() != features) {
+                return wrong("a codebook is made for other features");
+            }
         }
         if self.step.is_zero() || self.trained_on.0 > self.trained_on.1 {
             return wrong("the step is 0 or the training range ends before it starts");

@@ -26,6 +26,7 @@
 mod autoencoder;
 pub mod autoregression;
 pub mod bundle;
+pub mod codebook;
 mod errors;
 pub mod forecast;
 mod initial;
@@ -37,6 +38,7 @@ pub mod plain;
 mod shape;
 pub mod split;
 pub mod train;
+pub mod views;
 
 pub use autoencoder::{Autoencoder, Scratch};
 pub use bundle::{Bundle, BundleError, SchemaDifference};

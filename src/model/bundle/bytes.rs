@@ -10,12 +10,19 @@
 //! | `calibration` | f64 `[3]` | threshold, mean, deviation |
 //! | `calibration.tail` | f64 `[4]` | above, rate, shape, scale; only when there is a fitted tail |
 //! | `val_loss` | f64 `[1]` | validation loss of the weights kept |
+//! | `book.<n>` | f32 `[centers, window · features]` | codebook `n` |
+//! | `view.<n>.units` | f32 `[2, features]` | median and spread of entity `n`; the last `n` is all entities together |
+//! | `view.<n>.ahead` | f32 `[features, weights]` | its forecast |
+//! | `view.<n>.daily` | f32 `[slots, features]` | its daily profile, if there is one |
+//! | `view.<n>.large` | f32 `[views, features]` | its large errors |
+//! | `view.<n>.calm` | f64 `[2 + views + maxima]` | scale, usual score, large errors of whole views, maxima of blocks |
 //!
 //! The same bundle always gives the same bytes: tensors are ordered by type and name, and there is one metadata key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use ndarray::{Array2, ArrayView2};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -23,11 +30,17 @@ use serde::{Deserialize, Serialize};
 use super::{Bundle, BundleError};
 use crate::config::{PreprocessConfig, ScalerKind};
 use crate::domain::{Calibration, Entity, Feature, Tail, Time};
+use crate::model::autoregression::Autoregression;
+use crate::model::codebook::Codebook;
+use crate::model::views::{Baseline, Calm, EntityViews, VIEWS, Views, Yardstick};
 use crate::model::{Autoencoder, Shape};
 use crate::prep::scale::{Scaler, TABLE_WIDTH};
 
-/// The format written, and the only one read so far.
-pub const FORMAT: u64 = 1;
+/// The format written. Format 1 had no views; it is read too.
+pub const FORMAT: u64 = 2;
+
+/// The oldest format that is read.
+const OLDEST: u64 = 1;
 
 /// The metadata key that holds all words.
 const KEY: &str = "pulsewatch";
@@ -50,6 +63,17 @@ struct Words {
     windows: usize,
     epochs: usize,
     fingerprint: serde_json::Value,
+    #[serde(default)]
+    views: Option<ViewWords>,
+}
+
+/// What there is of the views.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ViewWords {
+    /// Whose codebooks, and the rows of a window.
+    books: Vec<(Entity, usize)>,
+    entities: Vec<Entity>,
 }
 
 /// The one word that is read before all others.
@@ -119,6 +143,14 @@ impl Bundle {
             windows: self.windows,
             epochs: self.epochs,
             fingerprint: self.fingerprint.clone(),
+            views: self.views.as_ref().map(|views| ViewWords {
+                books: views
+                    .books
+                    .iter()
+                    .map(|(entity, book)| (entity.clone(), book.tables().0))
+                    .collect(),
+                entities: views.entities.keys().cloned().collect(),
+            }),
         }
     }
 
@@ -154,12 +186,44 @@ impl Bundle {
                 });
             }
         }
+        if let Some(views) = &self.views {
+            for (place, book) in views.books.values().enumerate() {
+                all.push(Stored::floats(format!("book.{place}"), book.tables().1));
+            }
+            let owns = views.entities.values().chain([&views.pooled]);
+            for (place, own) in owns.enumerate() {
+                all.extend(stored_view(place, own));
+            }
+        }
         all
     }
 }
 
+fn stored_view(place: usize, own: &EntityViews) -> Vec<Stored> {
+    let name = |part: &str| format!("view.{place}.{part}");
+    let (units, ahead) = own.baseline.tables();
+    let (weights, profile) = ahead.tables();
+    let calm: Vec<f64> = [own.calm.scale, own.calm.usual]
+        .into_iter()
+        .chain(own.yardstick.views)
+        .chain(own.calm.maxima.iter().copied())
+        .collect();
+    let mut all = vec![
+        Stored::floats(name("units"), units),
+        Stored::floats(name("ahead"), weights),
+        Stored::floats(name("large"), own.yardstick.features.view()),
+        Stored::doubles(name("calm"), vec![calm.len()], calm),
+    ];
+    all.extend(profile.map(|profile| Stored::floats(name("daily"), profile)));
+    all
+}
+
 fn damaged(error: safetensors::SafeTensorError) -> BundleError {
     BundleError::Damaged(error.to_string())
+}
+
+fn no_part(name: &str) -> BundleError {
+    BundleError::Damaged(format!("`{name}` is no part of a model"))
 }
 
 fn read_words(bytes: &[u8]) -> Result<Words, BundleError> {
@@ -171,7 +235,7 @@ fn read_words(bytes: &[u8]) -> Result<Words, BundleError> {
         .ok_or_else(|| BundleError::Damaged("it is not a file of this program".into()))?;
     let json = |e: serde_json::Error| BundleError::Damaged(e.to_string());
     let Format { format } = serde_json::from_str(text).map_err(json)?;
-    if format != FORMAT {
+    if !(OLDEST..=FORMAT).contains(&format) {
         return Err(BundleError::Version { found: format });
     }
     serde_json::from_str(text).map_err(json)
@@ -192,6 +256,15 @@ impl Stored {
             kind: Dtype::F64,
             dims,
             bytes: values.into_iter().flat_map(f64::to_le_bytes).collect(),
+        }
+    }
+
+    fn floats(name: String, table: ArrayView2<'_, f32>) -> Self {
+        Self {
+            name,
+            kind: Dtype::F32,
+            dims: vec![table.nrows(), table.ncols()],
+            bytes: table.iter().flat_map(|value| value.to_le_bytes()).collect(),
         }
     }
 
@@ -233,7 +306,9 @@ impl Reader<'_> {
         } else {
             None
         };
+        let views = words.views.map(|words| self.views(words)).transpose()?;
         Ok(Bundle {
+            views,
             networks,
             scalers,
             pooled: self.scaler("scaler.pooled", words.scaler, features)?,
@@ -254,6 +329,71 @@ impl Reader<'_> {
             val_loss,
             fingerprint: words.fingerprint,
         })
+    }
+
+    fn views(&mut self, words: ViewWords) -> Result<Views, BundleError> {
+        let mut books = BTreeMap::new();
+        for (place, (entity, window)) in words.books.into_iter().enumerate() {
+            let name = format!("book.{place}");
+            let book = Codebook::from_tables(window, self.floats(&name)?);
+            books.insert(entity, book.ok_or_else(|| no_part(&name))?);
+        }
+        let mut entities = BTreeMap::new();
+        let count = words.entities.len();
+        for (place, entity) in words.entities.into_iter().enumerate() {
+            entities.insert(entity, self.view(place)?);
+        }
+        Ok(Views {
+            books,
+            entities,
+            pooled: self.view(count)?,
+        })
+    }
+
+    fn view(&mut self, place: usize) -> Result<EntityViews, BundleError> {
+        let name = |part: &str| format!("view.{place}.{part}");
+        let profile = if self.tensors.tensor(&name("daily")).is_ok() {
+            Some(self.floats(&name("daily"))?)
+        } else {
+            None
+        };
+        let ahead = Autoregression::from_tables(self.floats(&name("ahead"))?, profile);
+        let units = self.floats(&name("units"))?;
+        let baseline = ahead.and_then(|ahead| Baseline::from_tables(units, ahead));
+        let calm = self.tensors.tensor(&name("calm")).map_err(damaged)?;
+        let count = calm.shape().first().copied().unwrap_or(0);
+        let bytes = self.bytes(&name("calm"), Dtype::F64, &[count])?;
+        let (words, _) = bytes.as_chunks::<8>();
+        let values: Vec<f64> = words.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let parts = values.split_first_chunk::<2>().and_then(|(own, rest)| {
+            let (views, maxima) = rest.split_first_chunk::<VIEWS>()?;
+            Some((*own, *views, maxima.to_vec()))
+        });
+        let ([scale, usual], views, maxima) = parts.ok_or_else(|| no_part(&name("calm")))?;
+        Ok(EntityViews {
+            baseline: baseline.ok_or_else(|| no_part(&name("ahead")))?,
+            yardstick: Yardstick {
+                features: self.floats(&name("large"))?,
+                views,
+            },
+            calm: Calm {
+                scale,
+                usual,
+                maxima,
+            },
+        })
+    }
+
+    /// A table of any size.
+    fn floats(&mut self, name: &str) -> Result<Array2<f32>, BundleError> {
+        let dims = self.tensors.tensor(name).map_err(damaged)?.shape().to_vec();
+        let bytes = self.bytes(name, Dtype::F32, &dims)?;
+        let (words, _) = bytes.as_chunks::<4>();
+        let values = words.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let [rows, columns] = dims[..] else {
+            return Err(no_part(name));
+        };
+        Array2::from_shape_vec((rows, columns), values).map_err(|_| no_part(name))
     }
 
     fn network(&mut self, place: usize, shape: Shape) -> Result<Autoencoder, BundleError> {

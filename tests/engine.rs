@@ -311,6 +311,33 @@ async fn cancelled_and_impossible_trainings_leave_no_model_and_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_wait_for_a_model_is_told_once_history_and_pace_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    // 900 rows of history make 31 windows of 870 rows; the other 89 come with rows at 10 a second.
+    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.window = 870);
+    let first = Arc::clone(&bench.running.snapshots.borrow());
+    let before = &first.live.readiness;
+    assert_eq!((before.have, before.eta), (0, None));
+    assert_eq!(before.text, "waiting for history: 0 of 120 windows");
+    let told = |s: &Snapshot| s.live.readiness.eta.is_some();
+    let after = bench.until("told", told).await.live.readiness.clone();
+    let wait = Duration::from_millis(100) * u32::try_from(120 - after.have).unwrap();
+    assert_eq!(after.eta, Some(wait), "{after:?}");
+    assert!(after.have >= 31, "{after:?}");
+    let text = format!("ready in about {} s: {} of", wait.as_secs(), after.have);
+    assert!(after.text.starts_with(&text), "{after:?}");
+    bench.stop().await;
+
+    // No row comes after the last one of a recording: not enough for windows of 1,100 rows.
+    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.window = 1_100);
+    let over = bench.until("played", |s| finished(&s.live)).await;
+    let readiness = &over.live.readiness;
+    assert_eq!(readiness.eta, None, "{readiness:?}");
+    assert_eq!(readiness.text, "too few rows: 101 of 120 windows");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn test_mode_runs_beside_live_mode_and_finds_what_was_put_in() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::start(dir.path(), |config| config.autoencoder.epochs = 12);

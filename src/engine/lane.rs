@@ -69,6 +69,8 @@ pub struct Lane {
     /// The last tick that scored something.
     pub last_scored: Option<Time>,
     config: Arc<Config>,
+    /// Wall time from one row to the next, where that is known.
+    pace: Option<Duration>,
     /// Series that have no column, as of the last look.
     unknown: Vec<String>,
     source: SourceView,
@@ -94,16 +96,16 @@ impl Lane {
         answers: &mpsc::Sender<(PipelineId, Answer)>,
     ) -> Self {
         let settings = Collecting::of(config, &source);
-        let name = source.name();
+        let (name, pace) = (source.name(), source.pace(config.source.step.0));
         let collector = Collector::start(id, source, settings, Arc::clone(clock), answers.clone());
         let config = Arc::clone(config);
-        Self::new(id, name, pipeline, collector, config, clock.now())
+        Self::new(id, (name, pace), pipeline, collector, config, clock.now())
     }
 
-    /// A lane whose first look is due at `now`.
-    pub fn new(
+    /// A lane whose first look is due at `now`, of a source with this name and pace.
+    fn new(
         id: PipelineId,
-        name: String,
+        (name, pace): (String, Option<Duration>),
         pipeline: Pipeline,
         collector: Collector,
         config: Arc<Config>,
@@ -123,6 +125,7 @@ impl Lane {
             pipeline,
             collector,
             interval,
+            pace,
             next_tick: now,
             model: None,
             last_training: None,
@@ -267,7 +270,7 @@ impl Lane {
         let newest = newest.filter(|newest| *newest > now + slack)?;
         Some(format!(
             "the clock is {} behind the newest row; was it set back? Rows up to {newest} are judged, scoring goes on after that",
-            roughly(Some(newest.since(now)))
+            roughly(newest.since(now))
         ))
     }
 
@@ -331,19 +334,26 @@ impl Lane {
             .entities()
             .map(|w| (w.usable_rows() + 1).saturating_sub(window))
             .sum();
-        let per_step = self.pipeline.entities().count().max(1);
         let missing = FEWEST_WINDOWS.saturating_sub(have);
-        // The first window wants its other rows before there is any.
-        let longest = self.pipeline.entities().map(|w| w.tail.grid().len()).max();
-        let first = window.saturating_sub(longest.unwrap_or(0) + 1);
-        let steps = u32::try_from(first + missing.div_ceil(per_step)).unwrap_or(u32::MAX);
-        let eta = self.pipeline.step().saturating_mul(steps);
         Readiness {
             have: have.min(FEWEST_WINDOWS),
             need: FEWEST_WINDOWS,
-            eta: Some(eta),
+            eta: (missing > 0).then(|| self.wait_for(missing)).flatten(),
             text: String::new(),
         }
+    }
+
+    /// How long until `missing` more windows are there; `None` as long as the past may still bring them, or when nothing says
+    /// at what pace they come.
+    fn wait_for(&self, missing: usize) -> Option<Duration> {
+        let pace = self.pace.filter(|_| self.has_history)?;
+        let entities = self.pipeline.entities();
+        let longest = entities.map(|w| w.tail.grid().len()).max()?;
+        // The first window wants its other rows before there is any.
+        let first = (self.config.autoencoder.window).saturating_sub(longest + 1);
+        let steps = u32::try_from(first + missing.div_ceil(self.pipeline.entities().count()))
+            .unwrap_or(u32::MAX);
+        Some(pace.saturating_mul(steps))
     }
 
     /// Readiness as readers see it: what it waits for, until the model scores.
@@ -356,21 +366,26 @@ impl Lane {
                 ..readiness
             };
         }
-        readiness.text = if let Some(training) = training {
-            training.phase.clone()
-        } else if readiness.have < readiness.need {
-            format!(
-                "ready in about {}: {} of {} windows",
-                roughly(readiness.eta),
-                readiness.have,
-                readiness.need
-            )
-        } else {
-            "about to train".into()
-        };
-        if readiness.have >= readiness.need {
+        let finished = matches!(self.source.state, SourceState::Finished);
+        if finished {
             readiness.eta = None;
         }
+        readiness.text = match (training, readiness.eta) {
+            (Some(training), _) => training.phase.clone(),
+            (None, _) if readiness.have >= readiness.need => "about to train".into(),
+            (None, eta) => {
+                let awaited = match eta {
+                    Some(eta) => format!("ready in about {}", roughly(eta)),
+                    None if !self.has_history => "waiting for history".into(),
+                    None if finished => "too few rows".into(),
+                    None => "waiting for rows".into(),
+                };
+                format!(
+                    "{awaited}: {} of {} windows",
+                    readiness.have, readiness.need
+                )
+            }
+        };
         readiness
     }
 
@@ -459,8 +474,8 @@ fn without_column(unknown: &[String]) -> Option<String> {
 }
 
 /// A length of time as one says it: `3 min`.
-fn roughly(span: Option<Duration>) -> String {
-    let secs = span.map_or(0, |s| s.as_secs());
+fn roughly(span: Duration) -> String {
+    let secs = span.as_secs();
     match secs {
         0..120 => format!("{secs} s"),
         120..7200 => format!("{} min", secs.div_ceil(60)),

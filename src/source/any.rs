@@ -1,5 +1,7 @@
 //! One type for whichever source is configured.
 
+use std::time::Duration;
+
 use super::host::HostSource;
 use super::prometheus::PrometheusSource;
 use super::replay::ReplaySource;
@@ -33,6 +35,15 @@ impl Source {
         match self {
             Self::Replay(source) => source.inject(now).is_some(),
             Self::Prometheus(_) | Self::Host(_) => false,
+        }
+    }
+
+    /// Wall time from one row to the next, on a grid of `step`; `None` for a recording whose rows are all there at once.
+    #[must_use]
+    pub fn pace(&self, step: Duration) -> Option<Duration> {
+        match self {
+            Self::Replay(source) => source.pace(),
+            Self::Prometheus(_) | Self::Host(_) => Some(step),
         }
     }
 

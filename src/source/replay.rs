@@ -235,6 +235,12 @@ impl ReplaySource {
         self.frame.grid().step()
     }
 
+    /// Wall time from one played row to the next; `None` when they are all there at once.
+    #[must_use]
+    pub fn pace(&self) -> Option<std::time::Duration> {
+        std::time::Duration::try_from_secs_f64(self.speed.recip()).ok()
+    }
+
     /// What was put in so far, planned and asked for.
     #[must_use]
     pub fn labels(&self) -> &[Injected] {

@@ -98,7 +98,7 @@ fn distance(one: &Forecast, other: &Forecast) -> f64 {
 
 fn changepoints(fitted: &Fitted) -> Vec<Time> {
     match fitted.model() {
-        Model::Prophet(following) => following.model().changepoints().to_vec(),
+        Model::Prophet(following) => following.model().changepoints(),
         Model::Seasonal(_) => panic!("not the model that was asked for"),
     }
 }

@@ -163,7 +163,7 @@ pub fn preprocess(
             input.display()
         )
     })?;
-    let prepared = learn::prepare(&frames, &context.config)?;
+    let prepared = learn::prepare(frames, &context.config)?;
     let (table, scalers) = processed::to_table(&prepared);
     table.save(&output)?;
     let scaler = scaler_path(&output);

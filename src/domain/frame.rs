@@ -76,6 +76,12 @@ impl Frame {
         self.values.view()
     }
 
+    /// The values alone, `[rows, features]`, without a copy.
+    #[must_use]
+    pub fn into_values(self) -> Array2<f64> {
+        self.values
+    }
+
     /// One column, `None` when there is no such column.
     #[must_use]
     pub fn column(&self, feature: usize) -> Option<ArrayView1<'_, f64>> {

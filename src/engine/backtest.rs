@@ -77,7 +77,7 @@ pub fn backtest(
         .max()
         .unwrap_or(0);
     let learned = learn::learn(
-        std::slice::from_ref(&training),
+        vec![training],
         &config,
         &AtomicBool::new(false),
         &mut |_| {},

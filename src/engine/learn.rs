@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use jiff::tz::TimeZone;
-use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, ArrayView2};
 use serde_json::json;
 
 use super::views::learn_views;
@@ -93,15 +93,17 @@ pub struct Prepared {
 pub struct Stretch {
     /// The rows' times.
     pub grid: Grid,
-    /// Scaled metrics and calendar, which metrics were observed, and rows that no window may touch.
-    pub segment: Segment,
+    /// Scaled metrics and calendar, which metrics were observed, and rows that no window may touch; shared with
+    /// the windows over them.
+    pub segment: Arc<Segment>,
 }
 
-/// Prepares frames (all of one schema) for training: rates of counters, scalers fitted, gaps filled, calendar appended.
+/// Prepares frames (all of one schema) for training: rates of counters, scalers fitted, gaps filled, calendar appended. Rows
+/// are not copied: a frame's go as its stretch comes.
 ///
 /// # Errors
 /// [`LearnError::Nothing`] when there are no rows or columns, [`LearnError::Zone`] for an unknown time zone.
-pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError> {
+pub fn prepare(frames: Vec<Frame>, config: &Config) -> Result<Prepared, LearnError> {
     let schema = frames
         .first()
         .map(|f| Arc::clone(f.schema()))
@@ -116,31 +118,26 @@ pub fn prepare(frames: &[Frame], config: &Config) -> Result<Prepared, LearnError
     let zone = time_zone(config)?;
     let mut raw: BTreeMap<Entity, Vec<(Grid, Array2<f64>)>> = BTreeMap::new();
     for frame in frames {
-        let values = with_rates(frame.values(), &schema, frame.grid(), config);
-        raw.entry(frame.entity().clone())
-            .or_default()
-            .push((*frame.grid(), values));
+        let (entity, grid) = (frame.entity().clone(), *frame.grid());
+        let values = with_rates(frame.into_values(), &schema, &grid, config);
+        raw.entry(entity).or_default().push((grid, values));
     }
     for parts in raw.values_mut() {
         forget_newcomers(parts);
     }
     let kind = config.preprocess.scaler;
-    let fit = |parts: &[&(Grid, Array2<f64>)]| {
-        let views: Vec<ArrayView2<'_, f64>> =
-            parts.iter().map(|(_, values)| values.view()).collect();
-        concatenate(Axis(0), &views).map(|all| Scaler::fit(kind, all.view()))
+    let fit = |parts: &mut dyn Iterator<Item = &(Grid, Array2<f64>)>| {
+        let views: Vec<_> = parts.map(|(_, values)| values.view()).collect();
+        Scaler::fit_parts(kind, &views)
     };
-    let every: Vec<&(Grid, Array2<f64>)> = raw.values().flatten().collect();
-    let pooled = fit(&every).map_err(|_| LearnError::Nothing("rows of one width"))?;
+    let pooled = fit(&mut raw.values().flatten());
     let mut scalers = BTreeMap::new();
     let mut stretches = BTreeMap::new();
-    // Each entity's raw rows go as its stretches come.
     for (entity, parts) in raw {
-        let scaler = fit(&parts.iter().collect::<Vec<_>>())
-            .map_err(|_| LearnError::Nothing("rows of one width"))?;
+        let scaler = fit(&mut parts.iter());
         let ready = parts
-            .iter()
-            .map(|(grid, values)| stretch(*grid, values, &scaler, &zone, config))
+            .into_iter()
+            .map(|(grid, values)| stretch(grid, &values, &scaler, &zone, config))
             .collect();
         stretches.insert(entity.clone(), ready);
         scalers.insert(entity, scaler);
@@ -192,7 +189,10 @@ fn stretch(
 ) -> Stretch {
     let mut segment = segment(values.view(), &grid, Look::Both, scaler, zone, config);
     exclude(&grid, config, &mut segment.broken);
-    Stretch { grid, segment }
+    Stretch {
+        grid,
+        segment: Arc::new(segment),
+    }
 }
 
 /// Raw rows (rates in place of counters) as the network sees them: gaps filled, scaled, the calendar appended.
@@ -229,12 +229,11 @@ fn exclude(grid: &Grid, config: &Config, broken: &mut [bool]) {
 
 /// The values with the columns of `counter = true` queries turned into rates per second.
 pub fn with_rates(
-    values: ArrayView2<'_, f64>,
+    mut values: Array2<f64>,
     schema: &Schema,
     grid: &Grid,
     config: &Config,
 ) -> Array2<f64> {
-    let mut values = values.to_owned();
     for (feature, mut column) in schema.iter().zip(values.columns_mut()) {
         if config
             .queries
@@ -266,7 +265,7 @@ pub fn windows<'a>(
 ) -> Result<WindowSet, WindowError> {
     let segments = stretches
         .into_iter()
-        .map(|stretch| stretch.segment.clone())
+        .map(|stretch| Arc::clone(&stretch.segment))
         .collect();
     WindowSet::new(
         segments,
@@ -275,7 +274,8 @@ pub fn windows<'a>(
     )
 }
 
-/// The windows that each network learns from: all entities' for a shared one, each entity's own else.
+/// The windows that each network learns from: all entities' for a shared one, each entity's own else. Rows are shared with
+/// what was prepared, so that they are in memory once.
 ///
 /// # Errors
 /// As [`windows`].
@@ -323,7 +323,7 @@ pub fn fingerprint(config: &Config) -> serde_json::Value {
 /// # Errors
 /// See [`LearnError`]; a cancelled training is [`TrainError::Cancelled`].
 pub fn learn(
-    frames: &[Frame],
+    frames: Vec<Frame>,
     config: &Config,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
@@ -440,7 +440,7 @@ pub fn calibration(
 ) -> Result<Calibration, CalibrateError> {
     let budget = Budget {
         windows_per_day: 86_400.0 / config.source.step.0.as_secs_f64(),
-        entities: prepared.stretches.len().max(1),
+        entities: prepared.scalers.len().max(1),
         per_day: config.detect.false_alarms_per_day,
         scope: config.detect.per,
     };

@@ -178,7 +178,7 @@ pub fn from_table(table: &Table, scalers: Scalers) -> Result<Prepared, Processed
         };
         stretches.entry(entity.clone()).or_default().push(Stretch {
             grid: *grid,
-            segment,
+            segment: Arc::new(segment),
         });
         first += grid.len();
     }

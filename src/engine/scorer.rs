@@ -192,7 +192,12 @@ impl Scorer {
 
     fn ready(&self, item: &Rows<'_>) -> Ready {
         let scaler = self.bundle.scaler(item.entity).clone();
-        let raw = learn::with_rates(item.values, &self.bundle.schema, &item.grid, &self.config);
+        let raw = learn::with_rates(
+            item.values.to_owned(),
+            &self.bundle.schema,
+            &item.grid,
+            &self.config,
+        );
         let (look, zone, config) = (Look::Back, &self.zone, &self.config);
         let seen = learn::segment(raw.view(), &item.grid, look, &scaler, zone, config);
         let prep = &config.preprocess;

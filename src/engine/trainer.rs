@@ -83,7 +83,7 @@ impl Trainer {
             let mut hear = |progress: Progress| {
                 heard_in.send_modify(|heard| heard.take(&progress));
             };
-            let result = learn::learn(&job.frames, &job.config, &stop, &mut hear);
+            let result = learn::learn(job.frames, &job.config, &stop, &mut hear);
             // The receiver is gone only when the engine has ended.
             let _ = done_in.send(result);
         };

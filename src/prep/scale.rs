@@ -1,6 +1,6 @@
 //! Each column's way to the network's scale and back.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Fill, ScalerKind};
@@ -52,13 +52,22 @@ impl Scaler {
     /// Learns the scale of each column of `values` `[rows, features]`; non-finite cells are left out.
     #[must_use]
     pub fn fit(kind: ScalerKind, values: ArrayView2<'_, f64>) -> Self {
+        Self::fit_parts(kind, &[values])
+    }
+
+    /// [`Scaler::fit`] over all rows of `parts` (`[rows, features]` each, the first says how many features), one column at a
+    /// time: what is copied for it is one column, not all rows.
+    #[must_use]
+    pub fn fit_parts(kind: ScalerKind, parts: &[ArrayView2<'_, f64>]) -> Self {
+        let features = parts.first().map_or(0, ArrayView2::ncols);
+        let column = |feature: usize| {
+            let own = parts.iter().filter(|part| feature < part.ncols());
+            let values = own.flat_map(|part| part.column(feature).to_vec());
+            Column::fit(kind, values)
+        };
         Self {
             kind,
-            columns: values
-                .columns()
-                .into_iter()
-                .map(|column| Column::fit(kind, column))
-                .collect(),
+            columns: (0..features).map(column).collect(),
         }
     }
 
@@ -164,8 +173,8 @@ impl Scaler {
 }
 
 impl Column {
-    fn fit(kind: ScalerKind, values: ArrayView1<'_, f64>) -> Self {
-        let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    fn fit(kind: ScalerKind, values: impl Iterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = values.filter(|v| v.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let (Some(lowest), Some(highest)) = (sorted.first().copied(), sorted.last().copied())
         else {
@@ -321,6 +330,19 @@ mod tests {
             }
             assert!(Scaler::from_table(kind, scaler.table().view()).is_some());
         }
+    }
+
+    #[test]
+    fn parts_are_fitted_as_if_they_were_one() {
+        let all = array![[1.0, 7.0], [X, 5.0], [4.0, X], [2.0, 9.0], [8.0, 6.5]];
+        let (head, tail) = all.view().split_at(ndarray::Axis(0), 2);
+        for kind in [ScalerKind::Minmax, ScalerKind::Standard, ScalerKind::Robust] {
+            assert_eq!(
+                Scaler::fit_parts(kind, &[head, tail]),
+                Scaler::fit(kind, all.view())
+            );
+        }
+        assert_eq!(Scaler::fit_parts(ScalerKind::Robust, &[]).features(), 0);
     }
 
     #[test]

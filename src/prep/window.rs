@@ -15,6 +15,17 @@ pub struct Segment {
     pub broken: Vec<bool>,
 }
 
+/// The network reads rows one after the other; only a segment that lies otherwise in memory is copied.
+fn row_by_row(segment: Arc<Segment>) -> Arc<Segment> {
+    if segment.values.is_standard_layout() {
+        return segment;
+    }
+    Arc::new(Segment {
+        values: segment.values.as_standard_layout().into_owned(),
+        ..(*segment).clone()
+    })
+}
+
 /// Why a segment was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
@@ -46,11 +57,11 @@ pub enum WindowError {
     },
 }
 
-/// Every usable window of some segments, in order of segment and time. Rows are kept once and shared by clones; a window is
-/// a place in them, so memory is that of the rows plus 16 bytes a window.
+/// Every usable window of some segments, in order of segment and time. Rows are shared with whoever else holds the segments
+/// and with clones; a window is a place in them, so memory is that of the rows plus 16 bytes a window.
 #[derive(Clone, Debug)]
 pub struct WindowSet {
-    segments: Arc<[Array2<f32>]>,
+    segments: Arc<[Arc<Segment>]>,
     starts: Vec<(usize, usize)>,
     window: usize,
     columns: usize,
@@ -64,10 +75,11 @@ impl WindowSet {
     /// # Errors
     /// [`WindowError`] when segments differ in columns or the parts of one in rows.
     pub fn new(
-        segments: Vec<Segment>,
+        segments: Vec<impl Into<Arc<Segment>>>,
         window: usize,
         min_observed: f64,
     ) -> Result<Self, WindowError> {
+        let segments: Vec<Arc<Segment>> = segments.into_iter().map(Into::into).collect();
         let window = window.max(1);
         let columns = segments.first().map_or(0, |s| s.values.ncols());
         let mut starts = Vec::new();
@@ -81,10 +93,7 @@ impl WindowSet {
             );
         }
         Ok(Self {
-            segments: segments
-                .into_iter()
-                .map(|s| s.values.as_standard_layout().into_owned())
-                .collect(),
+            segments: segments.into_iter().map(row_by_row).collect(),
             starts,
             window,
             columns,
@@ -135,7 +144,9 @@ impl WindowSet {
     #[must_use]
     pub fn view(&self, index: usize) -> ArrayView2<'_, f32> {
         let (segment, row) = self.starts[index];
-        self.segments[segment].slice(s![row..row + self.window, ..])
+        self.segments[segment]
+            .values
+            .slice(s![row..row + self.window, ..])
     }
 
     /// Windows `indices` one after the other, `[indices, window, columns]`.
@@ -280,7 +291,11 @@ mod tests {
         wide.values = Array2::zeros((4, 3));
         let error = WindowSet::new(vec![segment(4, 0.0), wide], 2, 0.5).unwrap_err();
         assert!(error.to_string().contains("segment 1 has 3 columns"));
-        assert!(WindowSet::new(Vec::new(), 2, 0.5).unwrap().is_empty());
+        assert!(
+            WindowSet::new(Vec::<Segment>::new(), 2, 0.5)
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

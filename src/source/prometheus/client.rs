@@ -344,7 +344,10 @@ impl Client {
     }
 
     async fn read(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Trouble> {
-        let mut body = Vec::new();
+        // An answer that says how long it is needs no second place to grow into.
+        let said = response.content_length().unwrap_or(0);
+        let length = usize::try_from(said).unwrap_or(MAX_BODY).min(MAX_BODY);
+        let mut body = Vec::with_capacity(length);
         loop {
             match response.chunk().await {
                 Ok(Some(part)) if body.len() + part.len() > MAX_BODY => {

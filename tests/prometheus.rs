@@ -451,8 +451,8 @@ async fn long_ranges_are_split_below_the_servers_limit() {
     assert_same(&column(&batch.frames[0], "m"), &all);
     let asked = server.range_queries();
     assert_eq!(asked.keys().collect::<Vec<_>>(), ["200"]);
-    // One for the newest chunk, and as few as may be for the rest.
-    assert!((3..=4).contains(&asked["200"]), "{asked:?}");
+    // One or two for the newest chunk, and as few as may be for the rest.
+    assert!((3..=5).contains(&asked["200"]), "{asked:?}");
     let heard = heard.into_inner().unwrap();
     assert!(heard.windows(2).all(|pair| pair[0] <= pair[1]), "{heard:?}");
     assert_eq!(heard.last(), Some(&1.0));

@@ -27,6 +27,8 @@ pub struct World {
     pub asked: usize,
     /// Grid times asked for, over all requests.
     pub points: i64,
+    /// Grid times of each request.
+    pub widths: Vec<i64>,
 }
 
 impl World {
@@ -65,6 +67,7 @@ impl Answers for World {
         };
         let (start, end, step) = (start as i64, end as i64, (step as i64).max(1));
         self.points += (end - start) / step + 1;
+        self.widths.push((end - start) / step + 1);
         let trouble = self.trouble.as_ref().or_else(|| self.troubles.get(expr));
         if let Some(trouble) = trouble {
             return trouble.clone();

@@ -7,7 +7,9 @@ use ndarray::Array2;
 use pulsewatch::config::Config;
 use pulsewatch::domain::{Entity, IncidentState, RowState, Snapshot, SourceState, Time};
 use pulsewatch::engine::open::for_recording;
+use pulsewatch::source::Collect;
 use pulsewatch::source::any::Source;
+use pulsewatch::source::prometheus::PrometheusSource;
 use pulsewatch::source::recording::Recording;
 use pulsewatch::source::replay::{PlayFrom, ReplaySource};
 
@@ -360,4 +362,36 @@ async fn a_constant_that_moves_is_found_and_named() {
     let found = found.unwrap_or_else(|| panic!("{:#?}", snapshot.live.incidents));
     assert_eq!(&*found.features[0].feature, "replicas");
     driver.stop().await;
+}
+
+#[tokio::test]
+async fn many_series_are_asked_for_in_parts_that_are_small() {
+    let fake = Fake::start().await;
+    fake.change(|world| {
+        world.until = i64::MAX;
+        for host in 0..1000 {
+            let name = format!("host-{host:04}");
+            world.add("cpu", &[("instance", &name)], move |t| {
+                Some((t / STEP % 100 + host) as f64)
+            });
+        }
+    });
+    let mut config = config(&fake.url(), &["cpu"]);
+    config.entities.group_by = vec!["instance".into()];
+    let (entities, history) = (&config.entities, &config.history);
+    let mut source =
+        PrometheusSource::new(&config.source, &config.queries, entities, history, None).unwrap();
+    let (from, rows) = (Time::from_secs(NOW), 700_i64);
+    let last = Time::from_secs(NOW + (rows - 1) * STEP);
+    let batch = source.recent(from, last, None).await.unwrap();
+    assert_eq!(batch.frames.len(), 1000);
+    let frame = &batch.frames[345];
+    assert_eq!(frame.grid().len(), rows as usize);
+    for (time, value) in frame.grid().times().zip(frame.column(0).unwrap()) {
+        let expected = time.millis() / 1000 / STEP % 100 + 345;
+        assert_eq!(*value, expected as f64);
+    }
+    // A first look at how many series there are, then 250,000 values at most.
+    let widths = fake.change(|world| std::mem::take(&mut world.widths));
+    assert_eq!(widths, [100, 250, 250, 100]);
 }

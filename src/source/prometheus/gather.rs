@@ -16,8 +16,11 @@ use super::retry::{Cure, Health};
 use crate::domain::{Direction, Grid, Labels, Unit};
 use crate::source::SourceError;
 
-/// Values that one answer should hold at most; about 50 MB of JSON.
-const ROOMY: usize = 2_000_000;
+/// Values that one answer should hold at most: about 8 MB of JSON and 6 MB as they are read, for each request under way.
+const ROOMY: usize = 250_000;
+
+/// Rows of the first request for a query, whose number of series is not known yet.
+const SCOUTED: usize = 100;
 
 /// Values that one collection may hold, over all queries: 2 GiB.
 const MAX_VALUES: usize = 1 << 28;
@@ -192,6 +195,39 @@ async fn from_cache(job: &Job<'_>, query: &Query, gathered: &mut Gathered) -> Ve
     missing
 }
 
+/// How many points of each series the requests for one query ask for.
+struct Width {
+    /// As many as the server takes.
+    taken: AtomicUsize,
+    /// As many as there is room for, by the number of series in the latest answer.
+    roomy: AtomicUsize,
+}
+
+impl Width {
+    const fn unknown() -> Self {
+        Self {
+            taken: AtomicUsize::new(MAX_POINTS),
+            roomy: AtomicUsize::new(SCOUTED),
+        }
+    }
+
+    /// At least 1.
+    fn points(&self) -> usize {
+        let taken = self.taken.load(Ordering::Relaxed);
+        taken.min(self.roomy.load(Ordering::Relaxed)).max(1)
+    }
+
+    fn answered(&self, series: usize) {
+        let roomy = (ROOMY / series.max(1)).min(MAX_POINTS);
+        self.roomy.store(roomy, Ordering::Relaxed);
+    }
+
+    /// The server did not take so many.
+    fn refused(&self, points: usize) {
+        self.taken.fetch_min(points / 2, Ordering::Relaxed);
+    }
+}
+
 /// Asks for the newest piece first, alone: a query that can't work is found out with one request, and how many series it
 /// has says how much to ask for at once.
 async fn from_server(
@@ -203,13 +239,15 @@ async fn from_server(
     let Some((scout, rest)) = missing.split_last() else {
         return Ok(());
     };
-    let limit = AtomicUsize::new(MAX_POINTS);
-    let first = ask(job, query, scout.grid, &limit).await?;
-    let width = (ROOMY / first.data.series.len().max(1)).clamp(job.chunk, MAX_POINTS);
+    let width = Width::unknown();
+    if !gathered.series.is_empty() {
+        width.answered(gathered.series.len());
+    }
+    let first = ask(job, query, scout.grid, &width).await?;
     take(job, query, missing, first, gathered).await;
-    let mut asked: FuturesUnordered<_> = plan::requests(rest, width)
+    let mut asked: FuturesUnordered<_> = plan::requests(rest, width.points().max(job.chunk))
         .into_iter()
-        .map(|grid| ask(job, query, grid, &limit))
+        .map(|grid| ask(job, query, grid, &width))
         .collect();
     while let Some(answer) = asked.next().await {
         take(job, query, missing, answer?, gathered).await;
@@ -217,12 +255,12 @@ async fn from_server(
     Ok(())
 }
 
-/// One stretch, in as many requests as the server wants it split into.
+/// One stretch, in as many requests as the server wants it split into, or as keep their answers small.
 async fn ask(
     job: &Job<'_>,
     query: &Query,
     grid: Grid,
-    limit: &AtomicUsize,
+    width: &Width,
 ) -> Result<Told<Block>, SourceError> {
     let mut whole = Told {
         data: Block::empty(grid),
@@ -231,17 +269,18 @@ async fn ask(
     };
     let mut row = 0;
     while row < grid.len() {
-        let points = limit.load(Ordering::Relaxed).min(grid.len() - row);
+        let points = width.points().min(grid.len() - row);
         let part = grid.slice(row, row + points);
         match job.client.range(&query.expr, part, &job.health).await {
             Ok(told) => {
+                width.answered(told.data.series.len());
                 whole.data.join(told.data);
                 whole.notes.extend(told.notes);
                 whole.partial |= told.partial;
                 row += points;
             }
             Err(trouble) if trouble.cure == Cure::Less && points > 1 => {
-                limit.fetch_min(points / 2, Ordering::Relaxed);
+                width.refused(points);
             }
             Err(trouble) => return Err(trouble.error),
         }
@@ -331,6 +370,23 @@ mod tests {
         let periods = &gathered.series[&Labels::new()];
         assert_eq!(periods[1].as_ref().unwrap()[0], 6.0);
         assert_eq!(room.into_inner(), 94);
+    }
+
+    #[test]
+    fn requests_are_as_wide_as_room_and_server_allow() {
+        let width = Width::unknown();
+        assert_eq!(width.points(), SCOUTED);
+        width.answered(1000);
+        assert_eq!(width.points(), ROOMY / 1000);
+        width.refused(200);
+        assert_eq!(width.points(), 100);
+        width.answered(0);
+        assert_eq!(width.points(), 100, "what the server refused stays so");
+        width.answered(usize::MAX);
+        assert_eq!(width.points(), 1);
+        let few = Width::unknown();
+        few.answered(1);
+        assert_eq!(few.points(), MAX_POINTS);
     }
 
     #[test]

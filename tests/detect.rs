@@ -52,6 +52,8 @@ fn features(of: &[(f64, f64, f64)]) -> Vec<FeatureVerdict> {
         .map(|(value, expected, share)| FeatureVerdict {
             value: *value,
             expected: *expected,
+            lower: *expected - 0.5,
+            upper: *expected + 0.5,
             mse: *share,
             share: *share,
         })
@@ -64,6 +66,7 @@ fn scored(row: i64, score: f64, of: &[(f64, f64, f64)]) -> Row {
         score,
         mse: score * 0.01,
         features: features(of),
+        typical: Arc::from([]),
     })
 }
 

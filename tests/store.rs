@@ -17,7 +17,8 @@ use ndarray::Array2;
 use proptest::prelude::*;
 use pulsewatch::disk::{DiskError, Table, write_atomic};
 use pulsewatch::domain::{
-    Contribution, Entity, Feature, Frame, Grid, Incident, IncidentState, Label, Schema, Time, Unit,
+    Contribution, Entity, Feature, Frame, Gate, Grid, Incident, IncidentState, Label, Schema, Time,
+    Unit, Why,
 };
 use pulsewatch::store::datasets::{self, Calendar};
 use pulsewatch::store::{
@@ -38,7 +39,17 @@ fn incident(entity: &str, start: i64) -> Incident {
             share: 0.75,
             value: 97.5,
             expected: 40.0,
+            lower: 30.0,
+            upper: 50.0,
         }],
+        why: Why {
+            opening: vec![Gate {
+                name: "threshold".into(),
+                passed: true,
+                detail: "score 1.20".into(),
+            }],
+            peak: Vec::new(),
+        },
         acknowledged: false,
         label: None,
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::config::Span;
-use crate::domain::{Contribution, Incident, IncidentState, Label, Time, Unit};
+use crate::domain::{Contribution, Gate, Incident, Label, OTHERS, Time, Unit};
 use crate::report::table::{Align, Table};
 use crate::store::{IncidentFilter, Journal};
 
@@ -156,7 +156,7 @@ fn table(incidents: &[Incident], now: Time) -> String {
     for i in incidents {
         table.row([
             i.id.to_string(),
-            state(i.state).into(),
+            i.state.word().into(),
             i.entity.to_string(),
             i.start.to_string(),
             ago(now, i.start),
@@ -178,7 +178,7 @@ fn page(incident: &Incident, now: Time) -> String {
         ""
     };
     let facts = [
-        ("state", state(incident.state).to_owned()),
+        ("state", incident.state.word().to_owned()),
         ("entity", incident.entity.to_string()),
         ("start", format!("{from}, {age} ago")),
         ("end", format!("{}{so_far}", incident.end)),
@@ -204,12 +204,55 @@ fn page(incident: &Incident, now: Time) -> String {
         ("SHARE", Align::Right),
         ("VALUE AT PEAK", Align::Right),
         ("EXPECTED", Align::Right),
+        ("BAND", Align::Left),
     ]);
     for f in &incident.features {
         let (value, expected) = (Unit::None.show(f.value), Unit::None.show(f.expected));
-        table.row(["", &*f.feature, &share(f.share), &value, &expected]);
+        let band = band(f);
+        table.row(["", &*f.feature, &share(f.share), &value, &expected, &band]);
     }
-    format!("incident {}\n{}\n{table}", incident.id, facts.concat())
+    format!(
+        "incident {}\n{}\n{table}\n{}",
+        incident.id,
+        facts.concat(),
+        why(incident)
+    )
+}
+
+/// `35 to 45`
+fn band(part: &Contribution) -> String {
+    if part.lower.is_nan() || part.upper.is_nan() {
+        return "–".into();
+    }
+    format!(
+        "{} to {}",
+        Unit::None.show(part.lower),
+        Unit::None.show(part.upper)
+    )
+}
+
+/// The gates that it passed, row by row.
+fn why(incident: &Incident) -> String {
+    let rows = [
+        ("when it opened", &incident.why.opening),
+        ("at its peak", &incident.why.peak),
+    ];
+    let kept = rows.iter().filter(|(_, gates)| !gates.is_empty());
+    let texts: Vec<String> = kept
+        .map(|(row, gates)| {
+            let lines: String = gates.iter().map(gate).collect();
+            format!("  why, {row}\n{lines}")
+        })
+        .collect();
+    if texts.is_empty() {
+        return "  why       not kept by the release that wrote this\n".into();
+    }
+    texts.concat()
+}
+
+fn gate(gate: &Gate) -> String {
+    let sign = if gate.passed { "passed" } else { "stopped" };
+    format!("    {sign:<7} {}: {}\n", gate.name, gate.detail)
 }
 
 /// `cpu 75 %, memory 20 %, 3 more`
@@ -219,7 +262,9 @@ fn named(features: &[Contribution]) -> String {
         .take(NAMED)
         .map(|f| format!("{} {}", f.feature, share(f.share)))
         .collect();
-    if features.len() > NAMED {
+    if features.last().is_some_and(|last| &*last.feature == OTHERS) {
+        words.push("more".into());
+    } else if features.len() > NAMED {
         words.push(format!("{} more", features.len() - NAMED));
     }
     words.join(", ")
@@ -238,14 +283,6 @@ fn score(score: f64) -> String {
         format!("{score:.1}")
     } else {
         "–".into()
-    }
-}
-
-const fn state(state: IncidentState) -> &'static str {
-    match state {
-        IncidentState::Open => "open",
-        IncidentState::Closed => "closed",
-        IncidentState::Vanished => "vanished",
     }
 }
 
@@ -287,7 +324,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::Entity;
+    use crate::domain::{Entity, IncidentState, Why};
 
     const START: i64 = 1_700_000_000;
 
@@ -301,6 +338,13 @@ mod tests {
             share,
             value,
             expected: 40.0,
+            lower: 35.0,
+            upper: if value.is_nan() { f64::NAN } else { 45.0 },
+        };
+        let gate = |name: &str, passed| Gate {
+            name: name.into(),
+            passed,
+            detail: "what was measured".into(),
         };
         Incident {
             id: 0,
@@ -316,6 +360,10 @@ mod tests {
                 feature("disk", 0.06, 1.0),
                 feature("load", 0.04, 2.0),
             ],
+            why: Why {
+                opening: vec![gate("threshold", true), gate("min_duration", true)],
+                peak: vec![gate("threshold", true), gate("min_duration", false)],
+            },
             acknowledged: false,
             label: None,
         }
@@ -382,8 +430,11 @@ mod tests {
             "start     2023-11-14T22:13:20Z, 3h ago\n",
             "(last anomalous row so far)",
             "peak      3.5 times the threshold at 2023-11-14T22:14:20Z",
-            "FEATURE  SHARE  VALUE AT PEAK  EXPECTED\n",
-            "memory    20 %              –        40\n",
+            "FEATURE  SHARE  VALUE AT PEAK  EXPECTED  BAND\n",
+            "cpu       70 %           97.5        40  35 to 45\n",
+            "memory    20 %              –        40  –\n",
+            "  why, when it opened\n    passed  threshold: what was measured\n    passed  min_duration:",
+            "  why, at its peak\n    passed  threshold: what was measured\n    stopped min_duration:",
         ] {
             assert!(text.contains(words), "{words:?} in\n{text}");
         }
@@ -392,6 +443,11 @@ mod tests {
             closed.contains("end       2023-11-14T22:25:50Z\n"),
             "{closed}"
         );
+        let text = said(|out| show(dir.path(), 2, true, now(), out));
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["why"]["peak"][1]["name"], "min_duration");
+        assert_eq!(json["why"]["opening"][1]["passed"], true);
+        assert_eq!(json["features"][0]["upper"], 45.0);
         let error = show(dir.path(), 9, false, now(), &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("no incident 9"), "{error}");
     }

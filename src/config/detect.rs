@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Span;
+use super::{Maintenance, MinDeviation, Ratio, Span};
 
 /// What a window's error is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -86,8 +86,14 @@ pub struct DetectConfig {
     pub cooldown: Span,
     /// Queries whose deviation raises no anomaly alone.
     pub mute: Vec<String>,
+    /// Deviations below this never count, for queries that do not say so themselves.
+    pub min_deviation: MinDeviation,
+    /// An incident that is still up after this is the new normal; 0 is never.
+    pub max_incident: Span,
     /// Part of a window that must have been observed, else it is stale.
-    pub min_observed: super::Ratio,
+    pub min_observed: Ratio,
+    /// Times in which nothing is an anomaly.
+    pub maintenance: Vec<Maintenance>,
 }
 
 impl Default for DetectConfig {
@@ -101,7 +107,13 @@ impl Default for DetectConfig {
             exit: 0.9,
             cooldown: Span::secs(300),
             mute: Vec::new(),
-            min_observed: super::Ratio(0.5),
+            min_deviation: MinDeviation {
+                absolute: None,
+                relative: Some(Ratio(0.03)),
+            },
+            max_incident: Span::secs(6 * 3600),
+            min_observed: Ratio(0.5),
+            maintenance: Vec::new(),
         }
     }
 }

@@ -37,6 +37,9 @@ pub(super) fn explain(message: &str, path: &[&str]) -> (String, String) {
 pub(super) fn hint(path: &[&str]) -> &'static str {
     match path {
         ["exporter", "listen"] => "write an address and a port, such as \"127.0.0.1:8901\"",
+        ["detect", "maintenance", _, "start" | "end"] => {
+            "write \"02:00\" for every day, or \"2026-11-01T02:00:00Z\" for once"
+        }
         [.., "start" | "end"] => "write a moment with its zone, such as \"2026-11-01T00:00:00Z\"",
         [.., "expr"] => "write a PromQL expression, such as expr = \"node_load5\"",
         ["source", "basic", "username"] => "write username = \"…\"",

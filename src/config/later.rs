@@ -5,7 +5,7 @@ use super::errors::ConfigError;
 use super::reader::describe;
 
 /// Sections and keys that are named in the documentation but not built yet.
-const NOT_YET: [(&[&str], &str); 12] = [
+const NOT_YET: [(&[&str], &str); 10] = [
     (
         &["alerts"],
         "read incidents with `pulsewatch incidents list`",
@@ -18,11 +18,6 @@ const NOT_YET: [(&[&str], &str); 12] = [
     (&["retrain", "on_drift"], "retrain by time: retrain.every"),
     (&["retrain", "promote"], "every new model is used"),
     (&["retrain", "promote_if_better"], "every new model is used"),
-    (
-        &["detect", "maintenance"],
-        "leave such times out with history.exclude",
-    ),
-    (&["detect", "maintenance_windows"], ""),
     (
         &["detect", "hysteresis"],
         "set detect.exit, below which a score has left",
@@ -37,7 +32,8 @@ const VALUES_NOT_YET: [(&[&str], &str, &str); 1] = [(
 )];
 
 /// Keys of the two older programs, and what they are here.
-const RENAMED: [(&str, &str); 29] = [
+const RENAMED: [(&str, &str); 30] = [
+    ("maintenance_windows", "detect.maintenance"),
     ("prometheus_url", "source.url"),
     ("collection_period_hours", "history.period"),
     ("collection_periods_iso", "history.periods"),

@@ -10,6 +10,7 @@ mod explain;
 mod later;
 mod learning;
 mod load;
+mod maintenance;
 mod paths;
 pub mod presets;
 mod reader;
@@ -33,6 +34,7 @@ pub use learning::{
     HistoryConfig, Holiday, Output, Period, PreprocessConfig, RetrainConfig, ScalerKind,
 };
 pub use load::{Loaded, load, parse};
+pub use maintenance::{Clock, Day, Maintenance, WindowEnd};
 pub use paths::{config_file, data_dir};
 pub use secret::{FromEnv, FromFile, Secret};
 pub use serve::{ApiConfig, ExporterConfig, ThemeName, UiConfig};

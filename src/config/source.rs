@@ -1,9 +1,12 @@
 //! `[source]`, `[queries.<name>]`, `[entities]`: where samples come from and what they mean.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Ratio, Secret, Span};
 
@@ -174,14 +177,82 @@ impl Expr {
     }
 }
 
-/// Smallest deviation that counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// Smallest deviation that counts; in the file a table, or `0` for none. Without either part nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct MinDeviation {
     /// In the query's unit.
     pub absolute: Option<f64>,
     /// As a part of the expected value.
     pub relative: Option<Ratio>,
+}
+
+impl MinDeviation {
+    /// Every deviation counts, and that is said: what `0` in the file is.
+    pub const NONE: Self = Self {
+        absolute: Some(0.0),
+        relative: None,
+    };
+
+    /// Whether it says anything.
+    #[must_use]
+    pub const fn is_said(&self) -> bool {
+        self.absolute.is_some() || self.relative.is_some()
+    }
+
+    /// Whether some deviation is too small for it.
+    #[must_use]
+    pub fn excuses(&self) -> bool {
+        self.absolute.is_some_and(|least| least > 0.0)
+            || self.relative.is_some_and(|least| least.0 > 0.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MinDeviation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MinDeviationVisitor)
+    }
+}
+
+/// Says what a minimum looks like, and keeps the keys of a table in the path of an error.
+struct MinDeviationVisitor;
+
+impl<'de> Visitor<'de> for MinDeviationVisitor {
+    type Value = MinDeviation;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table such as { absolute = 5.0, relative = \"5%\" }, or 0 for none")
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<MinDeviation, E> {
+        if number == 0.0 {
+            return Ok(MinDeviation::NONE);
+        }
+        Err(E::custom(format!(
+            "{number} alone does not say of what; write {{ absolute = {number:?} }} in the query's unit, {{ relative = \"3%\" }}, or 0 for none"
+        )))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<MinDeviation, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<MinDeviation, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<MinDeviation, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Table {
+            absolute: Option<f64>,
+            relative: Option<Ratio>,
+        }
+        let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(MinDeviation {
+            absolute: table.absolute,
+            relative: table.relative,
+        })
+    }
 }
 
 /// `[queries.<name>]`.

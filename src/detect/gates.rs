@@ -1,25 +1,51 @@
 //! What a candidate must pass to be an anomaly.
 //!
-//! A gate looks at who carries the error. Features that may not raise an alarm (muted, deviating the harmless way,
-//! deviating too little) are taken out one gate after the other; what remains must carry at least half of the whole.
+//! A gate looks at who carries the error. Features that may not raise an alarm (under maintenance, muted, deviating the
+//! harmless way, deviating too little) are taken out one gate after the other; what remains must carry at least half of the
+//! whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::maintenance::{Holding, Windows, covers};
 use crate::config::{DetectConfig, MinDeviation, QueryConfig};
-use crate::domain::{Direction, FeatureVerdict, Gate, Schema};
+use crate::domain::{Direction, Entity, FeatureVerdict, Gate, Schema, Time, Unit};
 
 /// Part of the error that features which may raise an alarm must carry.
 const MAJORITY: f64 = 0.5;
+
+/// The distance to a ceiling counts this often when it is asked what is small: at 99.99 %, a thousandth of a percent is
+/// something.
+const HEADROOM: f64 = 10.0;
 
 /// What the configuration says of one feature.
 #[derive(Clone, Debug)]
 struct FeatureRule {
     name: Arc<str>,
+    query: Arc<str>,
     muted: bool,
     direction: Direction,
-    least: MinDeviation,
+    least: Least,
+    /// Values that the feature ends at or should not reach, in its unit.
+    ceilings: Vec<f64>,
+}
+
+/// Which deviations are too small.
+#[derive(Clone, Copy, Debug)]
+enum Least {
+    /// As the query says, row by row.
+    Own(MinDeviation),
+    /// As `[detect]` says: of the feature's typical size, and only until a run of candidates has begun.
+    Common(MinDeviation),
+}
+
+impl Least {
+    fn excuses(&self) -> bool {
+        match self {
+            Self::Own(least) | Self::Common(least) => least.excuses(),
+        }
+    }
 }
 
 /// The rules of `[detect]` and of the queries for one schema: what a [`super::judge::Judge`] asks and a [`super::incident::Tracker`] waits
@@ -27,6 +53,10 @@ struct FeatureRule {
 #[derive(Clone, Debug)]
 pub struct JudgeRules {
     features: Vec<FeatureRule>,
+    /// When nothing is an anomaly.
+    maintenance: Windows,
+    /// How long an error outlasts its cause.
+    pub(super) linger: Duration,
     /// A run of candidates shorter than this is no anomaly.
     pub(super) min_duration: Duration,
     /// Time that a row stands for.
@@ -35,12 +65,31 @@ pub struct JudgeRules {
     pub(super) exit: f64,
     /// Quiet time that ends an incident, at least a step.
     pub(super) cooldown: Duration,
+    /// An incident that is still up after this is the new normal; zero is never.
+    pub(super) max_incident: Duration,
+}
+
+/// A candidate as the gates see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate<'a> {
+    /// Grid time.
+    pub time: Time,
+    /// Whose.
+    pub entity: &'a Entity,
+    /// In schema order.
+    pub features: &'a [FeatureVerdict],
+    /// What is typical of each feature, in its unit; see [`super::judge::Scored`].
+    pub typical: &'a [f64],
+    /// It goes on with a run of candidates that passed all gates.
+    pub running: bool,
+    /// A maintenance that is over, but may still be in the error: its name, its end and its queries.
+    pub lingering: Option<(&'a str, Time, &'a [String])>,
 }
 
 impl JudgeRules {
-    /// The rules for entities with the columns of `schema` (one [`FeatureVerdict`] each, in that order) on a grid of `step`.
-    /// A query that `queries` does not name has no rules of its own but the direction in the schema. An `exit` outside of
-    /// 0 to 1 counts as 1 (no hysteresis), a cooldown shorter than `step` as `step`.
+    /// The rules for entities with the columns of `schema` (one [`FeatureVerdict`] each, in that order) on a grid of `step`,
+    /// without maintenance windows. A query that `queries` does not name has no rules of its own but the direction in the
+    /// schema. An `exit` outside of 0 to 1 counts as 1 (no hysteresis), a cooldown shorter than `step` as `step`.
     #[must_use]
     pub fn new(
         config: &DetectConfig,
@@ -53,16 +102,24 @@ impl JudgeRules {
             .iter()
             .map(|feature| {
                 let query = queries.get(&*feature.query);
+                let own = query.map(|q| q.min_deviation).filter(MinDeviation::is_said);
                 FeatureRule {
                     name: Arc::clone(&feature.name),
+                    query: Arc::clone(&feature.query),
                     muted: muted.contains(&*feature.query) || query.is_some_and(|q| q.mute),
                     direction: feature.direction,
-                    least: query.map_or_else(MinDeviation::default, |q| q.min_deviation),
+                    least: own.map_or(Least::Common(config.min_deviation), Least::Own),
+                    ceilings: full(&feature.unit)
+                        .into_iter()
+                        .chain(feature.limit)
+                        .collect(),
                 }
             })
             .collect();
         Self {
             features,
+            maintenance: Windows::default(),
+            linger: Duration::ZERO,
             min_duration: config.min_duration.0,
             step,
             exit: if config.exit > 0.0 && config.exit <= 1.0 {
@@ -72,7 +129,25 @@ impl JudgeRules {
             },
             // Rows that follow each other are never apart, however short the cooldown.
             cooldown: config.cooldown.0.max(step),
+            max_incident: config.max_incident.0,
         }
+    }
+
+    /// The same rules with maintenance windows. `linger` is how long an error may outlast its cause (a window of rows): a
+    /// run of candidates that began in a maintenance raises nothing for so long after it.
+    #[must_use]
+    pub fn with_maintenance(self, maintenance: Windows, linger: Duration) -> Self {
+        Self {
+            maintenance,
+            linger,
+            ..self
+        }
+    }
+
+    /// Columns of the schema.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.features.len()
     }
 
     /// Name of column `feature`.
@@ -85,58 +160,133 @@ impl JudgeRules {
         self.cooldown.max(self.step * 2)
     }
 
-    /// Asks the gates that look at a single row: `mute`, `direction`, `min_deviation`, each only where the configuration
-    /// has such a rule. `features` are the row's, in schema order.
-    pub(super) fn ask(&self, features: &[FeatureVerdict]) -> Vec<Gate> {
-        let rows: Vec<(&FeatureRule, &FeatureVerdict)> =
-            self.features.iter().zip(features).collect();
-        let total: f64 = rows.iter().map(|(_, f)| share(f)).sum();
-        let mut left = rows;
-        let mut gates = Vec::new();
-        let mut gate = |name: &str, asked: bool, says: &str, excused: Excuse<'_>| {
-            if !asked {
-                return;
-            }
-            left.retain(|(rule, feature)| !excused(rule, feature));
-            let carried: f64 = left.iter().map(|(_, f)| share(f)).sum();
-            // Without shares nobody can be excused.
-            let part = if total > 0.0 { carried / total } else { 1.0 };
-            gates.push(Gate {
-                name: name.into(),
-                passed: part >= MAJORITY,
-                detail: format!(
-                    "{says} carry {:.0} % of the error; at least {:.0} % is asked for",
-                    part * 100.0,
-                    MAJORITY * 100.0
-                ),
-            });
-        };
+    /// The maintenance windows that hold for an entity.
+    pub(super) fn holding(&self, time: Time, entity: &Entity) -> Vec<Holding<'_>> {
+        self.maintenance.holding(time, entity).collect()
+    }
+
+    /// Asks the gates that look at a single row: `maintenance`, `mute`, `direction`, `min_deviation`, each only where the
+    /// configuration has such a rule.
+    pub(super) fn ask(&self, candidate: &Candidate<'_>) -> Vec<Gate> {
+        let mut left = Left::of(self.features.iter().zip(candidate.features));
         let any = |has: fn(&FeatureRule) -> bool| self.features.iter().any(has);
-        gate(
-            "mute",
-            any(|rule| rule.muted),
-            "features that are not muted",
-            &|rule, _| rule.muted,
-        );
-        gate(
-            "direction",
-            any(|rule| rule.direction != Direction::Both),
-            "those that deviate in a direction that matters",
-            &|rule, feature| harmless(rule.direction, feature),
-        );
-        gate(
-            "min_deviation",
-            any(|rule| rule.least != MinDeviation::default()),
-            "those that deviate far enough",
-            &|rule, feature| too_small(rule.least, feature),
-        );
+        let mut gates = Vec::new();
+        gates.extend(self.maintenance(candidate, &mut left));
+        if any(|rule| rule.muted) {
+            left.excuse(|rule, _, _| rule.muted);
+            gates.push(left.gate("mute", "features that are not muted"));
+        }
+        if any(|rule| rule.direction != Direction::Both) {
+            left.excuse(|rule, feature, _| harmless(rule.direction, feature));
+            gates.push(left.gate(
+                "direction",
+                "those that deviate in a direction that matters",
+            ));
+        }
+        if any(|rule| rule.least.excuses()) {
+            left.excuse(|rule, feature, column| {
+                let typical = candidate.typical.get(column).copied();
+                too_small(
+                    rule,
+                    feature,
+                    typical.unwrap_or(f64::NAN),
+                    candidate.running,
+                )
+            });
+            gates.push(left.gate("min_deviation", "those that deviate far enough"));
+        }
         gates
+    }
+
+    /// Asked when there are windows at all.
+    fn maintenance(&self, candidate: &Candidate<'_>, left: &mut Left<'_>) -> Option<Gate> {
+        if self.maintenance.is_empty() {
+            return None;
+        }
+        let holding = self.holding(candidate.time, candidate.entity);
+        let mut windows: Vec<String> = holding
+            .iter()
+            .map(|window| format!("{} until {}", window.name, window.until))
+            .collect();
+        let mut lists: Vec<&[String]> = holding.iter().map(|window| window.queries).collect();
+        if let (Some((name, until, queries)), true) = (candidate.lingering, holding.is_empty()) {
+            windows.push(format!(
+                "{name}, which ended at {until} and is still in the error"
+            ));
+            lists.push(queries);
+        }
+        let (name, passed, detail) = if lists.is_empty() {
+            (MAINTENANCE, true, "no window holds".to_owned())
+        } else if lists.iter().any(|queries| queries.is_empty()) {
+            (MAINTENANCE, false, windows.join("; "))
+        } else {
+            left.excuse(|rule, _, _| lists.iter().any(|queries| covers(queries, &rule.query)));
+            let gate = left.gate(MAINTENANCE, "features that it is not for");
+            (
+                MAINTENANCE,
+                gate.passed,
+                format!("{}: {}", windows.join("; "), gate.detail),
+            )
+        };
+        Some(Gate {
+            name: name.into(),
+            passed,
+            detail,
+        })
     }
 }
 
-type Excuse<'a> = &'a dyn Fn(&FeatureRule, &FeatureVerdict) -> bool;
+/// Name of the gate that maintenance closes.
+pub(super) const MAINTENANCE: &str = "maintenance";
 
-fn share(feature: &FeatureVerdict) -> f64 {
+/// The features that may raise an alarm, as far as was asked.
+struct Left<'a> {
+    rows: Vec<(usize, &'a FeatureRule, &'a FeatureVerdict)>,
+    total: f64,
+}
+
+impl<'a> Left<'a> {
+    fn of(features: impl Iterator<Item = (&'a FeatureRule, &'a FeatureVerdict)>) -> Self {
+        let rows: Vec<_> = features
+            .enumerate()
+            .map(|(column, (rule, feature))| (column, rule, feature))
+            .collect();
+        Self {
+            total: carried(&rows),
+            rows,
+        }
+    }
+
+    fn excuse(&mut self, excused: impl Fn(&FeatureRule, &FeatureVerdict, usize) -> bool) {
+        self.rows
+            .retain(|(column, rule, feature)| !excused(rule, feature, *column));
+    }
+
+    /// Whether those who are left, whom `says` describes, carry enough.
+    fn gate(&self, name: &str, says: &str) -> Gate {
+        // Without shares nobody can be excused.
+        let part = if self.total > 0.0 {
+            carried(&self.rows) / self.total
+        } else {
+            1.0
+        };
+        Gate {
+            name: name.into(),
+            passed: part >= MAJORITY,
+            detail: format!(
+                "{says} carry {:.0} % of the error; at least {:.0} % is asked for",
+                part * 100.0,
+                MAJORITY * 100.0
+            ),
+        }
+    }
+}
+
+fn carried(rows: &[(usize, &FeatureRule, &FeatureVerdict)]) -> f64 {
+    rows.iter().map(|(_, _, feature)| share(feature)).sum()
+}
+
+pub(super) fn share(feature: &FeatureVerdict) -> f64 {
     if feature.share.is_finite() {
         feature.share.max(0.0)
     } else {
@@ -155,8 +305,34 @@ fn harmless(direction: Direction, feature: &FeatureVerdict) -> bool {
 }
 
 /// Whether the row deviates by less than one of the minima. A missing value is unknown, and so is no excuse.
-fn too_small(least: MinDeviation, feature: &FeatureVerdict) -> bool {
+fn too_small(rule: &FeatureRule, feature: &FeatureVerdict, typical: f64, running: bool) -> bool {
     let deviation = (feature.value - feature.expected).abs();
+    let (least, size) = match rule.least {
+        Least::Own(least) => (least, feature.expected.abs()),
+        // What deviated far enough once need not do so in every row: errors of a shape pass through 0.
+        Least::Common(_) if running => return false,
+        Least::Common(least) => (least, size(rule, feature.expected, typical)),
+    };
     let under = |least: Option<f64>| least.is_some_and(|least| deviation < least);
-    under(least.absolute) || under(least.relative.map(|part| part.0 * feature.expected.abs()))
+    under(least.absolute) || under(least.relative.map(|part| part.0 * size))
+}
+
+/// What a deviation is small beside: what is expected or typical, whichever is larger, but near a ceiling the way that is
+/// left to it. A success rate of 99.99 % has far to fall within its last percent.
+fn size(rule: &FeatureRule, expected: f64, typical: f64) -> f64 {
+    // `max` and `min` leave out what is not a number.
+    let size = expected.abs().max(typical.abs());
+    rule.ceilings
+        .iter()
+        .map(|ceiling| HEADROOM * (ceiling - expected).abs())
+        .fold(size, f64::min)
+}
+
+/// What a unit ends at.
+fn full(unit: &Unit) -> Option<f64> {
+    match unit {
+        Unit::Percent => Some(100.0),
+        Unit::Ratio => Some(1.0),
+        _ => None,
+    }
 }

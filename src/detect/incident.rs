@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::gates::JudgeRules;
 use super::judge::MIN_DURATION;
 use crate::domain::{
-    Contribution, Entity, Incident, IncidentState, Label, RowState, Time, Verdict,
+    Contribution, Entity, Incident, IncidentState, Label, OTHERS, RowState, Time, Verdict, Why,
 };
 
-/// Features kept with an incident.
+/// Features kept with an incident by name.
 const FEATURES: usize = 10;
 
 /// What a verdict changed.
@@ -20,7 +20,7 @@ pub enum IncidentChange {
     Opened(Incident),
     /// It goes on: end, peak or features moved.
     Updated(Incident),
-    /// It is over, or its entity has vanished.
+    /// It is over, its entity has vanished, or it settled.
     Closed(Incident),
 }
 
@@ -42,8 +42,8 @@ struct Current {
     loud: Time,
 }
 
-/// Follows the incidents of one entity. Pure: time comes with the verdicts. Its state is at most two incidents, kept in the
-/// checkpoint, so that a restart goes on with the same one.
+/// Follows the incidents of one entity. Pure: time comes with the verdicts. Its state is at most three incidents, kept in
+/// the checkpoint, so that a restart goes on with the same one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tracker {
     entity: Entity,
@@ -51,6 +51,9 @@ pub struct Tracker {
     open: Option<Current>,
     /// Candidates that only lack duration.
     pending: Option<Current>,
+    /// One that is over, until its cooldown is over too: the next one may touch it.
+    #[serde(default)]
+    last: Option<Current>,
 }
 
 impl Tracker {
@@ -62,7 +65,26 @@ impl Tracker {
             latest: None,
             open: None,
             pending: None,
+            last: None,
         }
+    }
+
+    /// Goes on with an incident that the journal has, when nothing is open: as if its last anomalous row had just been. One
+    /// that is over is taken up again by an anomaly within its cooldown. Says whether it was taken.
+    pub fn resume(&mut self, incident: Incident) -> bool {
+        let free = self.open.is_none() && incident.entity == self.entity;
+        if free {
+            let current = Current {
+                loud: incident.end,
+                incident,
+            };
+            if current.incident.is_open() {
+                self.open = Some(current);
+            } else if current.incident.state != IncidentState::Settled {
+                self.last = Some(current);
+            }
+        }
+        free
     }
 
     /// The open incident.
@@ -73,11 +95,13 @@ impl Tracker {
 
     /// Takes the next verdict. Opens an incident at the first anomalous row (it starts with the first candidate of that
     /// run), moves its end and peak with every further one, and closes it once `cooldown` has passed below `exit`; an
-    /// anomaly within the cooldown belongs to the same incident.
+    /// anomaly within the cooldown belongs to the same incident, also when that was closed by a restart or because its
+    /// entity had gone. One that is up still after `max_incident` closes as settled: tell the judge
+    /// ([`super::judge::Judge::settle`]), or the next row opens another.
     ///
     /// A candidate that a gate other than `min_duration` stopped is quiet: what may not open an incident may not hold one
     /// open. Rows without a score are neither loud nor quiet, but time goes on. A verdict not later than the newest is
-    /// ignored. At most two changes come back: one closed, then one opened.
+    /// ignored. At most two changes come back: one closed, then one opened; or one opened or updated, then that closed.
     pub fn track(&mut self, rules: &JudgeRules, verdict: &Verdict) -> Vec<IncidentChange> {
         if self.latest.is_some_and(|latest| verdict.time <= latest) {
             return Vec::new();
@@ -85,6 +109,13 @@ impl Tracker {
         self.latest = Some(verdict.time);
         let mut changes = Vec::new();
         changes.extend(self.cool_down(rules.cooldown, verdict));
+        // What began within the cooldown of the last one may still open.
+        let begun = self.pending.as_ref().map(|pending| pending.incident.start);
+        let begun = begun.unwrap_or(verdict.time);
+        self.last = self
+            .last
+            .take()
+            .filter(|last| begun.since(last.loud) <= rules.cooldown);
         if verdict.state != RowState::Scored {
             return changes;
         }
@@ -98,6 +129,9 @@ impl Tracker {
             Kind::Waiting => self.wait(rules, verdict),
             Kind::Between => self.hold(verdict.time),
             Kind::Quiet => self.pending = None,
+        }
+        if kind != Kind::Quiet {
+            changes.extend(self.settle(rules, verdict.time));
         }
         changes
     }
@@ -159,16 +193,31 @@ impl Tracker {
         over.then(|| self.close(IncidentState::Closed)).flatten()
     }
 
+    /// Closes an incident that is up still after `max_incident`.
+    fn settle(&mut self, rules: &JudgeRules, now: Time) -> Option<IncidentChange> {
+        let open = self.open.as_ref()?;
+        let lasted = now.since(open.incident.start);
+        let over = !rules.max_incident.is_zero() && lasted >= rules.max_incident;
+        over.then(|| self.close(IncidentState::Settled)).flatten()
+    }
+
     fn anomaly(&mut self, rules: &JudgeRules, verdict: &Verdict) -> IncidentChange {
         let earlier = self.take_pending(rules, verdict.time);
-        let opened = self.open.is_none();
-        let current = match (self.open.take(), earlier) {
-            (Some(open), _) => open,
-            (None, Some(pending)) => pending,
-            (None, None) => self.begin(rules, verdict),
+        let touched = self.last.take().filter(|_| self.open.is_none());
+        let opened = self.open.is_none() && touched.is_none();
+        let current = match (self.open.take(), touched, earlier) {
+            (Some(open), _, _) => open,
+            (None, Some(last), Some(pending)) => last.joined(pending),
+            (None, Some(last), None) => last,
+            (None, None, Some(pending)) => pending,
+            (None, None, None) => self.begin(rules, verdict),
         };
-        let current = self.open.insert(current.extended(rules, verdict));
-        let incident = current.incident.clone();
+        let mut current = current.extended(rules, verdict);
+        current.incident.state = IncidentState::Open;
+        if opened {
+            current.incident.why.opening.clone_from(&verdict.gates);
+        }
+        let incident = self.open.insert(current).incident.clone();
         if opened {
             IncidentChange::Opened(incident)
         } else {
@@ -212,6 +261,10 @@ impl Tracker {
                 peak_score: verdict.score.unwrap_or(1.0),
                 state: IncidentState::Open,
                 features: contributions(rules, verdict),
+                why: Why {
+                    opening: verdict.gates.clone(),
+                    peak: verdict.gates.clone(),
+                },
                 acknowledged: false,
                 label: None,
             },
@@ -228,6 +281,20 @@ impl Current {
             self.incident.peak = verdict.time;
             self.incident.peak_score = score;
             self.incident.features = contributions(rules, verdict);
+            self.incident.why.peak.clone_from(&verdict.gates);
+        }
+        self
+    }
+
+    /// This incident with candidates that followed it.
+    fn joined(mut self, later: Self) -> Self {
+        self.loud = later.loud;
+        self.incident.end = later.incident.end;
+        if later.incident.peak_score > self.incident.peak_score {
+            self.incident.peak = later.incident.peak;
+            self.incident.peak_score = later.incident.peak_score;
+            self.incident.features = later.incident.features;
+            self.incident.why.peak = later.incident.why.peak;
         }
         self
     }
@@ -267,7 +334,8 @@ impl Kind {
     }
 }
 
-/// The features of a verdict by share, largest first, those without a share left out; at most ten.
+/// The features of a verdict by share, largest first, those without a share left out; at most ten, and what the others
+/// carry together.
 fn contributions(rules: &JudgeRules, verdict: &Verdict) -> Vec<Contribution> {
     let mut all: Vec<Contribution> = verdict
         .features
@@ -280,10 +348,23 @@ fn contributions(rules: &JudgeRules, verdict: &Verdict) -> Vec<Contribution> {
                 share: feature.share,
                 value: feature.value,
                 expected: feature.expected,
+                lower: feature.lower,
+                upper: feature.upper,
             })
         })
         .collect();
     all.sort_by(|a, b| b.share.total_cmp(&a.share));
+    let others: f64 = all.iter().skip(FEATURES).map(|part| part.share).sum();
     all.truncate(FEATURES);
+    if others > 0.0 {
+        all.push(Contribution {
+            feature: OTHERS.into(),
+            share: others,
+            value: f64::NAN,
+            expected: f64::NAN,
+            lower: f64::NAN,
+            upper: f64::NAN,
+        });
+    }
     all
 }

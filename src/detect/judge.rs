@@ -1,12 +1,20 @@
 //! One entity's scores become verdicts, row by row.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::gates::JudgeRules;
-use crate::domain::{Entity, FeatureVerdict, Gate, RowState, Time, Verdict};
+use super::gates::{Candidate, JudgeRules, MAINTENANCE, share};
+use crate::domain::{Entity, FeatureVerdict, Gate, Incident, RowState, Time, Verdict};
 
 /// Scores above this say no more; an overflowing error is cut to it, so that a verdict always holds a number.
 const HIGHEST: f64 = 1e9;
+
+/// A score so many times the highest of an incident that has settled is news.
+const NEWS: f64 = 2.0;
+
+/// Shares whose sum is so close to 1 are left as they are.
+const ROUNDING: f64 = 1e-9;
 
 /// A row that a model scored.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +27,9 @@ pub struct Scored {
     pub mse: f64,
     /// In schema order.
     pub features: Vec<FeatureVerdict>,
+    /// What is typical of each feature, such as its median, in its unit and in schema order; NaN or left out where that is
+    /// not known. The default `min_deviation` is a part of it.
+    pub typical: Arc<[f64]>,
 }
 
 /// What a judge is told of a grid time.
@@ -44,13 +55,36 @@ struct Run {
     last: Time,
 }
 
+/// An incident that became the new normal.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Settled {
+    /// When it did.
+    since: Time,
+    /// Its highest score.
+    peak_score: f64,
+    /// The last row at or over `exit`.
+    loud: Time,
+}
+
+/// A maintenance that stopped the run of candidates that goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Lingering {
+    name: String,
+    until: Time,
+    queries: Vec<String>,
+}
+
 /// Judges one entity. Pure and causal: a verdict depends on the rows so far, and time comes with them. Its state is a few
-/// numbers, kept in the checkpoint.
+/// numbers and at most one maintenance, kept in the checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
     entity: Entity,
     latest: Option<Time>,
     run: Option<Run>,
+    #[serde(default)]
+    settled: Option<Settled>,
+    #[serde(default)]
+    lingering: Option<Lingering>,
 }
 
 impl Judge {
@@ -61,6 +95,8 @@ impl Judge {
             entity,
             latest: None,
             run: None,
+            settled: None,
+            lingering: None,
         }
     }
 
@@ -74,32 +110,48 @@ impl Judge {
     pub fn rewind(&mut self, time: Time) {
         self.latest = self.latest.map(|latest| latest.min(time));
         self.run = self.run.filter(|run| run.last <= time);
+        if let Some(settled) = &mut self.settled {
+            settled.loud = settled.loud.min(time);
+        }
     }
 
-    /// The verdict on a row. A row with a score over 1 is a candidate, and an anomaly when it passes every gate.
+    /// What this incident, which has just settled, is about is the new normal: nothing is an anomaly until the score has
+    /// been below `exit` for the cooldown, or is over twice the incident's peak.
+    pub fn settle(&mut self, incident: &Incident) {
+        self.settled = Some(Settled {
+            since: incident.end,
+            peak_score: incident.peak_score,
+            loud: incident.end,
+        });
+    }
+
+    /// The verdict on a row. A row with a score over 1 is a candidate, and an anomaly when it passes every gate. The shares
+    /// of its features are brought to a sum of 1, unless none is known.
     ///
     /// Rows come in the order of time. One that is not later than the newest is judged as it stands and changes nothing.
     /// A score that is not a number leaves the row stale; a row without a score neither ends nor prolongs a run.
     pub fn judge(&mut self, rules: &JudgeRules, row: Row) -> Verdict {
-        let scored = match row {
+        let mut scored = match row {
             Row::Scored(scored) if !scored.score.is_nan() => scored,
             Row::Scored(Scored { time, .. }) => return self.unscored(time, RowState::Stale),
             Row::Unscored { time, state } => return self.unscored(time, state),
         };
         let time = scored.time;
-        let score = scored.score.clamp(0.0, HIGHEST);
-        let candidate = score > 1.0;
-        let mut gates = if candidate {
-            rules.ask(&scored.features)
-        } else {
-            Vec::new()
-        };
-        let run = self.continued(rules, time, score, gates.iter().all(|gate| gate.passed));
+        scored.score = scored.score.clamp(0.0, HIGHEST);
+        whole(&mut scored.features);
+        let candidate = scored.score > 1.0;
+        let mut gates = vec![threshold_gate(rules, scored.score)];
+        if candidate {
+            gates.extend(self.asked(rules, &scored));
+        }
+        let passed = gates.iter().skip(1).all(|gate| gate.passed);
+        let run = self.continued(rules, time, scored.score, passed);
         if candidate {
             gates.extend(duration_gate(rules, run));
-            gates.insert(0, exit_gate(rules, score));
         }
         if self.latest.is_none_or(|latest| time > latest) {
+            self.lingering = self.lingering_after(rules, &scored, &gates);
+            self.settled = self.settled_after(rules, time, scored.score);
             self.latest = Some(time);
             self.run = run;
         }
@@ -107,9 +159,9 @@ impl Judge {
             time,
             entity: self.entity.clone(),
             state: RowState::Scored,
-            score: Some(score),
+            score: Some(scored.score),
             mse: scored.mse.is_finite().then_some(scored.mse),
-            is_anomaly: candidate && gates.iter().all(|gate| gate.passed),
+            is_anomaly: gates.iter().all(|gate| gate.passed),
             features: scored.features,
             gates,
         }
@@ -118,17 +170,47 @@ impl Judge {
     fn unscored(&mut self, time: Time, state: RowState) -> Verdict {
         self.latest = self.latest.max(Some(time));
         let state = match state {
-            RowState::Scored | RowState::Stale => RowState::Stale,
-            RowState::WarmingUp => RowState::WarmingUp,
+            RowState::Scored => RowState::Stale,
+            other => other,
         };
         Verdict::unscored(time, self.entity.clone(), state)
     }
 
+    /// The gates between a candidate and an anomaly, but for the one that only time can open.
+    fn asked(&self, rules: &JudgeRules, scored: &Scored) -> Vec<Gate> {
+        let mut gates = rules.ask(&Candidate {
+            time: scored.time,
+            entity: &self.entity,
+            features: &scored.features,
+            typical: &scored.typical,
+            running: self.running(rules, scored.time).is_some(),
+            lingering: self
+                .lingering
+                .as_ref()
+                .filter(|l| scored.time.since(l.until) <= rules.linger)
+                .map(|l| (l.name.as_str(), l.until, l.queries.as_slice())),
+        });
+        gates.extend(self.settled.map(|settled| Gate {
+            name: "max_incident".into(),
+            passed: scored.score > settled.peak_score * NEWS,
+            detail: format!(
+                "an incident settled at {} and the score has not left since; only over {:.2}, {NEWS} times its peak, is news",
+                settled.since,
+                settled.peak_score * NEWS
+            ),
+        }));
+        gates
+    }
+
+    /// The run that a row at `time` goes on with.
+    fn running(&self, rules: &JudgeRules, time: Time) -> Option<Run> {
+        self.run
+            .filter(|run| time.since(run.last) <= rules.patience())
+    }
+
     /// The run as it is after a scored row; `None` when the row ends it or begins none.
     fn continued(&self, rules: &JudgeRules, time: Time, score: f64, passed: bool) -> Option<Run> {
-        let before = self
-            .run
-            .filter(|run| time.since(run.last) <= rules.patience());
+        let before = self.running(rules, time);
         let enters = if before.is_some() { rules.exit } else { 1.0 };
         let stays = score > 1.0 || (before.is_some() && score >= enters);
         (stays && passed).then(|| Run {
@@ -136,16 +218,68 @@ impl Judge {
             last: time,
         })
     }
+
+    /// A maintenance that stops a candidate is remembered until the score has left, or its window of rows is over.
+    fn lingering_after(
+        &self,
+        rules: &JudgeRules,
+        scored: &Scored,
+        gates: &[Gate],
+    ) -> Option<Lingering> {
+        let stopped = gates.iter().any(|g| g.name == MAINTENANCE && !g.passed);
+        let holding = rules.holding(scored.time, &self.entity);
+        if let (Some(window), true) = (holding.iter().max_by_key(|w| w.until), stopped) {
+            return Some(Lingering {
+                name: window.name.to_owned(),
+                until: window.until,
+                queries: window.queries.to_vec(),
+            });
+        }
+        let over = |l: &Lingering| scored.time.since(l.until) > rules.linger;
+        self.lingering
+            .clone()
+            .filter(|l| scored.score >= rules.exit && !over(l))
+    }
+
+    fn settled_after(&self, rules: &JudgeRules, time: Time, score: f64) -> Option<Settled> {
+        let settled = self.settled?;
+        if score > settled.peak_score * NEWS {
+            return None;
+        }
+        if score >= rules.exit {
+            return Some(Settled {
+                loud: time,
+                ..settled
+            });
+        }
+        (time.since(settled.loud) < rules.cooldown).then_some(settled)
+    }
 }
 
-fn exit_gate(rules: &JudgeRules, score: f64) -> Gate {
-    Gate {
-        name: "exit".into(),
-        passed: true,
-        detail: format!(
-            "score {score:.2}; enters over 1, leaves below {}",
+/// Brings shares to a sum of 1; those that are not known stay so.
+fn whole(features: &mut [FeatureVerdict]) {
+    let total: f64 = features.iter().map(share).sum();
+    if total > 0.0 && total.is_finite() && (total - 1.0).abs() > ROUNDING {
+        for feature in features {
+            feature.share /= total;
+        }
+    }
+}
+
+fn threshold_gate(rules: &JudgeRules, score: f64) -> Gate {
+    let candidate = score > 1.0;
+    let detail = if candidate {
+        format!(
+            "score {score:.2}, threshold 1: a candidate until it is below {}",
             rules.exit
-        ),
+        )
+    } else {
+        format!("score {score:.2}, threshold 1: no candidate")
+    };
+    Gate {
+        name: "threshold".into(),
+        passed: candidate,
+        detail,
     }
 }
 

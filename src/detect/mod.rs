@@ -10,5 +10,6 @@ pub mod fusion;
 pub mod gates;
 pub mod incident;
 pub mod judge;
+pub mod maintenance;
 mod tail;
 pub mod threshold;

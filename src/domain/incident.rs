@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Entity, Label, Time};
+use super::{Entity, Gate, Label, Time};
 
 /// Where an incident is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,25 @@ pub enum IncidentState {
     Closed,
     /// Its entity went away while it was open.
     Vanished,
+    /// It went on for `[detect] max_incident`: what it was about is the new normal.
+    Settled,
 }
+
+impl IncidentState {
+    /// Its word, in the journal, on the screen and in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Vanished => "vanished",
+            Self::Settled => "settled",
+        }
+    }
+}
+
+/// Name of the last part of an incident's features, when there are more than it keeps: the rest of the shares.
+pub const OTHERS: &str = "others";
 
 /// One feature's part in an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +43,7 @@ pub struct Contribution {
     /// Feature name.
     pub feature: Arc<str>,
     /// Part of the error at the peak, 0 to 1.
+    #[serde(deserialize_with = "null_is_nan")]
     pub share: f64,
     /// Observed at the peak, in the feature's unit; NaN (null in JSON) when missing.
     #[serde(deserialize_with = "null_is_nan")]
@@ -32,6 +51,26 @@ pub struct Contribution {
     /// Expected at the peak, in the feature's unit.
     #[serde(deserialize_with = "null_is_nan")]
     pub expected: f64,
+    /// Lower end of the expected band at the peak, in the feature's unit; NaN when unknown.
+    #[serde(default = "nan", deserialize_with = "null_is_nan")]
+    pub lower: f64,
+    /// Upper end of the expected band.
+    #[serde(default = "nan", deserialize_with = "null_is_nan")]
+    pub upper: f64,
+}
+
+const fn nan() -> f64 {
+    f64::NAN
+}
+
+/// Why an incident is one: the gates of two of its rows. Empty for incidents of releases that did not keep them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Why {
+    /// Of the row that opened it; all passed.
+    pub opening: Vec<Gate>,
+    /// Of the row with the highest score; before the incident opened, that row may have lacked `min_duration`.
+    pub peak: Vec<Gate>,
 }
 
 fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -53,10 +92,14 @@ pub struct Incident {
     pub peak: Time,
     /// The highest score (over 1).
     pub peak_score: f64,
-    /// Open, closed or vanished.
+    /// Open, closed, vanished or settled.
     pub state: IncidentState,
-    /// Features by share at the peak, largest first; at most ten.
+    /// Features by share at the peak, largest first; at most ten, and after them what the others carry together, as
+    /// [`OTHERS`]. The shares sum to 1, but for an incident whose shares are not known.
     pub features: Vec<Contribution>,
+    /// The gates that it passed.
+    #[serde(default)]
+    pub why: Why,
     /// Somebody has seen it.
     pub acknowledged: bool,
     /// What an operator called it.

@@ -27,7 +27,7 @@ pub use feature::{Direction, Feature};
 pub use forecast::Forecast;
 pub use frame::{Frame, Schema};
 pub use grid::Grid;
-pub use incident::{Contribution, Incident, IncidentState};
+pub use incident::{Contribution, Incident, IncidentState, OTHERS, Why};
 pub use series::Series;
 pub use snapshot::{
     BuildInfo, Counters, EntityView, FeatureView, Histogram, Level, ModelView, Notice, PipelineId,

@@ -12,8 +12,10 @@ pub enum RowState {
     Scored,
     /// No model yet, or the window before this row is not full.
     WarmingUp,
-    /// The window is mostly fill: too little was observed to judge.
+    /// Something was observed, but the window is mostly fill, or what is new in it can't be judged: too little to tell.
     Stale,
+    /// The source has no sample of the entity at this time.
+    Missing,
 }
 
 /// One gate between a candidate and an anomaly, with its value: the answer to "why" and "why not".
@@ -32,8 +34,12 @@ pub struct Gate {
 pub struct FeatureVerdict {
     /// Observed value in its own unit, NaN when missing.
     pub value: f64,
-    /// What the model reconstructed, in the same unit.
+    /// What was expected, in the same unit.
     pub expected: f64,
+    /// Lower end of the band that is expected, in the same unit; NaN when unknown.
+    pub lower: f64,
+    /// Upper end of that band.
+    pub upper: f64,
     /// Mean squared reconstruction error of this feature over the window, in scaled units (≥ 0).
     pub mse: f64,
     /// Part of the whole error, 0 to 1; the shares of a verdict sum to 1.
@@ -57,7 +63,7 @@ pub struct Verdict {
     pub is_anomaly: bool,
     /// Per feature, in schema order; empty unless scored.
     pub features: Vec<FeatureVerdict>,
-    /// Every gate that was asked; empty when the score was no candidate.
+    /// Every gate that was asked, the first one `threshold`; further ones only for a candidate. Empty unless scored.
     pub gates: Vec<Gate>,
 }
 

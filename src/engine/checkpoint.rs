@@ -23,7 +23,7 @@ pub struct Checkpoint {
 pub const CHECKPOINT: &str = "live";
 
 /// Brings a checkpoint and the journal's open incidents together: an incident whose id came after the checkpoint gets it,
-/// one that no checkpoint knows of can't go on and is closed. Says what was closed.
+/// one that no checkpoint knows of goes on from its last anomalous row. Says what was not as it should be.
 ///
 /// # Errors
 /// [`JournalError`] when the journal can't be read.
@@ -42,21 +42,31 @@ pub fn take_up(
     };
     let mut told = Vec::new();
     for incident in open {
-        let tracker = checkpoint
+        let (_, tracker) = checkpoint
             .entities
-            .get_mut(&incident.entity)
-            .map(|kept| &mut kept.1);
-        let follows = |t: &&mut Tracker| t.open().is_some_and(|own| own.start == incident.start);
-        if let Some(tracker) = tracker.filter(follows) {
+            .entry(incident.entity.clone())
+            .or_insert_with_key(|entity| {
+                (Judge::new(entity.clone()), Tracker::new(entity.clone()))
+            });
+        let follows = tracker
+            .open()
+            .is_some_and(|own| own.start == incident.start);
+        if follows {
             tracker.assign(incident.id);
             continue;
         }
+        let what = format!("incident {} of {} was open", incident.id, incident.entity);
+        if tracker.resume(incident.clone()) {
+            told.push(format!(
+                "{what} and what followed it is not known any more: it goes on if the next rows are anomalous, else it is closed"
+            ));
+            continue;
+        }
         told.push(format!(
-            "incident {} of {} was open and is closed: what followed it is not known any more",
-            incident.id, incident.entity
+            "{what} and is closed: a later one of the same entity goes on"
         ));
         ledger.update(&Incident {
-            state: IncidentState::Vanished,
+            state: IncidentState::Closed,
             ..incident
         });
     }

@@ -103,6 +103,12 @@ impl Ledger {
         }
     }
 
+    /// The newest of the shown incidents of an entity.
+    pub fn latest(&self, entity: &Entity) -> Option<&Incident> {
+        let own = self.shown.iter().filter(|known| known.entity == *entity);
+        own.max_by_key(|known| (known.end, known.id))
+    }
+
     fn hold(&mut self, incident: &Incident) {
         if self.journal.is_none() {
             return;

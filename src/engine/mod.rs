@@ -15,6 +15,7 @@ pub mod collector;
 pub mod columns;
 pub mod forecasting;
 pub mod history;
+pub mod judging;
 pub mod keeping;
 pub mod lane;
 pub mod learn;

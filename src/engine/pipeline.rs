@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use super::checkpoint::{CHECKPOINT, Checkpoint, take_up};
 use super::columns::{by_entity, by_name, places, same_names};
+use super::judging::{judge, maintenance, record, typical};
 use super::ledger::Ledger;
 use super::scorer::{RowScore, Rows, Scorer, Space};
 use super::watched::Watched;
 use crate::config::Config;
 use crate::detect::gates::JudgeRules;
-use crate::detect::incident::{IncidentChange, Tracker};
-use crate::detect::judge::{Judge, Row, Scored};
+use crate::detect::incident::Tracker;
+use crate::detect::judge::Judge;
+use crate::detect::maintenance::Windows;
 use crate::domain::{Entity, Frame, Grid, Label, RowState, Schema, Time, Verdict};
 use crate::model::ModelError;
 use crate::store::JournalError;
@@ -26,6 +28,9 @@ const TAIL_BYTES: usize = 64 << 20;
 /// vanished.
 const VANISHED: Duration = Duration::from_hours(1);
 
+/// A length of time that can be multiplied and added without care.
+const CENTURY: Duration = Duration::from_hours(876_000);
+
 /// Rows that are scored for the picture alone when a model arrives: bounds the work of a swap.
 const SHOWN_ROWS: usize = 20_000;
 
@@ -35,6 +40,7 @@ pub struct Pipeline {
     config: Arc<Config>,
     schema: Option<Schema>,
     rules: Option<JudgeRules>,
+    maintenance: Windows,
     entities: BTreeMap<Entity, Watched>,
     scorer: Option<Arc<Scorer>>,
     /// What scoring works in.
@@ -75,10 +81,15 @@ impl Pipeline {
             });
         }
         told.extend(take_up(&mut restored, &mut ledger)?);
+        let maintenance = maintenance(&config).unwrap_or_else(|error| {
+            told.push(format!("no maintenance window holds: {error}"));
+            Windows::default()
+        });
         Ok(Self {
             config,
             schema: None,
             rules: None,
+            maintenance,
             entities: BTreeMap::new(),
             scorer: None,
             space: Space::default(),
@@ -178,22 +189,22 @@ impl Pipeline {
     }
 
     fn set_schema(&mut self, schema: &Schema) {
+        // An error is a whole window's: it lingers after its cause is gone and wavers on its way out. Half a window of quiet
+        // keeps one cause one incident, and what is a lasting change is seen only when a window has passed.
         let mut detect = self.config.detect.clone();
-        detect.cooldown.0 = detect.cooldown.0.max(self.shortest_cooldown());
-        self.rules = Some(JudgeRules::new(
-            &detect,
-            &self.config.queries,
-            schema,
-            self.step(),
-        ));
+        detect.cooldown.0 = detect.cooldown.0.max(self.window() / 2);
+        if !detect.max_incident.0.is_zero() {
+            detect.max_incident.0 = detect.max_incident.0.max(self.window() * 2);
+        }
+        let rules = JudgeRules::new(&detect, &self.config.queries, schema, self.step());
+        self.rules = Some(rules.with_maintenance(self.maintenance.clone(), self.window()));
         self.schema = Some(Arc::clone(schema));
     }
 
-    /// An error is a whole window's: it lingers after its cause is gone and wavers on its way out. Half a window of quiet
-    /// keeps one cause one incident.
-    fn shortest_cooldown(&self) -> Duration {
-        let rows = u32::try_from(self.config.autoencoder.window / 2).unwrap_or(u32::MAX);
-        self.step().saturating_mul(rows)
+    /// How long a window of rows is, at most a century.
+    fn window(&self) -> Duration {
+        let rows = u32::try_from(self.config.autoencoder.window).unwrap_or(u32::MAX);
+        self.step().saturating_mul(rows).min(CENTURY)
     }
 
     /// Rows that one entity may keep.
@@ -299,6 +310,7 @@ impl Pipeline {
         let capacity = self.capacity(columns);
         let (step, points) = (self.step(), self.config.ui.max_points);
         let restored = self.restored.remove(entity);
+        let known = self.ledger.latest(entity).filter(|known| !known.is_open());
         self.entities.entry(entity.clone()).or_insert_with(|| {
             let mut watched = Watched::new(
                 entity.clone(),
@@ -309,6 +321,8 @@ impl Pipeline {
             );
             if let Some((judge, tracker)) = restored {
                 (watched.judge, watched.tracker) = (judge, tracker);
+            } else if let Some(known) = known {
+                watched.tracker.resume(known.clone());
             }
             watched
         })
@@ -451,11 +465,10 @@ impl Pipeline {
         if let Some(rules) = &self.rules {
             for (watched, scores) in self.entities.values_mut().zip(scores) {
                 let newest = todo.slice(todo.len().saturating_sub(scores.len()), todo.len());
+                let typical = typical(self.scorer.as_deref(), &watched.entity, rules.columns());
                 for (time, score) in newest.times().zip(scores) {
-                    let verdict = verdict(watched, rules, time, &score);
-                    for change in watched.tracker.track(rules, &verdict) {
-                        record(&mut self.ledger, &mut watched.tracker, change);
-                    }
+                    let row = (time, &score);
+                    let verdict = judge(watched, rules, &mut self.ledger, row, &typical);
                     watched.take(verdict.clone(), self.config.autoencoder.window);
                     verdicts.push(verdict);
                 }
@@ -555,31 +568,4 @@ impl Pipeline {
         }
         Ok(())
     }
-}
-
-/// Takes a change into the ledger.
-fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
-    match change {
-        IncidentChange::Opened(incident) => {
-            if let Some(id) = ledger.open(&incident) {
-                tracker.assign(id);
-            }
-        }
-        IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => {
-            ledger.update(&incident);
-        }
-    }
-}
-
-fn verdict(watched: &mut Watched, rules: &JudgeRules, time: Time, score: &RowScore) -> Verdict {
-    let row = match score.state {
-        RowState::Scored => Row::Scored(Scored {
-            time,
-            score: score.score,
-            mse: score.mse,
-            features: score.features.clone(),
-        }),
-        state => Row::Unscored { time, state },
-    };
-    watched.judge.judge(rules, row)
 }

@@ -203,6 +203,7 @@ impl Scorer {
         let prep = &config.preprocess;
         Ready {
             known: scaler.known(),
+            band: band(&scaler, self.bundle.calibration.threshold_mse),
             far: far(seen.observed.view(), prep.fill, prep.max_gap),
             scaler,
             raw,
@@ -281,23 +282,26 @@ impl Scorer {
     ) -> RowScore {
         let judged = |error: f64| if error.is_finite() { error } else { 0.0 };
         let total: f64 = errors.iter().copied().map(judged).sum();
+        let at = |column| (window.row, column);
         let features = errors
             .iter()
             .zip(expected)
             .enumerate()
-            .map(|(column, (error, expected))| FeatureVerdict {
-                value: ready
-                    .raw
-                    .get((window.row, column))
-                    .copied()
-                    .unwrap_or(f64::NAN),
-                expected: ready.scaler.inverse(column, f64::from(*expected)),
-                mse: *error,
-                share: if total > 0.0 {
-                    judged(*error) / total
-                } else {
-                    1.0 / errors.len() as f64
-                },
+            .map(|(column, (error, expected))| {
+                let expected = ready.scaler.inverse(column, f64::from(*expected));
+                let band = ready.band.get(column).copied().unwrap_or(f64::NAN);
+                FeatureVerdict {
+                    value: ready.raw.get(at(column)).copied().unwrap_or(f64::NAN),
+                    expected,
+                    lower: expected - band,
+                    upper: expected + band,
+                    mse: *error,
+                    share: if total > 0.0 {
+                        judged(*error) / total
+                    } else {
+                        1.0 / errors.len() as f64
+                    },
+                }
             })
             .collect();
         let score = mse / self.bundle.calibration.threshold_mse;
@@ -320,6 +324,20 @@ struct Ready {
     far: Array2<bool>,
     /// Features that were learned.
     known: Vec<bool>,
+    /// Per feature, in its own unit, see [`band`].
+    band: Vec<f64>,
+}
+
+/// Per feature, in its own unit: a deviation that, lasting a whole window and alone, reaches the threshold; NaN when the
+/// feature was never learned. What is expected may be so far off to both sides.
+fn band(scaler: &Scaler, threshold_mse: f64) -> Vec<f64> {
+    let known = scaler.known();
+    let counted = known.iter().filter(|known| **known).count();
+    // A window's error is the mean over its rows and the features that count.
+    let spread = (threshold_mse * counted as f64).sqrt();
+    (0..known.len())
+        .map(|feature| scaler.inverse(feature, spread) - scaler.inverse(feature, 0.0))
+        .collect()
 }
 
 /// Cells that lie more than `max_gap` rows in a gap of their column, or in any gap at all with a policy that fills none.

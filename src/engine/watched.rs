@@ -143,6 +143,16 @@ impl Watched {
         }
     }
 
+    /// Whether the source has no sample at all for a row that is there.
+    pub fn is_missing(&self, time: Time) -> bool {
+        let row = self
+            .tail
+            .grid()
+            .row(time)
+            .and_then(|row| self.tail.row(row));
+        row.is_some_and(|row| row.iter().all(|value| value.is_nan()))
+    }
+
     /// Rows between `time` and the newest row.
     fn age(&self, time: Time) -> Option<usize> {
         let grid = self.tail.grid();

@@ -198,7 +198,7 @@ fn row<'a>(
             counters.incidents_total
         },
         incident_open: false,
-        stale: latest.map(|v| failing || v.state == RowState::Stale),
+        stale: latest.map(|v| failing || matches!(v.state, RowState::Stale | RowState::Missing)),
         last_run: if live.grouped && scored.is_none() {
             view.and_then(last_scored_row)
         } else {

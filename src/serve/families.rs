@@ -169,7 +169,7 @@ pub(super) const STALE: Family = each(
     "samples_stale",
     G,
     &[],
-    "1 when the source fails or the newest window is mostly missing, so that nothing new was judged, else 0.",
+    "1 when the source fails, has no sample of the newest row, or the newest window is mostly missing, so that nothing new was judged, else 0.",
 );
 pub(super) const LAST_RUN: Family = each(
     "last_successful_run_timestamp_seconds",

@@ -34,6 +34,29 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO sequence VALUES (0);
     CREATE TABLE checkpoints (key TEXT PRIMARY KEY, value BLOB NOT NULL);
     CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+", "
+    CREATE TABLE incidents_2 (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        entity       TEXT NOT NULL,
+        start_ms     INTEGER NOT NULL,
+        end_ms       INTEGER NOT NULL,
+        peak_ms      INTEGER NOT NULL,
+        peak_score   REAL,
+        state        TEXT NOT NULL CHECK (state IN ('open', 'closed', 'vanished', 'settled')),
+        features     TEXT NOT NULL,
+        why          TEXT,
+        acknowledged INTEGER NOT NULL,
+        label        TEXT CHECK (label IN ('real', 'false')),
+        seq          INTEGER NOT NULL
+    );
+    INSERT INTO sqlite_sequence (name, seq) SELECT 'incidents_2', seq FROM sqlite_sequence WHERE name = 'incidents';
+    INSERT INTO incidents_2
+        SELECT id, entity, start_ms, end_ms, peak_ms, peak_score, state, features, NULL, acknowledged, label, seq
+        FROM incidents;
+    DROP TABLE incidents;
+    ALTER TABLE incidents_2 RENAME TO incidents;
+    CREATE UNIQUE INDEX incidents_by_change ON incidents (seq);
+    CREATE INDEX incidents_by_start ON incidents (start_ms);
 "];
 
 /// Most rows that one question brings back.
@@ -367,8 +390,9 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
         next_seq(work)?.into(),
     ];
     work.execute(
-        "INSERT INTO incidents (entity, start_ms, end_ms, peak_ms, peak_score, state, features, acknowledged, label, seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO incidents
+         (entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params_from_iter(rows::measured(incident).into_iter().chain(said)),
     )?;
     let id = work.last_insert_rowid();
@@ -381,7 +405,7 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
 
 fn update(work: &Transaction<'_>, path: &Path, incident: &Incident) -> Result<(), JournalError> {
     let sql = "UPDATE incidents SET entity = ?1, start_ms = ?2, end_ms = ?3, peak_ms = ?4, peak_score = ?5, state = ?6,
-               features = ?7, seq = ?8 WHERE id = ?9";
+               features = ?7, why = ?8, seq = ?9 WHERE id = ?10";
     let touched = next_seq(work)
         .and_then(|seq| {
             let which: [Value; 2] = [seq.into(), signed(incident.id).into()];

@@ -1,32 +1,16 @@
 //! Incidents as rows of the journal.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Params, Row};
-use serde::{Deserialize, Serialize};
 
 use super::journal::{Change, JournalError};
-use super::json::null_is_nan;
 use crate::disk::DiskError;
-use crate::domain::{Contribution, Entity, Incident, IncidentState, Label, Time};
+use crate::domain::{Contribution, Entity, Incident, IncidentState, Label, Time, Why};
 
 /// What [`read`] expects of a query, in this order.
-pub(super) const COLUMNS: &str =
-    "id, entity, start_ms, end_ms, peak_ms, peak_score, state, features, acknowledged, label, seq";
-
-/// A [`Contribution`] as it is stored.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    feature: Arc<str>,
-    #[serde(deserialize_with = "null_is_nan")]
-    share: f64,
-    #[serde(deserialize_with = "null_is_nan")]
-    value: f64,
-    #[serde(deserialize_with = "null_is_nan")]
-    expected: f64,
-}
+pub(super) const COLUMNS: &str = "id, entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq";
 
 /// Runs a query for [`COLUMNS`] and returns its rows.
 pub(super) fn read(
@@ -63,7 +47,8 @@ fn parse(row: &Row<'_>) -> Result<Change, String> {
     let entity: String = get(row, 1)?;
     let state: String = get(row, 6)?;
     let features: String = get(row, 7)?;
-    let label: Option<String> = get(row, 9)?;
+    let why: Option<String> = get(row, 8)?;
+    let label: Option<String> = get(row, 10)?;
     let incident = Incident {
         id: number(0)?,
         entity: Entity::named(&entity),
@@ -73,35 +58,32 @@ fn parse(row: &Row<'_>) -> Result<Change, String> {
         peak_score: get::<Option<f64>>(row, 5)?.unwrap_or(f64::NAN),
         state: parse_state(&state)?,
         features: parse_features(&features)?,
-        acknowledged: get(row, 8)?,
+        why: why
+            .as_deref()
+            .map(parse_why)
+            .transpose()?
+            .unwrap_or_default(),
+        acknowledged: get(row, 9)?,
         label: label.as_deref().map(parse_label).transpose()?,
     };
     Ok(Change {
-        seq: number(10)?,
+        seq: number(11)?,
         incident,
     })
 }
 
-/// What was measured of an incident, as it is stored: from `entity` to `features` in [`COLUMNS`].
-pub(super) fn measured(incident: &Incident) -> [Value; 7] {
+/// What was measured of an incident, as it is stored: from `entity` to `why` in [`COLUMNS`].
+pub(super) fn measured(incident: &Incident) -> [Value; 8] {
     [
         incident.entity.name().to_owned().into(),
         incident.start.millis().into(),
         incident.end.millis().into(),
         incident.peak.millis().into(),
         incident.peak_score.into(),
-        state_word(incident.state).to_owned().into(),
-        features_text(&incident.features).into(),
+        incident.state.word().to_owned().into(),
+        text(&incident.features, "[]").into(),
+        text(&incident.why, "{}").into(),
     ]
-}
-
-/// The stored word of a state.
-const fn state_word(state: IncidentState) -> &'static str {
-    match state {
-        IncidentState::Open => "open",
-        IncidentState::Closed => "closed",
-        IncidentState::Vanished => "vanished",
-    }
 }
 
 fn parse_state(word: &str) -> Result<IncidentState, String> {
@@ -109,6 +91,7 @@ fn parse_state(word: &str) -> Result<IncidentState, String> {
         "open" => Ok(IncidentState::Open),
         "closed" => Ok(IncidentState::Closed),
         "vanished" => Ok(IncidentState::Vanished),
+        "settled" => Ok(IncidentState::Settled),
         _ => Err(format!("its state is `{word}`")),
     }
 }
@@ -129,31 +112,16 @@ fn parse_label(word: &str) -> Result<Label, String> {
     }
 }
 
-/// Contributions as stored JSON.
-fn features_text(features: &[Contribution]) -> String {
-    let stored: Vec<Stored> = features
-        .iter()
-        .map(|c| Stored {
-            feature: Arc::clone(&c.feature),
-            share: c.share,
-            value: c.value,
-            expected: c.expected,
-        })
-        .collect();
-    // Strings and numbers always have a JSON form.
-    serde_json::to_string(&stored).unwrap_or_else(|_| "[]".into())
+/// A part of an incident as stored JSON, in which NaN is null; strings and numbers always have a JSON form.
+fn text(value: &impl serde::Serialize, none: &str) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| none.into())
 }
 
+/// A release before this one wrote them without a band, which is then unknown.
 fn parse_features(text: &str) -> Result<Vec<Contribution>, String> {
-    let stored: Vec<Stored> =
-        serde_json::from_str(text).map_err(|e| format!("its features are no JSON: {e}"))?;
-    Ok(stored
-        .into_iter()
-        .map(|s| Contribution {
-            feature: s.feature,
-            share: s.share,
-            value: s.value,
-            expected: s.expected,
-        })
-        .collect())
+    serde_json::from_str(text).map_err(|e| format!("its features are no JSON: {e}"))
+}
+
+fn parse_why(text: &str) -> Result<Why, String> {
+    serde_json::from_str(text).map_err(|e| format!("its gates are no JSON: {e}"))
 }

@@ -8,7 +8,7 @@ use pulsewatch::domain::{
     BuildInfo, Contribution, Counters, Entity, EntityView, Feature, FeatureVerdict, FeatureView,
     Forecast, Grid, HistoryAnswer, HistorySeries, Incident, IncidentState, Label, Level, ModelView,
     Notice, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState, Time,
-    TrainingView, Unit, Verdict,
+    TrainingView, Unit, Verdict, Why,
 };
 
 use crate::views;
@@ -180,6 +180,8 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
             features: vec![FeatureVerdict {
                 value: 1.0,
                 expected: 1.0,
+                lower: 0.5,
+                upper: 1.5,
                 mse: 0.0,
                 share: 1.0,
             }],
@@ -216,8 +218,11 @@ fn incident(id: u64, hours_ago: f64, minutes: u64, peak: f64, parts: &[(&str, f6
                 share: *share,
                 value: 1.0,
                 expected: 0.5,
+                lower: 0.25,
+                upper: 0.75,
             })
             .collect(),
+        why: Why::default(),
         acknowledged: false,
         label: None,
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::config::{ApiConfig, ExporterConfig};
-use pulsewatch::domain::{Entity, Incident, IncidentState, RowState, SourceState, Verdict};
+use pulsewatch::domain::{Entity, Incident, IncidentState, RowState, SourceState, Verdict, Why};
 
 use crate::fixture::{
     NEWEST, NOW, Running, empty, entity, exporter, feature, forecast, scored, two_features,
@@ -163,6 +163,7 @@ async fn the_entity_label_is_there_exactly_when_grouped() {
         peak_score: 2.0,
         state: IncidentState::Open,
         features: Vec::new(),
+        why: Why::default(),
         acknowledged: false,
         label: None,
     };

@@ -9,9 +9,9 @@ use std::time::Duration;
 use pulsewatch::config::{ApiConfig, ExporterConfig, Secret};
 use pulsewatch::domain::{
     Command, Control, ControlError, Counters, Entity, EntityView, Feature, FeatureVerdict,
-    FeatureView, Forecast, Grid, Histogram, HistoryAnswer, HistoryQuery, HistorySeries, ModelView,
-    PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState, SourceView, Time,
-    Verdict,
+    FeatureView, Forecast, Gate, Grid, Histogram, HistoryAnswer, HistoryQuery, HistorySeries,
+    ModelView, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState,
+    SourceView, Time, Verdict,
 };
 use pulsewatch::serve::{Bound, Server};
 use tokio::sync::{oneshot, watch};
@@ -90,11 +90,17 @@ pub fn entity(name: &str, features: Vec<FeatureView>) -> EntityView {
                 .map(|_| FeatureVerdict {
                     value: 29.0,
                     expected: 3.0,
+                    lower: 1.0,
+                    upper: 5.0,
                     mse: 0.25,
                     share: 0.5,
                 })
                 .collect(),
-            gates: Vec::new(),
+            gates: vec![Gate {
+                name: "threshold".into(),
+                passed: true,
+                detail: "score 1.50, threshold 1".into(),
+            }],
         })),
         entity,
         features,

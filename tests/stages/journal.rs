@@ -1,6 +1,6 @@
 //! `incidents` on a journal that has some.
 
-use pulsewatch::domain::{Contribution, Entity, Incident, IncidentState, Time};
+use pulsewatch::domain::{Contribution, Entity, Incident, IncidentState, Time, Why};
 use pulsewatch::store::Journal;
 use serde_json::{Value, json};
 
@@ -12,6 +12,8 @@ fn incident(start: i64, state: IncidentState, peak_score: f64) -> Incident {
         share,
         value: 97.5,
         expected: f64::NAN,
+        lower: f64::NAN,
+        upper: f64::NAN,
     };
     Incident {
         id: 0,
@@ -22,6 +24,7 @@ fn incident(start: i64, state: IncidentState, peak_score: f64) -> Incident {
         peak_score,
         state,
         features: vec![part("cpu", 0.75), part("latency", 0.25)],
+        why: Why::default(),
         acknowledged: false,
         label: None,
     }

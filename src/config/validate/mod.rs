@@ -3,6 +3,7 @@
 //! Every check adds to one list, so that a person sees everything that is wrong at once.
 
 mod learning;
+mod maintenance;
 mod serving;
 mod source;
 
@@ -28,6 +29,7 @@ pub(super) fn validate(
     source::check_queries(config, &mut findings);
     source::check_entities(config, &mut findings);
     learning::check(config, &mut findings);
+    maintenance::check(config, &mut findings);
     serving::check(config, &mut findings);
     (findings.errors, findings.notes)
 }

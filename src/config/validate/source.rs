@@ -1,6 +1,7 @@
 //! `[source]`, `[queries]` and `[entities]`.
 
 use super::Findings;
+use super::maintenance::check_deviation;
 use crate::config::load::os_name;
 use crate::config::{
     Config, Expr, Os, OsExpr, QueryConfig, Secret, SourceConfig, SourceKind, Span,
@@ -174,8 +175,18 @@ pub(super) fn check_queries(config: &Config, findings: &mut Findings<'_>) {
             "write [queries.cpu] with expr = \"…\", or set source.os to the system that the expressions are for",
         );
     }
+    check_names(config, &config.detect.mute, &["detect", "mute"], findings);
+    for (position, window) in config.detect.maintenance.iter().enumerate() {
+        let position = position.to_string();
+        let path = ["detect", "maintenance", &position, "queries"];
+        check_names(config, &window.queries, &path, findings);
+    }
+}
+
+/// Whether the list at `path` names queries.
+fn check_names(config: &Config, names: &[String], path: &[&str], findings: &mut Findings<'_>) {
     let written = findings.root.names(&["queries"]);
-    for (position, name) in config.detect.mute.iter().enumerate() {
+    for (position, name) in names.iter().enumerate() {
         if !config.queries.contains_key(name) && !written.contains(name) {
             let names: Vec<&str> = config.queries.keys().map(String::as_str).collect();
             let remedy = match crate::config::suggest::nearest(name, names.iter().copied()) {
@@ -183,11 +194,8 @@ pub(super) fn check_queries(config: &Config, findings: &mut Findings<'_>) {
                 None => format!("the queries are {}", names.join(", ")),
             };
             let position = position.to_string();
-            findings.wrong(
-                &["detect", "mute", &position],
-                "there is no query of this name",
-                remedy,
-            );
+            let path: Vec<&str> = path.iter().copied().chain([position.as_str()]).collect();
+            findings.wrong(&path, "there is no query of this name", remedy);
         }
     }
 }
@@ -240,22 +248,10 @@ fn check_query(name: &str, query: &QueryConfig, findings: &mut Findings<'_>) {
         "a limit must be a finite number",
         "write limit = 90, or take it out",
     );
-    let deviation = query.min_deviation;
-    findings.require(
-        deviation
-            .absolute
-            .is_none_or(|least| least.is_finite() && least >= 0.0),
-        &["queries", name, "min_deviation", "absolute"],
-        "this must be a number, 0 or more",
-        "write it in the query's unit",
-    );
-    findings.require(
-        deviation
-            .relative
-            .is_none_or(|least| least.0.is_finite() && least.0 >= 0.0),
-        &["queries", name, "min_deviation", "relative"],
-        "this must be a part of the expected value, 0 or more",
-        "write \"5%\"",
+    check_deviation(
+        query.min_deviation,
+        &["queries", name, "min_deviation"],
+        findings,
     );
 }
 

@@ -22,7 +22,7 @@ pub(super) use rows::{live_short, test};
 pub(super) use train::train;
 
 use super::Problem;
-use crate::domain::{Entity, EntityView, PipelineView, SourceState, Time};
+use crate::domain::{Entity, EntityView, Incident, PipelineView, SourceState, Time};
 
 /// How many names an error lists.
 const NAMES_SHOWN: usize = 10;
@@ -90,6 +90,8 @@ fn waiting_for(pipeline: &PipelineView) -> String {
 /// What every answer about a pipeline carries besides its rows.
 fn about(pipeline: &PipelineView, view: &EntityView) -> BTreeMap<&'static str, Value> {
     let latest = view.latest.as_deref();
+    let open = |incident: &&Incident| incident.is_open() && incident.entity == view.entity;
+    let incident = pipeline.incidents.iter().find(open);
     BTreeMap::from([
         ("entity", json!(view.entity.name())),
         ("entity_count", json!(pipeline.entities.len())),
@@ -97,6 +99,8 @@ fn about(pipeline: &PipelineView, view: &EntityView) -> BTreeMap<&'static str, V
         ("model", model(pipeline)),
         ("state", json!(latest.map(|verdict| verdict.state))),
         ("score", json!(latest.and_then(|verdict| verdict.score))),
+        ("why", json!(latest.map(|verdict| &verdict.gates))),
+        ("incident", json!(incident)),
         ("readiness", json!(pipeline.readiness.ratio())),
         ("step_seconds", json!(view.grid.step().as_secs_f64())),
     ])

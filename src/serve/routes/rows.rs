@@ -75,13 +75,18 @@ fn tail(series: &Series, count: usize) -> Vec<f64> {
 
 /// What the newest score says of each feature.
 fn features(view: &EntityView) -> serde_json::Value {
+    let scored = view.latest.as_deref().map_or(&[][..], |v| &v.features);
     view.features
         .iter()
-        .map(|feature| {
+        .enumerate()
+        .map(|(column, feature)| {
+            let band = scored.get(column).filter(|_| feature.expected.is_some());
             json!({
                 "name": feature.feature.name,
                 "unit": feature.feature.unit,
                 "expected": feature.expected,
+                "lower": band.map(|band| band.lower),
+                "upper": band.map(|band| band.upper),
                 "mse": feature.mse,
                 "share": feature.share,
             })

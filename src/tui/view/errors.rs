@@ -28,14 +28,10 @@ pub fn draw(entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect)
     let title = [Span::styled("errors", theme.text)];
     let inner = boxed(buffer, area, theme.faint, &title, right);
     if entity.features.iter().all(|f| f.mse.is_none()) {
-        let stale = entity
-            .latest
-            .as_ref()
-            .is_some_and(|v| v.state == RowState::Stale);
-        let words = if stale {
-            "too few samples in the window"
-        } else {
-            "nothing scored yet"
+        let words = match entity.latest.as_ref().map(|v| v.state) {
+            Some(RowState::Stale) => "too few samples in the window",
+            Some(RowState::Missing) => "no samples at this time",
+            _ => "nothing scored yet",
         };
         let words = (words.to_owned(), theme.dim);
         return centered(buffer, inner, &[words]);

@@ -182,6 +182,7 @@ fn judgement(
     }
     let words = match verdict.map(|v| v.state) {
         Some(RowState::Stale) => "◌ too few samples to judge",
+        Some(RowState::Missing) => "◌ no samples at this time",
         _ => "◌ the first window fills",
     };
     vec![Segment::new(0, vec![Span::styled(words, theme.warn)])]

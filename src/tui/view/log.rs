@@ -83,6 +83,7 @@ pub fn sign(incident: &Incident, theme: &Theme) -> (&'static str, Style) {
         IncidentState::Open => ("●", theme.bad),
         IncidentState::Closed => ("○", theme.dim),
         IncidentState::Vanished => ("◌", theme.dim),
+        IncidentState::Settled => ("◐", theme.dim),
     }
 }
 

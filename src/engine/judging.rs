@@ -1,0 +1,91 @@
+//! From a score to the verdict on a row, and from its incident to the ledger.
+
+use std::sync::Arc;
+
+use super::learn;
+use super::ledger::Ledger;
+use super::scorer::{RowScore, Scorer};
+use super::watched::Watched;
+use crate::config::Config;
+use crate::detect::gates::JudgeRules;
+use crate::detect::incident::{IncidentChange, Tracker};
+use crate::detect::judge::{Row, Scored};
+use crate::detect::maintenance::Windows;
+use crate::domain::{Entity, IncidentState, RowState, Time, Verdict};
+
+/// Takes a change into the ledger.
+pub fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
+    match change {
+        IncidentChange::Opened(incident) => {
+            if let Some(id) = ledger.open(&incident) {
+                tracker.assign(id);
+            }
+        }
+        IncidentChange::Updated(incident) | IncidentChange::Closed(incident) => {
+            ledger.update(&incident);
+        }
+    }
+}
+
+/// The verdict on a row that has this score, and what becomes of the entity's incidents with it.
+pub fn judge(
+    watched: &mut Watched,
+    rules: &JudgeRules,
+    ledger: &mut Ledger,
+    (time, score): (Time, &RowScore),
+    typical: &Arc<[f64]>,
+) -> Verdict {
+    let verdict = verdict(watched, rules, time, score, typical);
+    for change in watched.tracker.track(rules, &verdict) {
+        if change.incident().state == IncidentState::Settled {
+            watched.judge.settle(change.incident());
+        }
+        record(ledger, &mut watched.tracker, change);
+    }
+    verdict
+}
+
+fn verdict(
+    watched: &mut Watched,
+    rules: &JudgeRules,
+    time: Time,
+    score: &RowScore,
+    typical: &Arc<[f64]>,
+) -> Verdict {
+    let row = match score.state {
+        RowState::Scored => Row::Scored(Scored {
+            time,
+            score: score.score,
+            mse: score.mse,
+            features: score.features.clone(),
+            typical: Arc::clone(typical),
+        }),
+        _ if watched.is_missing(time) => Row::Unscored {
+            time,
+            state: RowState::Missing,
+        },
+        state => Row::Unscored { time, state },
+    };
+    watched.judge.judge(rules, row)
+}
+
+/// The median of each feature as far as the model knows it.
+pub fn typical(scorer: Option<&Scorer>, entity: &Entity, columns: usize) -> Arc<[f64]> {
+    let scaler = scorer.map(|scorer| scorer.bundle.scaler(entity));
+    let median = |column| scaler.and_then(|scaler| scaler.center(column));
+    (0..columns)
+        .map(|column| median(column).unwrap_or(f64::NAN))
+        .collect()
+}
+
+/// The maintenance windows of a configuration.
+///
+/// # Errors
+/// What is wrong with a time zone, which validation refuses.
+pub fn maintenance(config: &Config) -> Result<Windows, String> {
+    if config.detect.maintenance.is_empty() {
+        return Ok(Windows::default());
+    }
+    let zone = learn::time_zone(config).map_err(|error| error.to_string())?;
+    Windows::new(&config.detect.maintenance, &zone).map_err(|error| error.to_string())
+}

@@ -72,10 +72,9 @@ const INVALID: &[Expected] = &[
             (2, "source.kind", "not in this version yet"),
             (6, "forecast.breach_horizon", "forecast.horizon is used"),
             (9, "retrain.on_drift", "retrain.every"),
-            (12, "detect.maintenance", "not in this version yet"),
-            (14, "alerts", "not in this version yet"),
-            (17, "remote_write", "not in this version yet"),
-            (20, "shard", "not in this version yet"),
+            (11, "alerts", "not in this version yet"),
+            (14, "remote_write", "not in this version yet"),
+            (17, "shard", "not in this version yet"),
         ],
     ),
     (
@@ -121,6 +120,35 @@ const INVALID: &[Expected] = &[
             (4, "detect.false_alarms_per_day", "write 0.5"),
             (5, "detect.exit", "write 0.9"),
             (6, "detect.min_observed", "write 0.5"),
+            (7, "detect.min_deviation", "write { absolute = 3.0 }"),
+            (8, "detect.max_incident", "write \"6h\""),
+        ],
+    ),
+    (
+        "bad_maintenance",
+        &[
+            (10, "detect.maintenance[0].days[1]", "\"sat\""),
+            (11, "detect.maintenance[0].end", "the window is over"),
+            (12, "detect.maintenance[0].timezone", "Europe/Berlin"),
+            (
+                13,
+                "detect.maintenance[0].queries[1]",
+                "did you mean \"cpu\"",
+            ),
+            (17, "detect.maintenance[1].end", "both as \"02:00\""),
+            (20, "detect.maintenance[2].days", "there once"),
+            (22, "detect.maintenance[2].end", "later than its start"),
+            (
+                23,
+                "detect.maintenance[2].timezone",
+                "take the timezone out",
+            ),
+            (26, "detect.maintenance[3].start", "\"02:00\" for every day"),
+            (
+                30,
+                "detect.min_deviation.relativ",
+                "did you mean `relative`",
+            ),
         ],
     ),
     ("bad_threshold_word", &[(2, "detect.threshold", "\"auto\"")]),
@@ -355,6 +383,7 @@ fn what_the_sample_has_commented_out_can_be_used() {
     assert_eq!(config.source.headers.len(), 1);
     assert_eq!(config.source.params.len(), 1);
     assert_eq!(config.ui.keys.len(), 1);
+    assert_eq!(config.detect.maintenance.len(), 2);
     let query = &config.queries["memory"];
     assert!(query.limit.is_some() && query.min_deviation.absolute.is_some());
     // Only what can't stand together is wrong with it.

@@ -168,14 +168,18 @@ fn a_score_over_one_is_an_anomaly_and_explains_itself() {
     let mut judge = Judge::new(Entity::named("web"));
     let rules = rules_of(&DetectConfig::default());
     let quiet = judge.judge(&rules, scored(0, 0.99, &[(1.0, 1.0, 1.0)]));
-    assert!(!quiet.is_anomaly && quiet.gates.is_empty());
+    assert!(!quiet.is_anomaly);
+    let only = &quiet.gates[0];
+    assert_eq!((quiet.gates.len(), only.passed), (1, false));
+    assert_eq!(only.detail, "score 0.99, threshold 1: no candidate");
     let loud = judge.judge(&rules, scored(1, 1.32, &[(5.0, 1.0, 1.0)]));
     assert!(loud.is_anomaly);
     assert_eq!(loud.entity, Entity::named("web"));
-    assert_eq!(loud.gates.len(), 1);
+    let names: Vec<&str> = loud.gates.iter().map(|gate| gate.name.as_str()).collect();
+    assert_eq!(names, ["threshold", "min_deviation"]);
     assert_eq!(
         loud.gates[0].detail,
-        "score 1.32; enters over 1, leaves below 0.9"
+        "score 1.32, threshold 1: a candidate until it is below 0.9"
     );
     assert!((loud.mse.unwrap() - 0.0132).abs() < 1e-12);
 }
@@ -461,6 +465,12 @@ fn ten_features_are_kept_largest_first() {
     tracker.track(&rules, &verdict);
     let kept = &tracker.open().unwrap().features;
     let names: Vec<Arc<str>> = kept.iter().map(|c| Arc::clone(&c.feature)).collect();
-    assert_eq!(names.len(), 10);
-    assert_eq!((&*names[0], &*names[9]), ("f13", "f4"));
+    assert_eq!(names.len(), 11);
+    assert_eq!(
+        (&*names[0], &*names[9], &*names[10]),
+        ("f13", "f4", "others")
+    );
+    let sum: f64 = kept.iter().map(|part| part.share).sum();
+    assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+    assert!(kept[10].value.is_nan() && kept[10].share > 0.0);
 }

@@ -81,6 +81,79 @@ fn incidents_come_back_as_they_were() {
     assert_eq!(open(&path).get(2).unwrap(), None);
 }
 
+/// The journal's first schema, as it was released.
+const FIRST_SCHEMA: &str = "
+    CREATE TABLE incidents (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        entity       TEXT NOT NULL,
+        start_ms     INTEGER NOT NULL,
+        end_ms       INTEGER NOT NULL,
+        peak_ms      INTEGER NOT NULL,
+        peak_score   REAL,
+        state        TEXT NOT NULL CHECK (state IN ('open', 'closed', 'vanished')),
+        features     TEXT NOT NULL,
+        acknowledged INTEGER NOT NULL,
+        label        TEXT CHECK (label IN ('real', 'false')),
+        seq          INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX incidents_by_change ON incidents (seq);
+    CREATE INDEX incidents_by_start ON incidents (start_ms);
+    CREATE TABLE opened (entity TEXT PRIMARY KEY, total INTEGER NOT NULL);
+    CREATE TABLE sequence (last INTEGER NOT NULL);
+    CREATE TABLE checkpoints (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+    CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+    INSERT INTO sequence VALUES (9);
+    INSERT INTO incidents VALUES
+        (3, 'web', 1000, 2000, 1500, 3.5, 'vanished', '[{\"feature\":\"cpu\",\"share\":1.0,\"value\":null,\"expected\":40.0}]', 1, 'false', 8),
+        (4, 'web', 5000, 6000, 5500, NULL, 'open', '[]', 0, NULL, 9);
+    UPDATE sqlite_sequence SET seq = 12 WHERE name = 'incidents';
+    INSERT INTO opened VALUES ('web', 12);
+    INSERT INTO checkpoints VALUES ('live', X'7B7D');
+    INSERT INTO cursors VALUES ('hook', 8);
+    PRAGMA user_version = 1;
+";
+
+#[test]
+fn a_journal_of_the_first_schema_is_read_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(FIRST_SCHEMA).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let journal = open(&path);
+        let first = journal.get(3).unwrap().unwrap();
+        assert_eq!(first.state, IncidentState::Vanished);
+        assert_eq!(
+            (first.acknowledged, first.label),
+            (true, Some(Label::False))
+        );
+        let part = &first.features[0];
+        assert_eq!((part.share, part.expected), (1.0, 40.0));
+        assert!(part.value.is_nan() && part.lower.is_nan() && part.upper.is_nan());
+        assert_eq!(first.why, Why::default());
+        let seqs: Vec<u64> = journal
+            .changes_since(0, 2)
+            .unwrap()
+            .iter()
+            .map(|change| change.seq)
+            .collect();
+        assert_eq!(seqs, [8, 9]);
+        assert_eq!(journal.counts().unwrap()[&Entity::named("web")], 12);
+        assert_eq!(journal.checkpoint_get("live").unwrap().unwrap(), b"{}");
+        assert_eq!(journal.cursor("hook").unwrap(), 8);
+        let open = journal.get(4).unwrap().unwrap();
+        assert!(open.is_open() && open.peak_score.is_nan());
+    }
+    // A number that was given once is never given again, and the new state is taken.
+    let mut journal = open(&path);
+    let mut new = incident("web", 9000);
+    new.state = IncidentState::Settled;
+    new.id = journal.insert(&new).unwrap();
+    assert_eq!(new.id, 13);
+    assert_eq!(journal.get(13).unwrap(), Some(new));
+}
+
 #[test]
 fn what_is_not_known_stays_unknown() {
     let dir = tempfile::tempdir().unwrap();

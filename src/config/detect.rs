@@ -93,6 +93,7 @@ pub struct DetectConfig {
     /// Part of a window that must have been observed, else it is stale.
     pub min_observed: Ratio,
     /// Times in which nothing is an anomaly.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<Maintenance>,
 }
 

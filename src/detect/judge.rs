@@ -187,7 +187,7 @@ impl Judge {
             lingering: self
                 .lingering
                 .as_ref()
-                .filter(|l| scored.time.since(l.until) <= rules.linger)
+                .filter(|l| scored.time.since(l.until) < rules.linger)
                 .map(|l| (l.name.as_str(), l.until, l.queries.as_slice())),
         });
         gates.extend(self.settled.map(|settled| Gate {
@@ -235,7 +235,7 @@ impl Judge {
                 queries: window.queries.to_vec(),
             });
         }
-        let over = |l: &Lingering| scored.time.since(l.until) > rules.linger;
+        let over = |l: &Lingering| scored.time.since(l.until) >= rules.linger;
         self.lingering
             .clone()
             .filter(|l| scored.score >= rules.exit && !over(l))

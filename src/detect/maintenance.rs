@@ -197,7 +197,8 @@ fn first(zone: &TimeZone, clock: DateTime) -> Option<Timestamp> {
         AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => found.earlier().ok(),
         AmbiguousOffset::Gap { .. } => {
             let after = found.later().ok()?;
-            let skip = zone.preceding(after).next();
+            // It looks before the moment itself, which may be the skip.
+            let skip = zone.preceding(after + 1.second()).next();
             Some(skip.map_or(after, |skip| skip.timestamp()))
         }
     }

@@ -17,7 +17,7 @@ use crate::common::driver::Driver;
 use crate::common::fake::{Fake, World};
 use crate::fixture::{
     NOW, STEP, bumped, config, exported, is_scoring, is_up, no_false_numbers, open_incident,
-    scoring, server, small, warned, wave,
+    scoring, server, small, value, warned, wave,
 };
 
 fn pod(world: &mut World, name: &'static str, phase: f64) {
@@ -215,6 +215,16 @@ async fn hosts_come_and_go() {
         })
         .await;
     let id = open_incident(&snapshot).unwrap().id;
+    let b = Entity::named("b");
+    let silent = |s: &Snapshot| {
+        let latest = s.live.entity(&b).and_then(|view| view.latest.clone());
+        latest.is_some_and(|v| v.state == RowState::Missing)
+    };
+    driver.until("b is silent", silent).await;
+    assert_eq!(
+        value(&exported(&driver).await, "samples_stale{entity=\"b\"}"),
+        Some(1.0)
+    );
     let gone = Time::from_secs(last) + Duration::from_secs(3700);
     let snapshot = driver
         .until("b is gone", |s| {
@@ -232,6 +242,21 @@ async fn hosts_come_and_go() {
     let text = exported(&driver).await;
     assert!(text.contains("incident_active{entity=\"b\"} 0"), "{text}");
     assert!(!text.contains("anomaly_score{entity=\"b\"}"));
+
+    // It comes back as it went, within its cooldown: the same incident goes on.
+    fake.change(|world| {
+        for (expr, phase) in [("cpu", 0.5), ("load", 1.5)] {
+            world.add(expr, &[("host", "b")], move |t| {
+                (t > last + 3700).then(|| bumped(t, phase, broken, i64::MAX))
+            });
+        }
+    });
+    let snapshot = driver
+        .until("b's incident again", |s| open_incident(s).is_some())
+        .await;
+    let again = open_incident(&snapshot).unwrap();
+    assert_eq!((again.id, again.start), (id, closed.start));
+    assert!(again.end > closed.end);
     driver.stop().await;
 }
 

@@ -14,6 +14,8 @@ mod common;
 
 #[path = "robust/binary.rs"]
 mod binary;
+#[path = "robust/calm.rs"]
+mod calm;
 #[path = "robust/commands.rs"]
 mod commands;
 #[path = "robust/disk.rs"]

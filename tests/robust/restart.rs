@@ -18,7 +18,7 @@ fn rows(count: u64) -> Duration {
 }
 
 /// Breaks `cpu` from the next row on.
-fn break_cpu(fake: &Fake, from: i64, to: i64) {
+pub fn break_cpu(fake: &Fake, from: i64, to: i64) {
     fake.change(|world| {
         world.forget("cpu");
         world.add("cpu", &[], move |t| Some(bumped(t, 0.0, from, to)));

@@ -34,6 +34,14 @@ async fn the_short_rows_keep_the_known_fields() {
     assert_eq!(body["score"], 1.5);
     assert_eq!(body["state"], "scored");
     assert_eq!(body["scores"][19], 1.5);
+    assert_eq!(body["why"][0]["name"], "threshold");
+    assert_eq!(body["why"][0]["passed"], true);
+    assert_eq!(body["incident"], Value::Null);
+    let first = &body["features"][0];
+    assert_eq!(
+        (&first["lower"], &first["upper"]),
+        (&1.0.into(), &5.0.into())
+    );
     assert_eq!(body["scores"][0], Value::Null);
     assert_eq!(body["model"]["version"], "20270115-080000");
     let body: Value = server.get("/").await.json().await.unwrap();

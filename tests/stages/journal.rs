@@ -85,8 +85,10 @@ fn incidents_are_listed_shown_acknowledged_and_labelled() {
     let shown = shell.json(&["incidents", "show", &id, "--json"]);
     assert_eq!(
         shown["features"][0],
-        json!({"feature": "cpu", "share": 0.75, "value": 97.5, "expected": null})
+        json!({"feature": "cpu", "share": 0.75, "value": 97.5, "expected": null, "lower": null, "upper": null})
     );
+    assert_eq!(shown["why"], json!({"opening": [], "peak": []}));
+    assert!(page.contains("why       not kept"), "{page}");
 
     assert_eq!(
         shell.json(&["incidents", "ack", &id, "--json"])["acknowledged"],

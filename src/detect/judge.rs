@@ -227,8 +227,10 @@ impl Judge {
         gates: &[Gate],
     ) -> Option<Lingering> {
         let stopped = gates.iter().any(|g| g.name == MAINTENANCE && !g.passed);
-        let holding = rules.holding(scored.time, &self.entity);
-        if let (Some(window), true) = (holding.iter().max_by_key(|w| w.until), stopped) {
+        if stopped
+            && let holding = rules.holding(scored.time, &self.entity)
+            && let Some(window) = holding.iter().max_by_key(|window| window.until)
+        {
             return Some(Lingering {
                 name: window.name.to_owned(),
                 until: window.until,

@@ -145,6 +145,32 @@ async fn after_a_restart_history_with_other_columns_lands_in_the_right_ones() {
     driver.stop().await;
 }
 
+/// Host b breaks at `broken` and is gone after `last`; a and c stay as they are.
+fn b_breaks(world: &mut World, broken: i64, last: i64) {
+    world.forget("cpu");
+    for (host, phase) in [("a", 0.0), ("c", 0.2)] {
+        world.add("cpu", &[("host", host)], move |t| Some(wave(t, phase)));
+    }
+    world.add("cpu", &[("host", "b")], move |t| {
+        (t <= last).then(|| bumped(t, 0.5, broken, i64::MAX))
+    });
+    world.forget("load");
+    for (host, phase, until) in [("a", 1.0, i64::MAX), ("c", 1.2, i64::MAX), ("b", 1.5, last)] {
+        world.add("load", &[("host", host)], move |t| {
+            (t <= until).then(|| wave(t, phase))
+        });
+    }
+}
+
+/// Host b is back after `from`, as broken as it went.
+fn b_returns(world: &mut World, broken: i64, from: i64) {
+    for (expr, phase) in [("cpu", 0.5), ("load", 1.5)] {
+        world.add(expr, &[("host", "b")], move |t| {
+            (t > from).then(|| bumped(t, phase, broken, i64::MAX))
+        });
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_come_and_go() {
     let dir = tempfile::tempdir().unwrap();
@@ -194,21 +220,7 @@ async fn hosts_come_and_go() {
     // b breaks, and vanishes with its incident open.
     let broken = driver.now.millis() / 1000 + STEP;
     let last = broken + 10 * STEP;
-    fake.change(|world| {
-        world.forget("cpu");
-        for (host, phase) in [("a", 0.0), ("c", 0.2)] {
-            world.add("cpu", &[("host", host)], move |t| Some(wave(t, phase)));
-        }
-        world.add("cpu", &[("host", "b")], move |t| {
-            (t <= last).then(|| bumped(t, 0.5, broken, i64::MAX))
-        });
-        world.forget("load");
-        for (host, phase, until) in [("a", 1.0, i64::MAX), ("c", 1.2, i64::MAX), ("b", 1.5, last)] {
-            world.add("load", &[("host", host)], move |t| {
-                (t <= until).then(|| wave(t, phase))
-            });
-        }
-    });
+    fake.change(|world| b_breaks(world, broken, last));
     let snapshot = driver
         .until("b's incident", |s| {
             open_incident(s).is_some_and(|i| i.entity.name() == "b" && i.id != 0)
@@ -244,13 +256,7 @@ async fn hosts_come_and_go() {
     assert!(!text.contains("anomaly_score{entity=\"b\"}"));
 
     // It comes back as it went, within its cooldown: the same incident goes on.
-    fake.change(|world| {
-        for (expr, phase) in [("cpu", 0.5), ("load", 1.5)] {
-            world.add(expr, &[("host", "b")], move |t| {
-                (t > last + 3700).then(|| bumped(t, phase, broken, i64::MAX))
-            });
-        }
-    });
+    fake.change(|world| b_returns(world, broken, last + 3700));
     let snapshot = driver
         .until("b's incident again", |s| open_incident(s).is_some())
         .await;

@@ -159,7 +159,8 @@ pub enum Command {
     /// Replay a data set through the live engine and write its scores
     #[command(after_help = "Examples:\n  \
         pulsewatch backtest --input host.csv --train-until 2026-11-08T00:00:00Z --output scores.csv\n  \
-        pulsewatch backtest --input host.csv --train-until 1794096000 --output scores.csv --labels labels.csv --json report.json")]
+        pulsewatch backtest --input host.csv --train-until 1794096000 --output scores.csv --labels labels.csv --json report.json\n  \
+        pulsewatch backtest --corpus labelled/ --output predictions/ --json report.json")]
     Backtest(BacktestArgs),
 
     /// Check the configuration, the queries, the source and the disk
@@ -316,11 +317,17 @@ pub struct FilterArgs {
 #[derive(Clone, Debug, Args)]
 pub struct BacktestArgs {
     /// CSV, CSV.gz or Parquet: timestamp first, then one column per feature; several make --output a directory
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "corpus")]
     pub input: Vec<PathBuf>,
 
+    /// Every NAME/series.csv[.gz] in this directory, with NAME/labels.csv[.gz] and NAME/meta.json (train_end, family,
+    /// step, vus_window, nab_windows); makes --output a directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "train_until", "labels"])]
+    pub corpus: Option<PathBuf>,
+
     /// Only rows before this may be learned from: RFC 3339, unix seconds or milliseconds; once, or once per --input
-    #[arg(long, value_name = "TIME", required = true, value_parser = moment)]
+    /// [else: train_end of a meta.json beside NAME/series.csv]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub train_until: Vec<Time>,
 
     /// Where the scores go: a file, or a directory when there are several --input
@@ -339,9 +346,10 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Inputs worked on at once
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
-    pub jobs: usize,
+    /// Inputs worked on at once, each of which is held in memory; changes nothing in what comes out [else: one per
+    /// processor]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub jobs: Option<usize>,
 
     /// Add expected value, band and gates to every row
     #[arg(long)]
@@ -350,6 +358,11 @@ pub struct BacktestArgs {
     /// Add N labelled synthetic anomalies first, of one kind (spike, shift, dropout, flat) or of all
     #[arg(long, value_name = "N[,KIND][,SEED]")]
     pub inject: Option<Inject>,
+
+    /// Experimental: keep trainings in this directory, and do none twice. Empty it when the program trains otherwise
+    /// than before
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub cache: Option<PathBuf>,
 }
 
 /// `check`.

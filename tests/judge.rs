@@ -13,9 +13,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use pulsewatch::domain::Time;
-use pulsewatch::report::judge::{
-    JudgeError, JudgeOptions, Judged, JudgedReport, judge, judged_table, together,
-};
+use pulsewatch::report::judge::{JudgeError, JudgeOptions, Judged, JudgedReport, judge};
+use pulsewatch::report::summary::{by_family, judged_table, together};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -163,7 +162,7 @@ fn nab_pays_for_early_and_charges_for_false() {
     // Windows of its own; the nearest rows are taken.
     let at = |row: i64| Time::from_secs(60 * row + 20);
     let options = JudgeOptions {
-        nab_windows: vec![(at(0), at(9))],
+        nab_windows: Some(vec![(at(0), at(9))]),
         ..narrow()
     };
     assert_eq!(wrong.judged(&options).nab_onset, Some(100.0));
@@ -228,10 +227,46 @@ fn several_series_are_one_table() {
             .any(|line| line.starts_with("recall") && line.ends_with("1.00")),
         "{alone}"
     );
-    let table = judged_table(&[("hit".into(), hit), ("miss".into(), miss)]).to_string();
-    assert_eq!(table.lines().count(), 4);
+    let table = judged_table("series", &[("hit".into(), hit), ("miss".into(), miss)]).to_string();
+    assert_eq!(table.lines().count(), 3);
     assert!(table.lines().next().unwrap().starts_with("series  VUS-PR"));
-    assert!(table.lines().last().unwrap().starts_with("all"));
+}
+
+#[test]
+fn families_are_pooled_and_nab_counts_where_its_windows_were_given() {
+    let at = |row: i64| Time::from_secs(60 * row);
+    let options = JudgeOptions {
+        nab_windows: Some(vec![(at(3), at(5))]),
+        ..narrow()
+    };
+    let given = Case::new("...xx...........", "...x............").judged(&options);
+    let not = Case::new("...xx...........", "...........x....").judged(&narrow());
+    let families = by_family([("b", &given), ("a", &not), ("b", &not)]);
+    assert_eq!(families.keys().copied().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(families["a"], together(&[&not]));
+    let mixed = &families["b"];
+    assert_eq!((mixed.events, mixed.events_found), (2, 1));
+    assert!(mixed.nab_given && !families["a"].nab_given);
+    assert_eq!(mixed.nab_windows, 1);
+    assert_eq!(mixed.nab_onset, given.nab_onset);
+    close(
+        mixed.vus_pr.unwrap(),
+        f64::midpoint(given.vus_pr.unwrap(), not.vus_pr.unwrap()),
+    );
+    let cell = |report: &JudgedReport| {
+        let table = report.table().to_string();
+        let line = table.lines().find(|l| l.starts_with("NAB onset")).unwrap();
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    assert_eq!(cell(&families["a"]), "–");
+    assert_ne!(cell(mixed), "–");
+    // Windows that were given and are none are none.
+    let empty = JudgeOptions {
+        nab_windows: Some(Vec::new()),
+        ..narrow()
+    };
+    let none = Case::new("...xx...........", "...x............").judged(&empty);
+    assert_eq!((none.nab_windows, none.nab_onset), (0, None));
 }
 
 /// Random events, scores that know a little of them (with ties and gaps), flags over a threshold, for evaluators to agree
@@ -269,9 +304,9 @@ fn random(seed: u64) -> (Case, JudgeOptions) {
         .then(|| Time::from_secs(60 * (i64::try_from(rows).unwrap() / 4)));
     let at = |part: f64| Time::from_secs(60) + Duration::from_secs_f64(60.0 * rows as f64 * part);
     let nab_windows = if rng.random::<bool>() {
-        vec![(at(0.2), at(0.3)), (at(0.6), at(0.65))]
+        Some(vec![(at(0.2), at(0.3)), (at(0.6), at(0.65))])
     } else {
-        Vec::new()
+        None
     };
     let options = JudgeOptions {
         from,
@@ -313,9 +348,8 @@ fn write_case(folder: &Path, case: &Case, options: &JudgeOptions) {
     if let Some(from) = options.from {
         meta["train_end"] = from.as_secs_f64().into();
     }
-    if !options.nab_windows.is_empty() {
-        let secs = options
-            .nab_windows
+    if let Some(windows) = &options.nab_windows {
+        let secs = windows
             .iter()
             .map(|(a, b)| [a.as_secs_f64(), b.as_secs_f64()]);
         meta["nab_windows"] = secs.map(|pair| serde_json::json!(pair)).collect();

@@ -11,6 +11,8 @@
 mod backtest;
 #[path = "stages/chain.rs"]
 mod chain;
+#[path = "stages/corpus.rs"]
+mod corpus;
 #[path = "stages/inputs.rs"]
 mod inputs;
 #[path = "stages/journal.rs"]

@@ -1,33 +1,30 @@
 //! `backtest`: recordings through the live pipeline, scored and, with labels, judged.
 
-use std::collections::HashMap;
+mod report;
+mod scores;
+mod work;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
-use serde_json::{Value, json};
 
-use super::{BadUsage, Context};
+use self::report::{Report, find_families};
+use self::work::{Work, plan};
+use super::Context;
+use super::progress::Progress;
 use crate::cli::{BacktestArgs, Inject, InjectKind};
 use crate::config::Config;
 use crate::disk::write_atomic;
-use crate::domain::{FeatureVerdict, Time, Verdict};
-use crate::engine::backtest::{Backtest, Row, backtest, inject_into};
-use crate::report::judge::{JudgeOptions, Judged, JudgedReport, judge};
+use crate::engine::backtest::{backtest, inject_into};
+use crate::engine::training::TrainingCache;
 use crate::source::inject::{InjectSpec, InjectionKind};
 use crate::source::recording::{Recording, read_labels};
 
-/// One input with what belongs to it.
-struct Work {
-    input: PathBuf,
-    train_until: Time,
-    labels: Option<PathBuf>,
-    output: PathBuf,
-}
-
-/// `backtest`.
+/// `backtest`. Each job holds one input at a time, so memory grows with `--jobs`, not with the number of inputs; what
+/// is written does not depend on it.
 ///
 /// # Errors
 /// When an input can't be read, has too little to learn from, or a result can't be written.
@@ -35,45 +32,33 @@ pub fn run(context: &Context, args: &BacktestArgs, out: &mut dyn Write) -> anyho
     let mut config = Config::clone(&context.config);
     config.autoencoder.seed = args.seed.unwrap_or(config.autoencoder.seed);
     let work = plan(args)?;
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, anyhow::Result<Value>)>> = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..args.jobs.min(work.len()) {
-            scope.spawn(|| {
-                while let Some((at, item)) = Some(next.fetch_add(1, Ordering::Relaxed))
-                    .and_then(|at| Some((at, work.get(at)?)))
-                {
-                    let report =
-                        one(item, args, &config).with_context(|| item.input.display().to_string());
-                    done.lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push((at, report));
-                }
-            });
-        }
-    });
-    let mut done = done
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
+    let course = Course {
+        args,
+        config: &config,
+        cache: args.cache.as_deref().map(TrainingCache::new),
+        trainings: AtomicUsize::new(0),
+        recalled: AtomicUsize::new(0),
+        told: Told::new(work.len()),
+    };
     let (mut reports, mut failures) = (Vec::new(), Vec::new());
-    for (_, report) in done {
-        match report {
+    for done in course.all(&work) {
+        match done {
             Ok(report) => reports.push(report),
             Err(error) => failures.push(error),
         }
     }
+    if args.cache.is_some() {
+        let recalled = course.recalled.load(Ordering::Relaxed);
+        let all = course.trainings.load(Ordering::Relaxed);
+        tracing::info!("{recalled} of {all} trainings were in the cache");
+    }
+    find_families(&mut reports);
+    let several = work.len() > 1 || args.corpus.is_some();
     if let Some(path) = args.json.as_ref().filter(|_| !reports.is_empty()) {
-        let whole = if let [report] = reports.as_slice() {
-            report.clone()
-        } else {
-            json!({ "reports": reports })
-        };
+        let whole = report::whole(&reports, several);
         write_atomic(path, format!("{whole:#}\n").as_bytes())?;
     }
-    for report in &reports {
-        say(out, report)?;
-    }
+    report::say(out, &reports, several)?;
     finished(failures, work.len())
 }
 
@@ -89,118 +74,117 @@ fn finished(mut failures: Vec<anyhow::Error>, inputs: usize) -> anyhow::Result<(
     }
 }
 
-fn plan(args: &BacktestArgs) -> Result<Vec<Work>, BadUsage> {
-    let several = args.input.len() > 1;
-    if args.train_until.len() != 1 && args.train_until.len() != args.input.len() {
-        return Err(BadUsage(format!(
-            "--train-until is given {} times for {} inputs; give it once, or once per --input",
-            args.train_until.len(),
-            args.input.len()
-        )));
-    }
-    if !args.labels.is_empty() && args.labels.len() != args.input.len() {
-        return Err(BadUsage(format!(
-            "--labels is given {} times for {} inputs; give it once per --input, in the same order",
-            args.labels.len(),
-            args.input.len()
-        )));
-    }
-    let mut taken = HashMap::new();
-    let mut work = Vec::new();
-    // One time for all of them, or each its own.
-    let moments = args.train_until.iter().cycle();
-    for (at, (input, train_until)) in args.input.iter().zip(moments).enumerate() {
-        let output = if several {
-            args.output.join(format!("{}.csv", name_of(input)))
-        } else {
-            args.output.clone()
-        };
-        if let Some(other) = taken.insert(output.clone(), input) {
-            return Err(BadUsage(format!(
-                "{} and {} would both write {}; give the files different names, or run them apart",
-                other.display(),
-                input.display(),
-                output.display()
-            )));
-        }
-        work.push(Work {
-            input: input.clone(),
-            train_until: *train_until,
-            labels: args.labels.get(at).cloned(),
-            output,
-        });
-    }
-    Ok(work)
+/// What all inputs have in common.
+struct Course<'a> {
+    args: &'a BacktestArgs,
+    config: &'a Config,
+    cache: Option<TrainingCache>,
+    trainings: AtomicUsize,
+    recalled: AtomicUsize,
+    told: Told,
 }
 
-/// A name for an input's output: the file's, or its folder's when all files are called alike (`NAME/series.csv.gz`).
-fn name_of(input: &Path) -> String {
-    let file = input
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let mut stem = file.as_str();
-    for ending in [".gz", ".csv", ".parquet"] {
-        stem = stem.strip_suffix(ending).unwrap_or(stem);
-    }
-    let folder = input
-        .parent()
-        .and_then(Path::file_name)
-        .map(|name| name.to_string_lossy().into_owned());
-    folder
-        .filter(|_| stem == "series" || stem == "data")
-        .unwrap_or_else(|| stem.to_owned())
-}
-
-fn one(work: &Work, args: &BacktestArgs, config: &Config) -> anyhow::Result<Value> {
-    let mut recording = Recording::read(&work.input)?;
-    if let Some((first, last)) = recording
-        .span()
-        .filter(|(first, last)| work.train_until <= *first || work.train_until > *last)
-    {
-        bail!(
-            "rows run from {first} to {last}, so --train-until {} leaves none to {}; give a time between them",
-            work.train_until,
-            if work.train_until <= first {
-                "learn from"
-            } else {
-                "score"
+impl Course<'_> {
+    /// Every input's report, in their order. The largest files are begun first, so that none is left to run alone at the
+    /// end.
+    fn all(&self, work: &[Work]) -> Vec<anyhow::Result<Report>> {
+        let size = |item: &Work| std::fs::metadata(&item.input).map_or(0, |meta| meta.len());
+        let mut order: Vec<(usize, &Work)> = work.iter().enumerate().collect();
+        order.sort_by_key(|(_, item)| std::cmp::Reverse(size(item)));
+        let next = AtomicUsize::new(0);
+        let done: Mutex<Vec<(usize, anyhow::Result<Report>)>> = Mutex::new(Vec::new());
+        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let jobs = self.args.jobs.unwrap_or_else(processors);
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.min(work.len()) {
+                scope.spawn(|| {
+                    while let Some((at, item)) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let report = self
+                            .one(item, *at)
+                            .with_context(|| item.input.display().to_string());
+                        self.told.set(*at, 1.0);
+                        done.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((*at, report));
+                    }
+                });
             }
-        );
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, report)| report).collect()
     }
-    let mut labels = work.labels.as_deref().map(read_labels).transpose()?;
-    if let Some(inject) = &args.inject {
-        let spec = spec(inject, config.autoencoder.seed);
-        labels = Some(inject_into(
-            &mut recording,
-            work.train_until,
-            spec,
-            labels.as_deref().unwrap_or_default(),
-        ));
+
+    fn one(&self, work: &Work, at: usize) -> anyhow::Result<Report> {
+        let (args, config) = (self.args, self.config);
+        let mut recording = Recording::read(&work.input)?;
+        check_split(work, &recording)?;
+        let mut labels = work.labels.as_deref().map(read_labels).transpose()?;
+        if let Some(inject) = &args.inject {
+            let spec = spec(inject, config.autoencoder.seed);
+            labels = Some(inject_into(
+                &mut recording,
+                work.train_until,
+                spec,
+                labels.as_deref().unwrap_or_default(),
+            ));
+        }
+        let cache = self.cache.as_ref();
+        let mut told = |part| self.told.set(at, part);
+        let result = backtest(&recording, work.train_until, config, cache, &mut told)?;
+        self.trainings
+            .fetch_add(result.trainings, Ordering::Relaxed);
+        self.recalled.fetch_add(result.recalled, Ordering::Relaxed);
+        let csv = scores::csv(&result, args.explain)?;
+        write_atomic(&work.output, csv.as_bytes())?;
+        Report::new(work, &result, labels.as_deref(), config.autoencoder.seed)
     }
-    let result = backtest(&recording, work.train_until, config)?;
-    write_atomic(&work.output, scores_csv(&result, args.explain)?.as_bytes())?;
-    let scored = result
-        .rows
-        .iter()
-        .filter(|row| score(row).is_some())
-        .count();
-    let flagged = result.rows.iter().filter(|row| is_anomaly(row)).count();
-    let mut report = json!({
-        "input": work.input, "output": work.output, "rows": result.rows.len(), "scored": scored, "flagged": flagged,
-        "features": result.features.len(), "step_seconds": result.step.as_secs_f64(),
-        "threshold_mse": result.learned.bundle.calibration.threshold_mse,
-        "threshold_rule": result.learned.bundle.calibration.rule,
-        "training_windows": result.learned.bundle.windows, "epochs": result.learned.bundle.epochs,
-        "seed": config.autoencoder.seed,
-    });
-    if let (Some(labels), Some(map)) = (labels, report.as_object_mut()) {
-        map.insert(
-            "judged".into(),
-            serde_json::to_value(judged(&result, &labels, work.train_until)?)?,
-        );
+}
+
+/// There must be rows on both sides of `--train-until`.
+fn check_split(work: &Work, recording: &Recording) -> anyhow::Result<()> {
+    let until = work.train_until;
+    let Some((first, last)) = recording
+        .span()
+        .filter(|(first, last)| until <= *first || until > *last)
+    else {
+        return Ok(());
+    };
+    let lacking = if until <= first {
+        "learn from"
+    } else {
+        "score"
+    };
+    bail!(
+        "rows run from {first} to {last}, so --train-until {until} leaves none to {lacking}; give a time between them"
+    )
+}
+
+/// How far all inputs are together.
+struct Told {
+    bar: Progress,
+    parts: Mutex<Vec<f64>>,
+}
+
+impl Told {
+    fn new(inputs: usize) -> Self {
+        Self {
+            bar: Progress::of("backtesting"),
+            parts: Mutex::new(vec![0.0; inputs]),
+        }
     }
-    Ok(report)
+
+    /// Input number `at` is done to this part, 0 to 1.
+    fn set(&self, at: usize, part: f64) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = parts.get_mut(at) {
+            *slot = part;
+        }
+        let done = parts.iter().filter(|part| **part >= 1.0).count();
+        let mean = parts.iter().sum::<f64>() / parts.len().max(1) as f64;
+        self.bar
+            .set(mean, &format!("{done} of {} inputs done", parts.len()));
+    }
 }
 
 fn spec(inject: &Inject, seed: u64) -> InjectSpec {
@@ -215,157 +199,4 @@ fn spec(inject: &Inject, seed: u64) -> InjectSpec {
         kind,
         seed: inject.seed.unwrap_or(seed),
     }
-}
-
-fn score(row: &Row) -> Option<f64> {
-    row.verdict.as_ref().and_then(|verdict| verdict.score)
-}
-
-fn is_anomaly(row: &Row) -> bool {
-    row.verdict
-        .as_ref()
-        .is_some_and(|verdict| verdict.is_anomaly)
-}
-
-/// The measures over every labelled row; only rows from `train_until` on are judged.
-fn judged(
-    result: &Backtest,
-    labels: &[(Time, bool)],
-    train_until: Time,
-) -> anyhow::Result<JudgedReport> {
-    let rows: HashMap<Time, &Row> = result.rows.iter().map(|row| (row.time, row)).collect();
-    let of = |time: &Time| rows.get(time).copied();
-    let times: Vec<Time> = labels.iter().map(|(time, _)| *time).collect();
-    let truth: Vec<bool> = labels.iter().map(|(_, label)| *label).collect();
-    let scores: Vec<f64> = times
-        .iter()
-        .map(|time| of(time).and_then(score).unwrap_or(f64::NAN))
-        .collect();
-    let flags: Vec<bool> = times
-        .iter()
-        .map(|time| of(time).is_some_and(is_anomaly))
-        .collect();
-    let options = JudgeOptions {
-        step: Some(result.step),
-        from: Some(train_until),
-        ..JudgeOptions::default()
-    };
-    Ok(judge(
-        &Judged {
-            times: &times,
-            labels: &truth,
-            scores: &scores,
-            flags: &flags,
-        },
-        &options,
-    )?)
-}
-
-/// `scores.csv`: unix seconds, score over threshold, flag, each feature's share; with `explain` also what was expected, the
-/// band ([`Backtest::band`]) and the gates.
-fn scores_csv(result: &Backtest, explain: bool) -> anyhow::Result<String> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    let mut header = vec!["timestamp".to_owned(), "score".into(), "is_anomaly".into()];
-    header.extend(result.features.iter().cloned());
-    if explain {
-        for what in ["expected", "lower", "upper"] {
-            let names = result.features.iter();
-            header.extend(names.map(|feature| format!("{feature}.{what}")));
-        }
-        header.push("gates".into());
-    }
-    csv.write_record(&header)?;
-    for row in &result.rows {
-        let mut record = vec![
-            seconds(row.time),
-            score(row).map_or(String::new(), |score| score.to_string()),
-            u8::from(is_anomaly(row)).to_string(),
-        ];
-        let verdict = row.verdict.as_deref();
-        let mut add = |pick: &dyn Fn(&FeatureVerdict, f64) -> f64| {
-            record.extend(cells(verdict, &result.band, pick));
-        };
-        add(&|feature, _| feature.share);
-        if explain {
-            add(&|feature, _| feature.expected);
-            add(&|feature, band| feature.expected - band);
-            add(&|feature, band| feature.expected + band);
-            record.push(verdict.map_or(String::new(), gates));
-        }
-        csv.write_record(&record)?;
-    }
-    Ok(String::from_utf8(csv.into_inner()?)?)
-}
-
-fn seconds(time: Time) -> String {
-    if time.millis() % 1000 == 0 {
-        (time.millis() / 1000).to_string()
-    } else {
-        time.as_secs_f64().to_string()
-    }
-}
-
-/// A cell per feature, empty where nothing is known.
-fn cells(
-    verdict: Option<&Verdict>,
-    band: &[f64],
-    pick: &dyn Fn(&FeatureVerdict, f64) -> f64,
-) -> Vec<String> {
-    let mut cells: Vec<String> = verdict
-        .iter()
-        .flat_map(|verdict| &verdict.features)
-        .zip(band)
-        .map(|(feature, band)| pick(feature, *band))
-        .map(|value| {
-            if value.is_finite() {
-                value.to_string()
-            } else {
-                String::new()
-            }
-        })
-        .collect();
-    cells.resize(band.len(), String::new());
-    cells
-}
-
-fn gates(verdict: &Verdict) -> String {
-    let gate = |gate: &crate::domain::Gate| {
-        format!(
-            "{} {}: {}",
-            if gate.passed { "+" } else { "-" },
-            gate.name,
-            gate.detail
-        )
-    };
-    verdict
-        .gates
-        .iter()
-        .map(gate)
-        .collect::<Vec<_>>()
-        .join("; ")
-}
-
-fn say(out: &mut dyn Write, report: &Value) -> anyhow::Result<()> {
-    let text = |key: &str| {
-        report
-            .get(key)
-            .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
-            .unwrap_or_default()
-    };
-    writeln!(
-        out,
-        "{}: {} rows, {} scored, {} flagged → {}",
-        text("input"),
-        text("rows"),
-        text("scored"),
-        text("flagged"),
-        text("output")
-    )?;
-    if let Some(judged) = report
-        .get("judged")
-        .and_then(|j| serde_json::from_value::<JudgedReport>(j.clone()).ok())
-    {
-        writeln!(out, "{}", judged.table())?;
-    }
-    Ok(())
 }

@@ -19,6 +19,7 @@ use crate::domain::{Entity, Frame};
 use crate::engine::collector::Collecting;
 use crate::engine::learn::{self, Learned, Prepared};
 use crate::engine::processed::{self, Scalers};
+use crate::engine::training::Training;
 use crate::engine::{models, open, sequences};
 use crate::model::Progress as Epochs;
 use crate::prep::calendar;
@@ -240,8 +241,7 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         &prepared,
         groups,
         &config,
-        &AtomicBool::new(false),
-        &mut hear,
+        &mut Training::new(&AtomicBool::new(false), &mut hear),
     )?;
     drop(bar);
     let registry = Registry::open(&context.data_dir.join("models"));

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use jiff::tz::TimeZone;
 use ndarray::{Array2, ArrayView2};
 use serde_json::json;
 
+use super::training::Training;
 use super::views::learn_views;
 use crate::config::{Config, Threshold, Weights};
 use crate::detect::calibration::{Budget, CalibrateError, calibrate};
 use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
 use crate::model::views::Views;
-use crate::model::{
-    Autoencoder, Bundle, Progress, Shape, TrainError, TrainOptions, Trained, train,
-};
+use crate::model::{Autoencoder, Bundle, Shape, TrainError, TrainOptions, Trained};
 use crate::prep::gaps::{self, Look};
 use crate::prep::scale::Scaler;
 use crate::prep::window::{Segment, WindowError, WindowSet};
@@ -325,12 +323,11 @@ pub fn fingerprint(config: &Config) -> serde_json::Value {
 pub fn learn(
     frames: Vec<Frame>,
     config: &Config,
-    cancel: &AtomicBool,
-    progress: &mut dyn FnMut(Progress),
+    training: &mut Training<'_>,
 ) -> Result<Learned, LearnError> {
     let prepared = prepare(frames, config)?;
     let groups = groups(&prepared, config)?;
-    learn_from(&prepared, groups, config, cancel, progress)
+    learn_from(&prepared, groups, config, training)
 }
 
 /// Learns a model from windows that are already prepared, one network per group.
@@ -341,8 +338,7 @@ pub fn learn_from(
     prepared: &Prepared,
     groups: Vec<(Entity, WindowSet)>,
     config: &Config,
-    cancel: &AtomicBool,
-    progress: &mut dyn FnMut(Progress),
+    training: &mut Training<'_>,
 ) -> Result<Learned, LearnError> {
     let shape = Shape::new(&config.autoencoder, prepared.schema.len());
     let options = TrainOptions {
@@ -361,7 +357,7 @@ pub fn learn_from(
                 need: FEWEST_WINDOWS,
             });
         }
-        let trained: Trained = train(&shape, &options, &set, cancel, progress)?;
+        let trained: Trained = training.run(&shape, &options, &set)?;
         windows += have;
         epochs = epochs.max(trained.losses.len());
         val_loss = val_loss.max(
@@ -377,7 +373,7 @@ pub fn learn_from(
     let calibration = calibration(&held_back, prepared, config)?;
     // A threshold in the network's own unit leaves no room for other views.
     let views = match config.detect.threshold {
-        Threshold::Auto => Some(learn_views(prepared, &networks, config, cancel)?),
+        Threshold::Auto => Some(learn_views(prepared, &networks, config, training.cancel)?),
         Threshold::Fixed(_) | Threshold::Sigma(_) => None,
     };
     let bundle = bundle(

@@ -30,6 +30,7 @@ pub mod scorer;
 pub mod sequences;
 pub mod tail;
 pub mod trainer;
+pub mod training;
 pub mod views;
 pub mod watched;
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{oneshot, watch};
 
 use super::learn::{self, LearnError, Learned};
+use super::training::Training;
 use crate::config::Config;
 use crate::domain::{Frame, PipelineId, Time, TrainingView};
 use crate::model::Progress;
@@ -83,7 +84,8 @@ impl Trainer {
             let mut hear = |progress: Progress| {
                 heard_in.send_modify(|heard| heard.take(&progress));
             };
-            let result = learn::learn(job.frames, &job.config, &stop, &mut hear);
+            let mut training = Training::new(&stop, &mut hear);
+            let result = learn::learn(job.frames, &job.config, &mut training);
             // The receiver is gone only when the engine has ended.
             let _ = done_in.send(result);
         };

@@ -38,6 +38,7 @@ pub mod plain;
 mod shape;
 pub mod split;
 pub mod train;
+mod trained;
 pub mod views;
 
 pub use autoencoder::{Autoencoder, Scratch};

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::nab;
 use super::ranking::{average_precision, runs, vus_pr};
-use super::table::{Align, Table};
 use crate::domain::Time;
 
 /// One series to judge: four columns of equal length, rows in the order of time.
@@ -39,8 +38,8 @@ pub struct JudgeOptions {
     pub tolerance: usize,
     /// Widest buffer around events, in rows, that VUS averages over.
     pub vus_window: usize,
-    /// First and last time of NAB's windows; empty: the labelled events are the windows.
-    pub nab_windows: Vec<(Time, Time)>,
+    /// First and last time of NAB's windows; `None`: the labelled events are the windows.
+    pub nab_windows: Option<Vec<(Time, Time)>>,
 }
 
 impl Default for JudgeOptions {
@@ -51,7 +50,7 @@ impl Default for JudgeOptions {
             merge_gap: 5,
             tolerance: 10,
             vus_window: 100,
-            nab_windows: Vec::new(),
+            nab_windows: None,
         }
     }
 }
@@ -116,6 +115,8 @@ pub struct JudgedReport {
     pub delay_secs: Option<f64>,
     /// The same as a part of the event's length.
     pub delay_share: Option<f64>,
+    /// Whether NAB's windows were given. They are the labelled events otherwise, for which the profile was not made.
+    pub nab_given: bool,
     /// NAB's windows among the judged rows.
     pub nab_windows: usize,
     /// What NAB's profile sums up to with every flagged row counted: each window found earns up to 1 and one missed costs 1.
@@ -153,7 +154,7 @@ pub fn judge(series: &Judged<'_>, options: &JudgeOptions) -> Result<JudgedReport
     let rankable = anomalous > 0 && anomalous < labels.len();
     let alarms = merged(&runs(&flags), options.merge_gap);
     let flagged = Flagged::new(&events, &flags, options);
-    let nab = nab::earned(series, &live, &alarms, &options.nab_windows);
+    let nab = nab::earned(series, &live, &alarms, options.nab_windows.as_deref());
     let found = flagged.delays.len();
     let seconds = |delay: &(usize, usize)| delay.0 as f64 * step;
     Ok(JudgedReport {
@@ -177,6 +178,7 @@ pub fn judge(series: &Judged<'_>, options: &JudgeOptions) -> Result<JudgedReport
                 .iter()
                 .map(|(rows, of)| *rows as f64 / *of as f64),
         ),
+        nab_given: options.nab_windows.is_some(),
         nab_windows: nab.windows,
         nab_rows_raw: nab.rows,
         nab_onset_raw: nab.onset,
@@ -282,7 +284,7 @@ fn step(times: &[Time], given: Option<Duration>) -> f64 {
     )
 }
 
-fn part(some: usize, all: usize) -> Option<f64> {
+pub(super) fn part(some: usize, all: usize) -> Option<f64> {
     (all > 0).then(|| some as f64 / all as f64)
 }
 
@@ -298,111 +300,4 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     sorted
         .get(middle - 1)
         .map(|lower| f64::midpoint(*lower, upper))
-}
-
-/// Measures of the tables, in the order of [`cells`].
-const TITLES: [&str; 11] = [
-    "VUS-PR",
-    "AUC-PR",
-    "events",
-    "recall",
-    "precision",
-    "false/day",
-    "FFR %",
-    "delay",
-    "NAB rows",
-    "NAB onset",
-    "scored %",
-];
-
-/// A readable table: one row per named series, and one for all of them when there are several. There, ranking measures and
-/// rates are means over the series; events and false alarms are counted together.
-#[must_use]
-pub fn judged_table(reports: &[(String, JudgedReport)]) -> Table {
-    let mut columns = vec![("series", Align::Left)];
-    columns.extend(TITLES.map(|title| (title, Align::Right)));
-    let mut table = Table::new(&columns);
-    for (name, report) in reports {
-        table.row(cells(name, report));
-    }
-    if reports.len() > 1 {
-        let all: Vec<&JudgedReport> = reports.iter().map(|(_, report)| report).collect();
-        table.row(cells("all", &together(&all)));
-    }
-    table
-}
-
-impl JudgedReport {
-    /// This report as a table of its own, a line per measure.
-    #[must_use]
-    pub fn table(&self) -> Table {
-        let mut table = Table::new(&[("measure", Align::Left), ("value", Align::Right)]);
-        let measures = TITLES.iter().zip(cells("", self).split_off(1));
-        for (title, value) in measures {
-            table.row([(*title).to_owned(), value]);
-        }
-        table
-    }
-}
-
-fn cells(name: &str, report: &JudgedReport) -> Vec<String> {
-    let number = |value: Option<f64>, decimals: usize| {
-        value.map_or_else(|| "–".into(), |v| format!("{v:.decimals$}"))
-    };
-    vec![
-        name.to_owned(),
-        number(report.vus_pr, 3),
-        number(report.auc_pr, 3),
-        format!("{}/{}", report.events_found, report.events),
-        number(report.event_recall, 2),
-        number(report.event_precision, 2),
-        number(report.false_alarms_per_day, 2),
-        number(Some(100.0 * report.false_flag_rate), 2),
-        report.delay_secs.map_or_else(
-            || "–".into(),
-            |secs| crate::domain::Unit::Seconds.show(secs),
-        ),
-        number(report.nab_rows, 1),
-        number(report.nab_onset, 1),
-        number(Some(100.0 * report.coverage), 1),
-    ]
-}
-
-/// Several series as one: counts and NAB's raw sums are added up, measures of ranking and time are means over
-/// the series that have them.
-#[must_use]
-pub fn together(reports: &[&JudgedReport]) -> JudgedReport {
-    let count = |of: fn(&JudgedReport) -> usize| reports.iter().map(|r| of(r)).sum::<usize>();
-    let mean = |of: fn(&JudgedReport) -> Option<f64>| {
-        let known: Vec<f64> = reports.iter().filter_map(|r| of(r)).collect();
-        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
-    };
-    let days: f64 = reports.iter().map(|r| r.days).sum();
-    let (events, found) = (count(|r| r.events), count(|r| r.events_found));
-    let false_alarms = count(|r| r.false_alarms);
-    let nab_windows = count(|r| r.nab_windows);
-    let rows_raw: f64 = reports.iter().map(|r| r.nab_rows_raw).sum();
-    let onset_raw: f64 = reports.iter().map(|r| r.nab_onset_raw).sum();
-    JudgedReport {
-        rows: count(|r| r.rows),
-        days,
-        coverage: mean(|r| Some(r.coverage)).unwrap_or(0.0),
-        events,
-        vus_pr: mean(|r| r.vus_pr),
-        auc_pr: mean(|r| r.auc_pr),
-        events_found: found,
-        event_recall: part(found, events),
-        event_precision: part(found, found + false_alarms),
-        alarms: count(|r| r.alarms),
-        false_alarms,
-        false_alarms_per_day: (days > 0.0).then(|| false_alarms as f64 / days),
-        false_flag_rate: mean(|r| Some(r.false_flag_rate)).unwrap_or(0.0),
-        delay_secs: mean(|r| r.delay_secs),
-        delay_share: mean(|r| r.delay_share),
-        nab_windows,
-        nab_rows_raw: rows_raw,
-        nab_onset_raw: onset_raw,
-        nab_rows: nab::scaled(rows_raw, nab_windows),
-        nab_onset: nab::scaled(onset_raw, nab_windows),
-    }
 }

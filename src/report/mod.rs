@@ -8,6 +8,7 @@ mod nab;
 pub mod npy;
 pub mod plots;
 mod ranking;
+pub mod summary;
 pub mod svg;
 pub mod table;
 

@@ -30,23 +30,20 @@ pub(super) fn scaled(raw: f64, windows: usize) -> Option<f64> {
     (windows > 0).then(|| 100.0 * (raw + windows as f64) / (2.0 * windows as f64))
 }
 
-/// What the flags of a series earn. `alarms` are rows counted among the live ones; `windows` are first and last times, the labelled events when
-/// there are none.
+/// What the flags of a series earn. `alarms` are rows counted among the live ones; `windows` are first and last times, the
+/// labelled events when they are not given.
 pub(super) fn earned(
     series: &Judged<'_>,
     live: &[bool],
     alarms: &[(usize, usize)],
-    windows: &[(Time, Time)],
+    windows: Option<&[(Time, Time)]>,
 ) -> Earned {
-    let windows = if windows.is_empty() {
-        runs(series.labels)
-    } else {
-        let row = |time: Time| nearest(series.times, time);
-        windows
-            .iter()
-            .map(|(from, to)| (row(*from), row(*to)))
-            .collect()
+    let row = |time: Time| nearest(series.times, time);
+    let rows = |windows: &[(Time, Time)]| {
+        let ends = windows.iter();
+        ends.map(|(from, to)| (row(*from), row(*to))).collect()
     };
+    let windows = windows.map_or_else(|| runs(series.labels), rows);
     let worths = worths(series.times.len(), &windows);
     let live_rows: Vec<usize> = (0..live.len())
         .filter(|row| live.get(*row) == Some(&true))

@@ -342,8 +342,13 @@ fn injected_anomalies_are_labelled_and_judged() {
     assert!(judged["event_recall"].as_f64().unwrap() > 0.0, "{judged}");
     assert_eq!(run("3,spike,5", "again").0, first);
     assert_ne!(run("3,spike,6", "others").0, first);
-    let (_, judged) = run("4", "all");
-    assert!(judged["events"].as_u64().unwrap() >= 1, "{judged}");
+    for kind in ["4", "4,shift", "4,dropout", "4,flat"] {
+        let (made, judged) = run(kind, "kind");
+        assert!(judged["events"].as_u64().unwrap() >= 1, "{kind}: {judged}");
+        assert_ne!(made, first, "{kind}");
+    }
+    // A stretch moved far enough is found; one of missing values raises no alarm.
+    assert!(run("4,shift", "shift").1["events_found"].as_u64().unwrap() > 0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pulsewatch::config;
 use pulsewatch::disk::Table;
 use pulsewatch::engine::learn;
+use pulsewatch::engine::training::Training;
 use pulsewatch::store::datasets;
 use serde_json::json;
 
@@ -189,7 +190,12 @@ fn the_same_rows_and_seed_make_the_same_bytes_as_the_engine_does() {
     let mut config = loaded.config;
     config.source.step.0 = Duration::from_secs(STEP as u64);
     let frames = datasets::load_frames(&shell.data("raw.parquet")).unwrap();
-    let learned = learn::learn(frames, &config, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let learned = learn::learn(
+        frames,
+        &config,
+        &mut Training::new(&AtomicBool::new(false), &mut |_| {}),
+    )
+    .unwrap();
     assert!(
         learned.bundle.to_bytes().unwrap() == bytes,
         "the engine's own call learned something else"

@@ -280,6 +280,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
 
+    /// Let the new model score even if it is clearly worse than the one before it
+    #[arg(long)]
+    pub force: bool,
+
     /// Train on the normal sequences that `filter` left
     #[arg(long, conflicts_with = "input")]
     pub on_filtered: bool,
@@ -471,7 +475,10 @@ pub enum IncidentsAction {
     Ack(IncidentArgs),
 
     /// Say whether an incident was a real problem
-    #[command(after_help = "Example:\n  pulsewatch incidents label 12 false")]
+    #[command(after_help = "Examples:\n  \
+        pulsewatch incidents label 12 false --preview\n  \
+        pulsewatch incidents label 12 false\n  \
+        pulsewatch incidents label 12 --clear")]
     Label(IncidentsLabelArgs),
 }
 
@@ -511,8 +518,16 @@ pub struct IncidentsLabelArgs {
     pub id: u64,
 
     /// What it was
-    #[arg(value_enum, value_name = "LABEL")]
-    pub label: LabelWord,
+    #[arg(value_enum, value_name = "LABEL", required_unless_present = "clear")]
+    pub label: Option<LabelWord>,
+
+    /// Take the label back, and what it did to the threshold
+    #[arg(long, conflicts_with = "label")]
+    pub clear: bool,
+
+    /// Say what the label would change, and change nothing
+    #[arg(long)]
+    pub preview: bool,
 
     /// Print the incident as JSON
     #[arg(long)]

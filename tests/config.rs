@@ -71,7 +71,7 @@ const INVALID: &[Expected] = &[
         &[
             (2, "source.kind", "not in this version yet"),
             (6, "forecast.breach_horizon", "forecast.horizon is used"),
-            (9, "retrain.on_drift", "retrain.every"),
+            (9, "retrain.promote_if_better", "retrain.promote"),
             (11, "alerts", "not in this version yet"),
             (14, "remote_write", "not in this version yet"),
             (17, "shard", "not in this version yet"),

@@ -17,8 +17,8 @@ use ndarray::Array2;
 use proptest::prelude::*;
 use pulsewatch::disk::{DiskError, Table, write_atomic};
 use pulsewatch::domain::{
-    Contribution, Entity, Feature, Frame, Gate, Grid, Incident, IncidentState, Label, Schema, Time,
-    Unit, Why,
+    Contribution, Decision, Entity, Feature, Frame, Gate, Grid, Incident, IncidentState, KeptScore,
+    Label, Schema, Time, Unit, Why,
 };
 use pulsewatch::store::datasets::{self, Calendar};
 use pulsewatch::store::{
@@ -405,10 +405,13 @@ fn a_journal_of_a_later_release_is_refused() {
     let path = dir.path().join("journal.sqlite");
     open(&path).insert(&incident("a", 1)).unwrap();
     let raw = rusqlite::Connection::open(&path).unwrap();
+    let version: i64 = raw
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
     raw.pragma_update(None, "user_version", 99).unwrap();
     let said = Journal::open(&path).unwrap_err().to_string();
     assert!(said.contains("newer") && said.contains("99"), "{said}");
-    raw.pragma_update(None, "user_version", 1).unwrap();
+    raw.pragma_update(None, "user_version", version).unwrap();
     assert!(open(&path).get(1).unwrap().is_some(), "nothing was lost");
 }
 
@@ -438,6 +441,7 @@ fn meta(trained_at: i64, end: i64) -> ModelMeta {
         threshold_rule: "auto".into(),
         features: vec!["cpu".into(), "memory".into()],
         entities: 1,
+        decision: None,
     }
 }
 
@@ -456,12 +460,12 @@ fn models_are_kept_by_version() {
     let registry = Registry::open(&models);
     assert!(registry.current().unwrap().is_none() && registry.list().unwrap().is_empty());
     let made = meta(10, 1_700_000_000);
-    let first = registry.add(b"weights one", &made, 5).unwrap();
+    let first = registry.add(b"weights one", &made, &[], 5).unwrap();
     assert!(first.starts_with("20231114T221320Z-"), "{first}");
     assert_eq!(first.len(), 25);
-    assert_eq!(registry.add(b"weights one", &made, 5).unwrap(), first);
+    assert_eq!(registry.add(b"weights one", &made, &[], 5).unwrap(), first);
     let later = meta(20, 1_700_000_000);
-    let second = registry.add(b"weights two", &later, 5).unwrap();
+    let second = registry.add(b"weights two", &later, &[], 5).unwrap();
     let (version, bytes, read) = registry.current().unwrap().unwrap();
     assert_eq!((&version, bytes.as_slice()), (&second, &b"weights two"[..]));
     assert!(read.val_loss.is_nan());
@@ -477,8 +481,12 @@ fn models_are_kept_by_version() {
 fn another_version_can_be_chosen() {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::open(dir.path());
-    let first = registry.add(b"weights one", &meta(10, 1000), 5).unwrap();
-    let second = registry.add(b"weights two", &meta(20, 2000), 5).unwrap();
+    let first = registry
+        .add(b"weights one", &meta(10, 1000), &[], 5)
+        .unwrap();
+    let second = registry
+        .add(b"weights two", &meta(20, 2000), &[], 5)
+        .unwrap();
     registry.use_version(&first).unwrap();
     assert_eq!(registry.current().unwrap().unwrap().0, first);
     let error = registry.rollback().unwrap_err();
@@ -499,22 +507,96 @@ fn pruning_never_takes_the_current_model() {
     for trained_at in [30, 20, 10] {
         let bytes = format!("weights {trained_at}");
         registry
-            .add(bytes.as_bytes(), &meta(trained_at, trained_at * 1000), 2)
+            .add(
+                bytes.as_bytes(),
+                &meta(trained_at, trained_at * 1000),
+                &[],
+                2,
+            )
             .unwrap();
     }
     let left = versions(&registry);
     assert_eq!(left.len(), 3);
     assert_eq!(left.iter().position(|v| v.1), Some(2));
-    registry.add(b"weights 40", &meta(40, 40_000), 0).unwrap();
+    registry
+        .add(b"weights 40", &meta(40, 40_000), &[], 0)
+        .unwrap();
     assert_eq!(versions(&registry).len(), 1);
+}
+
+#[test]
+fn a_refused_model_is_kept_and_never_scores_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::open(dir.path());
+    let refused = |trained_at: i64| ModelMeta {
+        decision: Some(Decision {
+            promoted: false,
+            reason: "it is worse".into(),
+            comparison: None,
+        }),
+        ..meta(trained_at, trained_at * 100)
+    };
+    let first = registry
+        .add(b"one", &meta(10, 1000), &[0.5, 0.25], 2)
+        .unwrap();
+    for trained_at in [20, 30, 40] {
+        let bytes = format!("weights {trained_at}");
+        registry
+            .add(bytes.as_bytes(), &refused(trained_at), &[], 2)
+            .unwrap();
+    }
+    let last = registry.add(b"last", &meta(50, 5000), &[], 2).unwrap();
+    let worse = registry.add(b"worse", &refused(60), &[], 2).unwrap();
+    assert_eq!(registry.current().unwrap().unwrap().0, last);
+    // Two that scored, two that were refused.
+    let listed = registry.list().unwrap();
+    assert_eq!(listed.iter().filter(|m| m.meta.was_refused()).count(), 2);
+    assert_eq!(listed.len(), 4);
+    assert_eq!(registry.held_back(&first), [0.5, 0.25]);
+    assert!(registry.held_back("none").is_empty());
+    assert_eq!(registry.rollback().unwrap(), first);
+    registry.use_version(&worse).unwrap();
+    assert_eq!(registry.set_aside(&worse).unwrap(), Some(last));
+}
+
+#[test]
+fn rows_near_the_threshold_are_kept_by_entity_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(&dir.path().join("journal.sqlite")).unwrap();
+    let row = |entity: &str, secs: i64, score: f64| KeptScore {
+        entity: Entity::named(entity),
+        time: Time::from_secs(secs),
+        score,
+        passed: secs != 30,
+    };
+    let rows = [row("a", 10, 1.5), row("b", 20, 0.9), row("a", 30, 2.0)];
+    journal.keep_scores(&rows).unwrap();
+    journal.keep_scores(&[row("a", 30, 2.5)]).unwrap();
+    let of = |from: i64, to: i64, entity: Option<&Entity>| {
+        journal
+            .scores(entity, Time::from_secs(from), Time::from_secs(to))
+            .unwrap()
+    };
+    assert_eq!(of(0, 100, None).len(), 3);
+    let found = of(20, 30, Some(&Entity::named("a")));
+    assert_eq!(found, [row("a", 30, 2.5)]);
+    journal.prune_scores(Time::from_secs(15)).unwrap();
+    let all = journal
+        .scores(None, Time::from_secs(0), Time::from_secs(100))
+        .unwrap();
+    assert_eq!(all.len(), 2);
 }
 
 #[test]
 fn a_damaged_model_is_reported_and_the_one_before_it_used() {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::open(dir.path());
-    let first = registry.add(b"weights one", &meta(10, 1000), 5).unwrap();
-    let second = registry.add(b"weights two", &meta(20, 2000), 5).unwrap();
+    let first = registry
+        .add(b"weights one", &meta(10, 1000), &[], 5)
+        .unwrap();
+    let second = registry
+        .add(b"weights two", &meta(20, 2000), &[], 5)
+        .unwrap();
     let bundle = dir.path().join(&second).join("bundle.safetensors");
     std::fs::write(&bundle, b"weights").unwrap();
     let error = registry.current().unwrap_err();

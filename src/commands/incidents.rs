@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::config::Span;
-use crate::domain::{Contribution, Gate, Incident, Label, OTHERS, Time, Unit};
+use crate::cli::{IncidentsLabelArgs, LabelWord};
+use crate::config::{Config, Span, Threshold};
+use crate::domain::{Contribution, Gate, Incident, Label, LabelEffect, OTHERS, Time, Unit};
+use crate::engine::labelling::{self, Grounds};
 use crate::report::table::{Align, Table};
-use crate::store::{IncidentFilter, Journal};
+use crate::store::{IncidentFilter, Journal, Registry};
 
 /// Name of the journal within a data directory.
 const JOURNAL: &str = "journal.sqlite";
@@ -88,28 +90,58 @@ pub fn acknowledge(
     Ok(writeln!(out, "incident {id} is marked as seen")?)
 }
 
-/// Calls an incident real or false; `None` takes that back.
+/// What `incidents label` says as JSON.
+#[derive(serde::Serialize)]
+struct Labelled {
+    #[serde(flatten)]
+    incident: Incident,
+    effect: LabelEffect,
+}
+
+/// Calls an incident real or false or takes that back, and says what it changes; with `--preview` nothing is changed.
 ///
 /// # Errors
 /// When there is no such incident, the journal can't be written, or `out` not written.
 pub fn label(
     data_dir: &Path,
-    id: u64,
-    label: Option<Label>,
-    json: bool,
+    config: &Config,
+    args: &IncidentsLabelArgs,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    let id = args.id;
+    let label = args.label.and_then(word);
     let mut journal = existing(data_dir, id)?;
-    journal.label(id, label)?;
-    if json {
-        return print_json(&find(&journal, id)?, out);
+    find(&journal, id)?;
+    let grounds = Grounds::current(&Registry::open(&data_dir.join("models")), config);
+    let effect = labelling::preview(&journal, &grounds, config, (id, label))?;
+    if !args.preview {
+        journal.label(id, label)?;
+    }
+    if args.json {
+        let incident = find(&journal, id)?;
+        return print_json(&Labelled { incident, effect }, out);
     }
     let words = match label {
         Some(Label::Real) => "is labelled a real problem",
         Some(Label::False) => "is labelled a false alarm",
         None => "has no label any more",
     };
-    Ok(writeln!(out, "incident {id} {words}")?)
+    if !args.preview {
+        writeln!(out, "incident {id} {words}")?;
+    }
+    writeln!(out, "{}", effect.told())?;
+    if matches!(config.detect.threshold, Threshold::Fixed(_)) {
+        writeln!(out, "[detect] threshold is a number: no label moves it")?;
+    }
+    Ok(())
+}
+
+const fn word(label: LabelWord) -> Option<Label> {
+    match label {
+        LabelWord::Real => Some(Label::Real),
+        LabelWord::False => Some(Label::False),
+        LabelWord::None => None,
+    }
 }
 
 /// The journal, if there is one: asking a question must not make one.
@@ -457,7 +489,16 @@ mod tests {
         let (dir, engine) = data_dir();
         let text = said(|out| acknowledge(dir.path(), 2, false, out));
         assert_eq!(text, "incident 2 is marked as seen\n");
-        let text = said(|out| label(dir.path(), 2, Some(Label::False), true, out));
+        let word = |word, json| IncidentsLabelArgs {
+            id: 2,
+            label: word,
+            clear: false,
+            preview: false,
+            json,
+        };
+        let config = Config::default();
+        let told = word(Some(LabelWord::False), true);
+        let text = said(|out| label(dir.path(), &config, &told, out));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             (&json["label"], &json["acknowledged"]),
@@ -466,9 +507,13 @@ mod tests {
         assert!(json["features"][1]["value"].is_null());
         let read = engine.get(2).unwrap().unwrap();
         assert!(read.acknowledged && read.label == Some(Label::False));
-        let text = said(|out| label(dir.path(), 2, None, false, out));
-        assert_eq!(text, "incident 2 has no label any more\n");
-        assert!(label(dir.path(), 9, None, false, &mut Vec::new()).is_err());
+        let text = said(|out| label(dir.path(), &config, &word(None, false), out));
+        assert!(
+            text.starts_with("incident 2 has no label any more\nwould have removed 0 alerts"),
+            "{text}"
+        );
+        let other = IncidentsLabelArgs { id: 9, ..told };
+        assert!(label(dir.path(), &config, &other, &mut Vec::new()).is_err());
     }
 
     #[test]

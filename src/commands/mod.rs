@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::{Command, Global, IncidentsAction, LabelWord, ModelsAction, RunArgs};
+use crate::cli::{Command, Global, IncidentsAction, ModelsAction, RunArgs};
 use crate::config::{Config, ConfigErrors};
-use crate::domain::{Label, Time};
+use crate::domain::Time;
 use crate::engine::clock::{Clock, WallClock};
 use crate::logging;
 
@@ -145,9 +145,7 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
             }
             IncidentsAction::Show(show) => incidents::show(dir, show.id, show.json, now, out),
             IncidentsAction::Ack(ack) => incidents::acknowledge(dir, ack.id, ack.json, out),
-            IncidentsAction::Label(label) => {
-                incidents::label(dir, label.id, word(label.label), label.json, out)
-            }
+            IncidentsAction::Label(label) => incidents::label(dir, &context.config, &label, out),
         },
         Command::Models(args) => match args.action {
             ModelsAction::List(list) => models::list(dir, list.json, now, out),
@@ -161,13 +159,5 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Man => Ok(()),
-    }
-}
-
-fn word(label: LabelWord) -> Option<Label> {
-    match label {
-        LabelWord::Real => Some(Label::Real),
-        LabelWord::False => Some(Label::False),
-        LabelWord::None => None,
     }
 }

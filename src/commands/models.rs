@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::incidents::{ago, print_json, span};
 use crate::disk::DirLock;
-use crate::domain::Time;
+use crate::domain::{Decision, Time};
 use crate::report::table::{Align, Table};
 use crate::store::{ListedModel, Registry};
 
@@ -78,9 +78,11 @@ fn table(models: &[ListedModel], now: Time) -> String {
         ("THRESHOLD", Align::Left),
         ("FEATURES", Align::Right),
         ("ENTITIES", Align::Right),
+        ("DECISION", Align::Left),
     ]);
     for ListedModel { meta, current } in models {
         let (from, to) = meta.trained_on;
+        let decision = meta.decision.as_ref().map(Decision::told);
         table.row([
             if *current { "*" } else { "" }.into(),
             meta.version.clone(),
@@ -94,6 +96,7 @@ fn table(models: &[ListedModel], now: Time) -> String {
             format!("{} ({})", figure(meta.threshold_mse), meta.threshold_rule),
             meta.features.len().to_string(),
             meta.entities.to_string(),
+            decision.unwrap_or_else(|| "–".into()),
         ]);
     }
     table.to_string()
@@ -129,6 +132,7 @@ mod tests {
             threshold_rule: "auto".into(),
             features: vec!["cpu".into(), "memory".into()],
             entities: 1,
+            decision: None,
         }
     }
 
@@ -142,8 +146,8 @@ mod tests {
     fn versions_are_listed_chosen_and_gone_back_to() {
         let dir = tempfile::tempdir().unwrap();
         let models = registry(dir.path());
-        let first = models.add(b"one", &meta(1_700_000_100), 5).unwrap();
-        let second = models.add(b"two", &meta(1_700_000_200), 5).unwrap();
+        let first = models.add(b"one", &meta(1_700_000_100), &[], 5).unwrap();
+        let second = models.add(b"two", &meta(1_700_000_200), &[], 5).unwrap();
         let now = Time::from_secs(1_700_003_800);
         let text = said(|out| list(dir.path(), false, now, out));
         let lines: Vec<&str> = text.lines().collect();
@@ -153,7 +157,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            lines[1].ends_with("1600      21     –  0.0025 (auto)         2         1"),
+            lines[1].ends_with("1600      21     –  0.0025 (auto)         2         1  –"),
             "{text}"
         );
         assert!(lines[2].starts_with(&format!("   {first} ")), "{text}");
@@ -189,7 +193,7 @@ mod tests {
     #[test]
     fn a_running_engine_keeps_its_models() {
         let dir = tempfile::tempdir().unwrap();
-        let version = registry(dir.path()).add(b"one", &meta(1), 5).unwrap();
+        let version = registry(dir.path()).add(b"one", &meta(1), &[], 5).unwrap();
         let _engine = DirLock::take(dir.path()).unwrap();
         let error = use_version(dir.path(), &version, false, &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("in use"), "{error}");

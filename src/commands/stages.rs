@@ -16,19 +16,20 @@ use crate::disk::DirLock;
 use crate::disk::Table;
 use crate::disk::write_atomic;
 use crate::domain::{Entity, Frame};
+use crate::engine::cleaning::{self, LeftOut};
 use crate::engine::collector::Collecting;
 use crate::engine::learn::{self, Learned, Prepared};
 use crate::engine::processed::{self, Scalers};
 use crate::engine::training::Training;
-use crate::engine::{models, open, sequences};
+use crate::engine::{models, open, promotion, sequences};
 use crate::model::Progress as Epochs;
 use crate::prep::calendar;
 use crate::report::{npy, plots};
 use crate::source::recording::Recording;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
-use crate::store::Registry;
 use crate::store::datasets::{self, Calendar};
+use crate::store::{Journal, Registry};
 
 const NORMAL: &str = "normal_sequences.npy";
 
@@ -164,7 +165,7 @@ pub fn preprocess(
             input.display()
         )
     })?;
-    let prepared = learn::prepare(frames, &context.config)?;
+    let prepared = learn::prepare(frames, &left_out(context)?, &context.config)?;
     let (table, scalers) = processed::to_table(&prepared);
     table.save(&output)?;
     let scaler = scaler_path(&output);
@@ -215,17 +216,8 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         .input
         .clone()
         .unwrap_or_else(|| context.data_dir.join("processed.parquet"));
-    let prepared = load_processed(&input)?;
+    let mut prepared = load_processed(&input)?;
     let config = with_options(&context.config, args, &prepared);
-    let groups = if args.on_filtered {
-        let windows = read_sequences(&context.data_dir.join(NORMAL))?;
-        vec![(
-            Entity::sole(),
-            sequences::as_set(&windows, prepared.schema.len())?,
-        )]
-    } else {
-        learn::groups(&prepared, &config)?
-    };
     let bar = Progress::of("training");
     let mut hear = |p: Epochs| {
         let whole = p.epoch.saturating_sub(1) as f64 + p.fraction;
@@ -237,35 +229,65 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
             ),
         );
     };
-    let learned = learn::learn_from(
-        &prepared,
-        groups,
-        &config,
-        &mut Training::new(&AtomicBool::new(false), &mut hear),
-    )?;
+    let cancel = AtomicBool::new(false);
+    let mut training = Training::new(&cancel, &mut hear);
+    let learned = if args.on_filtered {
+        let windows = read_sequences(&context.data_dir.join(NORMAL))?;
+        let set = sequences::as_set(&windows, prepared.schema.len())?;
+        let groups = vec![(Entity::sole(), set)];
+        let learned = Learned {
+            // Sorted windows no longer say when they were.
+            held_back_at: Vec::new(),
+            ..learn::learn_from(&prepared, groups, &config, &mut training)?
+        };
+        learn::with_views(learned, &prepared, &config, &cancel)?
+    } else {
+        let out = left_out(context)?;
+        cleaning::refine(&mut prepared, &out, &config, &mut training)?
+    };
     drop(bar);
     let registry = Registry::open(&context.data_dir.join("models"));
-    let meta = models::keep(
-        &registry,
-        &learned,
-        started,
-        context.now(),
-        config.retrain.keep,
-    )?;
+    let champion = models::load(&registry, &config)?
+        .model
+        .map(|(bundle, _)| bundle);
+    let decision = promotion::decide(&prepared, &learned, champion.as_ref(), args.force, &config)?;
+    let times = (started, context.now());
+    let meta = models::keep(&registry, &learned, &decision, times, config.retrain.keep)?;
     let plots = context.data_dir.join("plots");
     draw(&learned, &plots)?;
     let summary = json!({ "version": meta.version, "model": meta, "suggested_threshold_mse": meta.threshold_mse, "plots": plots });
+    let remedy = if decision.promoted {
+        String::new()
+    } else {
+        format!(
+            "\nthe model before it goes on scoring; `pulsewatch models use {}` or `pulsewatch train --force` takes the new one all the same",
+            meta.version
+        )
+    };
     let text = format!(
-        "model {}: {} windows, {} epochs, validation loss {:.6}\nsuggested threshold (mean squared error): {:.6} ({})\npictures: {}",
+        "model {}: {} windows, {} epochs, validation loss {:.6}\nsuggested threshold (mean squared error): {:.6} ({})\n{}{remedy}\npictures: {}",
         meta.version,
         meta.windows,
         meta.epochs,
         meta.val_loss,
         meta.threshold_mse,
         meta.threshold_rule,
+        decision.told(),
         plots.display()
     );
     say(out, args.summary.json, &summary, &text)
+}
+
+/// What is not learned from, by the configuration and by the journal's labels.
+fn left_out(context: &Context) -> anyhow::Result<LeftOut> {
+    let config = &context.config;
+    let out = LeftOut::of(config);
+    let path = context.data_dir.join("journal.sqlite");
+    if !path.exists() {
+        return Ok(out);
+    }
+    let (journal, _) = Journal::open(&path)?;
+    Ok(out.and_incidents(&journal.labelled()?, cleaning::around(config)))
 }
 
 /// What `filter` left, `[n, window, columns]`.

@@ -24,6 +24,8 @@ pub struct HistoryConfig {
     pub periods: Vec<Period>,
     /// Stretches never to learn from (known incidents, migrations).
     pub exclude: Vec<Period>,
+    /// At most this part of an entity's rows is left out of a training because it sticks out too far to be normal.
+    pub trim: Ratio,
     /// Length of a chunk of the range cache.
     pub chunk: Span,
     /// Keep fetched chunks on disk.
@@ -36,6 +38,7 @@ impl Default for HistoryConfig {
             period: Span::secs(14 * 86400),
             periods: Vec::new(),
             exclude: Vec::new(),
+            trim: Ratio(0.05),
             chunk: Span::secs(6 * 3600),
             cache: true,
         }
@@ -322,13 +325,28 @@ impl Default for ForecastConfig {
     }
 }
 
+/// Which new models take the place of the one that scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promote {
+    /// Those that are not clearly worse on recent clean data.
+    #[default]
+    Better,
+    /// Every one.
+    Always,
+}
+
 /// `[retrain]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrainConfig {
     /// How often a new model is trained; `"0s"` is never.
     pub every: Span,
-    /// Model versions kept.
+    /// Train a new model when the data have changed for good.
+    pub on_drift: bool,
+    /// Which new models score.
+    pub promote: Promote,
+    /// Model versions kept: so many that scored, and so many that were refused.
     pub keep: usize,
 }
 
@@ -336,6 +354,8 @@ impl Default for RetrainConfig {
     fn default() -> Self {
         Self {
             every: Span::secs(24 * 3600),
+            on_drift: true,
+            promote: Promote::default(),
             keep: 5,
         }
     }

@@ -31,7 +31,7 @@ pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors, Place};
 pub use learning::{
     Activation, AutoencoderConfig, Fill, ForecastConfig, ForecastMode, ForecastModel,
-    HistoryConfig, Holiday, Output, Period, PreprocessConfig, RetrainConfig, ScalerKind,
+    HistoryConfig, Holiday, Output, Period, PreprocessConfig, Promote, RetrainConfig, ScalerKind,
 };
 pub use load::{Loaded, load, parse};
 pub use maintenance::{Clock, Day, Maintenance, WindowEnd};

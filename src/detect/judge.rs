@@ -191,7 +191,7 @@ impl Judge {
                 .map(|l| (l.name.as_str(), l.until, l.queries.as_slice())),
         });
         gates.extend(self.settled.map(|settled| Gate {
-            name: "max_incident".into(),
+            name: MAX_INCIDENT.into(),
             passed: scored.score > settled.peak_score * NEWS,
             detail: format!(
                 "an incident settled at {} and the score has not left since; only over {:.2}, {NEWS} times its peak, is news",
@@ -279,7 +279,7 @@ fn threshold_gate(rules: &JudgeRules, score: f64) -> Gate {
         format!("score {score:.2}, threshold 1: no candidate")
     };
     Gate {
-        name: "threshold".into(),
+        name: THRESHOLD.into(),
         passed: candidate,
         detail,
     }
@@ -300,5 +300,15 @@ fn duration_gate(rules: &JudgeRules, run: Option<Run>) -> Option<Gate> {
     })
 }
 
+/// Name of the gate that a score over the threshold opens.
+const THRESHOLD: &str = "threshold";
+
+/// Name of the gate that a settled incident closes.
+const MAX_INCIDENT: &str = "max_incident";
+
 /// Name of the gate that only time can open.
 pub(super) const MIN_DURATION: &str = "min_duration";
+
+/// Gates that depend on the threshold and on rows before: a replay under another threshold asks them anew. All others look
+/// at one row.
+pub const REPLAYED: [&str; 3] = [THRESHOLD, MAX_INCIDENT, MIN_DURATION];

@@ -12,6 +12,8 @@ mod forecast;
 mod frame;
 mod grid;
 mod incident;
+mod kept;
+mod promotion;
 mod series;
 mod snapshot;
 mod time;
@@ -28,6 +30,8 @@ pub use forecast::Forecast;
 pub use frame::{Frame, Schema};
 pub use grid::Grid;
 pub use incident::{Contribution, Incident, IncidentState, OTHERS, Why};
+pub use kept::{KeptScore, LabelEffect};
+pub use promotion::{Comparison, Decision};
 pub use series::Series;
 pub use snapshot::{
     BuildInfo, Counters, EntityView, FeatureView, Histogram, Level, ModelView, Notice, PipelineId,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, Feature, Forecast, Grid, Incident, Series, Time, Verdict};
+use super::{Decision, Entity, Feature, Forecast, Grid, Incident, Series, Time, Verdict};
 
 /// Which pipeline: live data, or the recorded sample with injected spikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,6 +140,8 @@ pub struct TrainingOutcome {
     pub took: Duration,
     /// The new model's version, or why there is none (the old model then goes on).
     pub result: Result<String, String>,
+    /// Whether the new model scores, and why; the old one goes on when it was refused.
+    pub decision: Option<Decision>,
 }
 
 /// How far from being able to judge: `have` of `need` rows.

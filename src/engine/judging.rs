@@ -1,6 +1,7 @@
 //! From a score to the verdict on a row, and from its incident to the ledger.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::learn;
 use super::ledger::Ledger;
@@ -11,7 +12,10 @@ use crate::detect::gates::JudgeRules;
 use crate::detect::incident::{IncidentChange, Tracker};
 use crate::detect::judge::{Row, Scored};
 use crate::detect::maintenance::Windows;
-use crate::domain::{Entity, IncidentState, RowState, Time, Verdict};
+use crate::domain::{Entity, IncidentState, RowState, Schema, Time, Verdict};
+
+/// A length of time that can be multiplied and added without care.
+const CENTURY: Duration = Duration::from_hours(876_000);
 
 /// Takes a change into the ledger.
 pub fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange) {
@@ -76,6 +80,24 @@ pub fn typical(scorer: Option<&Scorer>, entity: &Entity, columns: usize) -> Arc<
     (0..columns)
         .map(|column| median(column).unwrap_or(f64::NAN))
         .collect()
+}
+
+/// The rules for one schema, without maintenance windows. An error is a whole window's: it lingers after its cause is gone and
+/// wavers on its way out. Half a window of quiet keeps one cause one incident, and what is a lasting change is seen only when
+/// a window has passed.
+pub fn rules(config: &Config, schema: &Schema) -> JudgeRules {
+    let mut detect = config.detect.clone();
+    detect.cooldown.0 = detect.cooldown.0.max(span(config) / 2);
+    if !detect.max_incident.0.is_zero() {
+        detect.max_incident.0 = detect.max_incident.0.max(span(config) * 2);
+    }
+    JudgeRules::new(&detect, &config.queries, schema, config.source.step.0)
+}
+
+/// How long a window of rows is, at most a century.
+pub fn span(config: &Config) -> Duration {
+    let rows = u32::try_from(config.autoencoder.window).unwrap_or(u32::MAX);
+    config.source.step.0.saturating_mul(rows).min(CENTURY)
 }
 
 /// The maintenance windows of a configuration.

@@ -56,6 +56,8 @@ pub struct Lane {
     pub model: Option<ModelView>,
     /// How the last training ended.
     pub last_training: Option<TrainingOutcome>,
+    /// When the newest model was trained and from what, also one that was refused.
+    pub learned: Option<(Time, (Time, Time))>,
     /// A training was asked for and waits for history.
     pub wants_training: bool,
     /// Neither training nor history is tried by itself before this.
@@ -129,6 +131,7 @@ impl Lane {
             next_tick: now,
             model: None,
             last_training: None,
+            learned: None,
             wants_training: false,
             not_before: now,
             forecast_at: None,
@@ -310,15 +313,22 @@ impl Lane {
             return true;
         };
         let every = self.config.retrain.every.0;
-        let scheduled = !every.is_zero() && now.since(model.trained_at) >= every;
-        scheduled || (self.id == PipelineId::Live && self.has_doubled(model))
+        let (trained_at, trained_on) = self.learned.unwrap_or((model.trained_at, model.trained_on));
+        let scheduled = !every.is_zero() && now.since(trained_at) >= every;
+        let live = self.id == PipelineId::Live;
+        scheduled || (live && self.has_doubled(trained_on)) || self.has_drifted().is_some()
+    }
+
+    /// How many entities' data have changed for good, if that is to be learned.
+    pub fn has_drifted(&self) -> Option<usize> {
+        let asked = self.config.retrain.on_drift && self.model.is_some();
+        asked.then(|| self.pipeline.drifted()).flatten()
     }
 
     /// The model learned from less than the configured period, and as much again has been observed since. Spans are
     /// compared, not rows: a history full of gaps has far fewer windows than rows, however often it is learned.
-    fn has_doubled(&self, model: &ModelView) -> bool {
+    fn has_doubled(&self, (first, last): (Time, Time)) -> bool {
         let history = &self.config.history;
-        let (first, last) = model.trained_on;
         let learned = last.since(first);
         let newest = self.pipeline.entities().filter_map(|w| w.last_seen).max();
         history.periods.is_empty()
@@ -402,7 +412,10 @@ impl Lane {
             step: self.pipeline.step(),
             window: self.config.autoencoder.window,
             grouped: self.id == PipelineId::Live && !self.config.entities.group_by.is_empty(),
-            model: self.model.clone(),
+            model: self.model.clone().map(|model| ModelView {
+                threshold_mse: model.threshold_mse * self.pipeline.raise(),
+                ..model
+            }),
             readiness: self.readiness_view(training.as_ref()),
             last_training: self.last_training.clone(),
             training,

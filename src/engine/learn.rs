@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use jiff::tz::TimeZone;
 use ndarray::{Array2, ArrayView2};
 use serde_json::json;
 
+use super::cleaning::{self, LeftOut};
 use super::training::Training;
 use super::views::learn_views;
 use crate::config::{Config, Threshold, Weights};
 use crate::detect::calibration::{Budget, CalibrateError, calibrate};
 use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
-use crate::model::views::Views;
 use crate::model::{Autoencoder, Bundle, Shape, TrainError, TrainOptions, Trained};
 use crate::prep::gaps::{self, Look};
 use crate::prep::scale::Scaler;
@@ -69,6 +70,8 @@ pub struct Learned {
     pub best_epoch: usize,
     /// Window errors that the threshold was calibrated on.
     pub held_back: Vec<f64>,
+    /// Whose windows these are and when each ends; empty when that is not known.
+    pub held_back_at: Vec<(Entity, Time)>,
 }
 
 /// Raw frames made ready for the network.
@@ -84,6 +87,8 @@ pub struct Prepared {
     pub stretches: BTreeMap<Entity, Vec<Stretch>>,
     /// First and last time at which anything was observed.
     pub span: (Time, Time),
+    /// Rows that lost a value or were left out because they stick out, by entity.
+    pub trimmed: BTreeMap<Entity, usize>,
 }
 
 /// A stretch of one entity's prepared rows with its times.
@@ -96,12 +101,12 @@ pub struct Stretch {
     pub segment: Arc<Segment>,
 }
 
-/// Prepares frames (all of one schema) for training: rates of counters, scalers fitted, gaps filled, calendar appended. Rows
-/// are not copied: a frame's go as its stretch comes.
+/// Prepares frames (all of one schema) for training: rates of counters, what is left `out` and what sticks out taken away,
+/// scalers fitted, gaps filled, calendar appended. Rows are not copied: a frame's go as its stretch comes.
 ///
 /// # Errors
 /// [`LearnError::Nothing`] when there are no rows or columns, [`LearnError::Zone`] for an unknown time zone.
-pub fn prepare(frames: Vec<Frame>, config: &Config) -> Result<Prepared, LearnError> {
+pub fn prepare(frames: Vec<Frame>, out: &LeftOut, config: &Config) -> Result<Prepared, LearnError> {
     let schema = frames
         .first()
         .map(|f| Arc::clone(f.schema()))
@@ -120,8 +125,11 @@ pub fn prepare(frames: Vec<Frame>, config: &Config) -> Result<Prepared, LearnErr
         let values = with_rates(frame.into_values(), &schema, &grid, config);
         raw.entry(entity).or_default().push((grid, values));
     }
-    for parts in raw.values_mut() {
+    let mut trimmed = BTreeMap::new();
+    for (entity, parts) in &mut raw {
+        cleaning::leave_out(parts, entity, out);
         forget_newcomers(parts);
+        trimmed.insert(entity.clone(), cleaning::screen(parts, entity, out, config));
     }
     let kind = config.preprocess.scaler;
     let fit = |parts: &mut dyn Iterator<Item = &(Grid, Array2<f64>)>| {
@@ -135,7 +143,16 @@ pub fn prepare(frames: Vec<Frame>, config: &Config) -> Result<Prepared, LearnErr
         let scaler = fit(&mut parts.iter());
         let ready = parts
             .into_iter()
-            .map(|(grid, values)| stretch(grid, &values, &scaler, &zone, config))
+            .map(|(grid, values)| {
+                let mut segment = segment(values.view(), &grid, Look::Both, &scaler, &zone, config);
+                for (time, broken) in grid.times().zip(&mut segment.broken) {
+                    *broken |= out.has(&entity, time);
+                }
+                Stretch {
+                    grid,
+                    segment: Arc::new(segment),
+                }
+            })
             .collect();
         stretches.insert(entity.clone(), ready);
         scalers.insert(entity, scaler);
@@ -146,6 +163,7 @@ pub fn prepare(frames: Vec<Frame>, config: &Config) -> Result<Prepared, LearnErr
         pooled,
         stretches,
         span,
+        trimmed,
     })
 }
 
@@ -178,21 +196,6 @@ fn observed_span(frame: &Frame) -> Option<(Time, Time)> {
     Some((frame.grid().time(first), frame.grid().time(last)))
 }
 
-fn stretch(
-    grid: Grid,
-    values: &Array2<f64>,
-    scaler: &Scaler,
-    zone: &TimeZone,
-    config: &Config,
-) -> Stretch {
-    let mut segment = segment(values.view(), &grid, Look::Both, scaler, zone, config);
-    exclude(&grid, config, &mut segment.broken);
-    Stretch {
-        grid,
-        segment: Arc::new(segment),
-    }
-}
-
 /// Raw rows (rates in place of counters) as the network sees them: gaps filled, scaled, the calendar appended.
 pub fn segment(
     values: ArrayView2<'_, f64>,
@@ -210,18 +213,6 @@ pub fn segment(
         values: calendar::append(metrics.view(), grid, zone),
         observed: filled.observed,
         broken: filled.broken,
-    }
-}
-
-/// Marks rows in `[history] exclude` as broken.
-fn exclude(grid: &Grid, config: &Config, broken: &mut [bool]) {
-    for (time, slot) in grid.times().zip(broken) {
-        let millis = time.millis();
-        *slot |= config
-            .history
-            .exclude
-            .iter()
-            .any(|p| (p.start.as_millisecond()..=p.end.as_millisecond()).contains(&millis));
     }
 }
 
@@ -316,7 +307,7 @@ pub fn fingerprint(config: &Config) -> serde_json::Value {
     })
 }
 
-/// Learns a model from raw frames.
+/// Learns a model from raw frames, but for what is excluded, under maintenance or sticks out.
 ///
 /// # Errors
 /// See [`LearnError`]; a cancelled training is [`TrainError::Cancelled`].
@@ -325,12 +316,13 @@ pub fn learn(
     config: &Config,
     training: &mut Training<'_>,
 ) -> Result<Learned, LearnError> {
-    let prepared = prepare(frames, config)?;
-    let groups = groups(&prepared, config)?;
-    learn_from(&prepared, groups, config, training)
+    let out = LeftOut::of(config);
+    let mut prepared = prepare(frames, &out, config)?;
+    cleaning::refine(&mut prepared, &out, config, training)
 }
 
-/// Learns a model from windows that are already prepared, one network per group.
+/// Learns a model from windows that are already prepared, one network per group; the views beside it are for
+/// [`with_views`], when it is settled which rows are learned from.
 ///
 /// # Errors
 /// As [`learn`].
@@ -346,7 +338,7 @@ pub fn learn_from(
         ..TrainOptions::from(&config.autoencoder)
     };
     let mut networks = BTreeMap::new();
-    let mut held_back = Vec::new();
+    let (mut held_back, mut held_back_at) = (Vec::new(), Vec::new());
     let (mut windows, mut epochs, mut val_loss) = (0, 0, 0.0_f64);
     let (mut losses, mut best_epoch) = (Vec::new(), 0);
     for (entity, set) in groups {
@@ -366,20 +358,16 @@ pub fn learn_from(
                 .get(trained.best_epoch)
                 .map_or(f64::NAN, |l| l.1),
         );
+        held_back_at.extend(ends(prepared, &entity, &set, &trained.held_back.windows));
         held_back.extend(trained.held_back.mse);
         (losses, best_epoch) = (trained.losses, trained.best_epoch);
         networks.insert(entity, trained.autoencoder);
     }
     let calibration = calibration(&held_back, prepared, config)?;
-    // A threshold in the network's own unit leaves no room for other views.
-    let views = match config.detect.threshold {
-        Threshold::Auto => Some(learn_views(prepared, &networks, config, training.cancel)?),
-        Threshold::Fixed(_) | Threshold::Sigma(_) => None,
-    };
     let bundle = bundle(
         prepared,
         networks,
-        (calibration, views),
+        calibration,
         Figures {
             windows,
             epochs,
@@ -391,8 +379,54 @@ pub fn learn_from(
         bundle,
         losses,
         best_epoch,
+        // Windows that are no stretch's own (`train --on-filtered`) have no times.
+        held_back_at: if held_back_at.len() == held_back.len() {
+            held_back_at
+        } else {
+            Vec::new()
+        },
         held_back,
     })
+}
+
+/// The model with the views beside its networks, learned from the same stretches. A threshold in the network's own unit
+/// leaves no room for them.
+///
+/// # Errors
+/// As [`learn_views`].
+pub fn with_views(
+    mut learned: Learned,
+    prepared: &Prepared,
+    config: &Config,
+    cancel: &AtomicBool,
+) -> Result<Learned, LearnError> {
+    if config.detect.threshold == Threshold::Auto {
+        let views = learn_views(prepared, &learned.bundle.networks, config, cancel)?;
+        learned.bundle.views = Some(views);
+    }
+    Ok(learned)
+}
+
+/// Whose windows of a group these are, and when they end.
+fn ends(
+    prepared: &Prepared,
+    group: &Entity,
+    set: &WindowSet,
+    places: &[usize],
+) -> Vec<(Entity, Time)> {
+    let members = prepared.stretches.iter();
+    let stretches: Vec<(&Entity, &Stretch)> = members
+        .filter(|(entity, _)| group.is_sole() || *entity == group)
+        .flat_map(|(entity, own)| own.iter().map(move |stretch| (entity, stretch)))
+        .collect();
+    places
+        .iter()
+        .filter_map(|place| {
+            let (segment, row) = set.last(*place)?;
+            let (entity, stretch) = stretches.get(segment)?;
+            Some(((*entity).clone(), stretch.grid.time(row)))
+        })
+        .collect()
 }
 
 struct Figures {
@@ -404,7 +438,7 @@ struct Figures {
 fn bundle(
     prepared: &Prepared,
     networks: BTreeMap<Entity, Autoencoder>,
-    (calibration, views): (Calibration, Option<Views>),
+    calibration: Calibration,
     figures: Figures,
     config: &Config,
 ) -> Bundle {
@@ -416,7 +450,7 @@ fn bundle(
         step: config.source.step.0,
         preprocess: config.preprocess.clone(),
         calibration,
-        views,
+        views: None,
         trained_on: prepared.span,
         windows: figures.windows,
         epochs: figures.epochs,
@@ -434,11 +468,16 @@ pub fn calibration(
     prepared: &Prepared,
     config: &Config,
 ) -> Result<Calibration, CalibrateError> {
-    let budget = Budget {
+    let budget = budget(prepared.scalers.len(), config);
+    calibrate(held_back, config.detect.threshold, budget)
+}
+
+/// The configured alarm budget for so many entities.
+pub fn budget(entities: usize, config: &Config) -> Budget {
+    Budget {
         windows_per_day: 86_400.0 / config.source.step.0.as_secs_f64(),
-        entities: prepared.scalers.len().max(1),
+        entities: entities.max(1),
         per_day: config.detect.false_alarms_per_day,
         scope: config.detect.per,
-    };
-    calibrate(held_back, config.detect.threshold, budget)
+    }
 }

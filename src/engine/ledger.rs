@@ -66,6 +66,11 @@ impl Ledger {
         self.journal.as_ref()
     }
 
+    /// The journal, to write into it.
+    pub fn journal_mut(&mut self) -> Option<&mut Journal> {
+        self.journal.as_mut()
+    }
+
     /// A new incident. In memory it gets its id at once, which is returned; the journal gives one with the next
     /// [`Ledger::commit`], so that incident and checkpoint are written together or not at all.
     pub fn open(&mut self, incident: &Incident) -> Option<u64> {

@@ -10,13 +10,16 @@
 
 pub mod backtest;
 pub mod checkpoint;
+pub mod cleaning;
 pub mod clock;
 pub mod collector;
 pub mod columns;
+pub mod drifting;
 pub mod forecasting;
 pub mod history;
 pub mod judging;
 pub mod keeping;
+pub mod labelling;
 pub mod lane;
 pub mod learn;
 pub mod ledger;
@@ -25,6 +28,7 @@ pub mod notices;
 pub mod open;
 pub mod pipeline;
 pub mod processed;
+pub mod promotion;
 pub mod run;
 pub mod scorer;
 pub mod sequences;

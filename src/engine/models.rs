@@ -8,7 +8,7 @@ use super::EngineError;
 use super::learn::{self, Learned};
 use crate::config::Config;
 use crate::detect::calibration::under;
-use crate::domain::{ModelView, Time};
+use crate::domain::{Decision, ModelView, Time};
 use crate::model::Bundle;
 use crate::store::{ModelMeta, Registry, RegistryError};
 
@@ -113,20 +113,23 @@ fn compare(path: &str, model: &Value, config: &Value, lines: &mut Vec<String>) {
     }
 }
 
-/// Keeps a new model in the registry; returns its figures.
+/// Keeps a new model in the registry, as the current one unless it was refused; returns its figures.
 ///
 /// # Errors
 /// [`EngineError`] when it can't be written.
 pub fn keep(
     registry: &Registry,
     learned: &Learned,
-    started: Time,
-    ended: Time,
+    decision: &Decision,
+    (started, ended): (Time, Time),
     keep: usize,
 ) -> Result<ModelMeta, EngineError> {
     let bytes = learned.bundle.to_bytes()?;
-    let mut meta = meta(&learned.bundle, started, ended);
-    meta.version = registry.add(&bytes, &meta, keep)?;
+    let mut meta = ModelMeta {
+        decision: Some(decision.clone()),
+        ..meta(&learned.bundle, started, ended)
+    };
+    meta.version = registry.add(&bytes, &meta, &learned.held_back, keep)?;
     Ok(meta)
 }
 
@@ -144,6 +147,7 @@ pub fn meta(bundle: &Bundle, started: Time, ended: Time) -> ModelMeta {
         threshold_rule: bundle.calibration.rule.clone(),
         features: bundle.schema.iter().map(|f| f.name.to_string()).collect(),
         entities: bundle.scalers.len(),
+        decision: None,
     }
 }
 

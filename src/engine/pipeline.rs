@@ -1,6 +1,8 @@
 //! One source's data, model and verdicts: the synchronous heart of the engine. It reads no clock and does no I/O but for
 //! its journal; the same calls run live, in test mode and in a backtest.
 
+mod said;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +10,9 @@ use std::time::Duration;
 
 use super::checkpoint::{CHECKPOINT, Checkpoint, take_up};
 use super::columns::{by_entity, by_name, places, same_names};
-use super::judging::{judge, maintenance, record, typical};
+use super::drifting::{DRIFT, Drifts};
+use super::judging::{judge, maintenance, record, rules, span, typical};
+use super::labelling::Labelling;
 use super::ledger::Ledger;
 use super::scorer::{RowScore, Rows, Scorer, Space};
 use super::watched::Watched;
@@ -17,7 +21,7 @@ use crate::detect::gates::JudgeRules;
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
 use crate::detect::maintenance::Windows;
-use crate::domain::{Entity, Frame, Grid, Label, RowState, Schema, Time, Verdict};
+use crate::domain::{Entity, Frame, Grid, RowState, Schema, Time, Verdict};
 use crate::model::ModelError;
 use crate::store::JournalError;
 
@@ -27,9 +31,6 @@ const TAIL_BYTES: usize = 64 << 20;
 /// An entity without samples for this long (three steps, when that is longer) is let go and its incident closed as
 /// vanished.
 const VANISHED: Duration = Duration::from_hours(1);
-
-/// A length of time that can be multiplied and added without care.
-const CENTURY: Duration = Duration::from_hours(876_000);
 
 /// Rows that are scored for the picture alone when a model arrives: bounds the work of a swap.
 const SHOWN_ROWS: usize = 20_000;
@@ -56,6 +57,8 @@ pub struct Pipeline {
     resumed: Option<Time>,
     /// The checkpoint as it was last written.
     written: Vec<u8>,
+    drifts: Drifts,
+    labelling: Labelling,
     told: Vec<String>,
 }
 
@@ -85,7 +88,13 @@ impl Pipeline {
             told.push(format!("no maintenance window holds: {error}"));
             Windows::default()
         });
+        let drift = ledger
+            .journal()
+            .map(|journal| journal.checkpoint_get(DRIFT));
+        let drift = drift.transpose()?.flatten();
         Ok(Self {
+            drifts: Drifts::new(&config, drift.as_deref()),
+            labelling: Labelling::new(&config, ledger.journal().is_some()),
             config,
             schema: None,
             rules: None,
@@ -133,41 +142,6 @@ impl Pipeline {
         &self.ledger
     }
 
-    /// Marks an incident as seen; whether there is one of that id.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the journal can't be written.
-    pub fn acknowledge(&mut self, id: u64) -> Result<bool, JournalError> {
-        for watched in self.entities.values_mut() {
-            watched.tracker.acknowledge(id);
-        }
-        self.ledger.acknowledge(id)
-    }
-
-    /// Labels an incident; whether there is one of that id.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the journal can't be written.
-    pub fn label(&mut self, id: u64, label: Option<Label>) -> Result<bool, JournalError> {
-        for watched in self.entities.values_mut() {
-            watched.tracker.label(id, label);
-        }
-        self.ledger.label(id, label)
-    }
-
-    /// Takes over what was said of incidents through another process.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the journal can't be read.
-    pub fn hear(&mut self) -> Result<(), JournalError> {
-        for incident in self.ledger.hear()? {
-            if let Some(watched) = self.entities.get_mut(&incident.entity) {
-                watched.tracker.hear(&incident);
-            }
-        }
-        Ok(())
-    }
-
     /// Newest row taken in.
     pub fn filled(&self) -> Option<Time> {
         self.filled
@@ -189,22 +163,10 @@ impl Pipeline {
     }
 
     fn set_schema(&mut self, schema: &Schema) {
-        // An error is a whole window's: it lingers after its cause is gone and wavers on its way out. Half a window of quiet
-        // keeps one cause one incident, and what is a lasting change is seen only when a window has passed.
-        let mut detect = self.config.detect.clone();
-        detect.cooldown.0 = detect.cooldown.0.max(self.window() / 2);
-        if !detect.max_incident.0.is_zero() {
-            detect.max_incident.0 = detect.max_incident.0.max(self.window() * 2);
-        }
-        let rules = JudgeRules::new(&detect, &self.config.queries, schema, self.step());
-        self.rules = Some(rules.with_maintenance(self.maintenance.clone(), self.window()));
+        let rules = rules(&self.config, schema);
+        let window = span(&self.config);
+        self.rules = Some(rules.with_maintenance(self.maintenance.clone(), window));
         self.schema = Some(Arc::clone(schema));
-    }
-
-    /// How long a window of rows is, at most a century.
-    fn window(&self) -> Duration {
-        let rows = u32::try_from(self.config.autoencoder.window).unwrap_or(u32::MAX);
-        self.step().saturating_mul(rows).min(CENTURY)
     }
 
     /// Rows that one entity may keep.
@@ -439,7 +401,7 @@ impl Pipeline {
             };
             let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
             for (time, score) in times.into_iter().zip(scores.into_iter().flatten()) {
-                watched.show_score(time, &score);
+                watched.show_score(time, &raised(&score, self.labelling.raise()));
             }
         }
     }
@@ -462,13 +424,16 @@ impl Pipeline {
         }
         let scores = self.scores(&todo)?;
         let mut verdicts = Vec::new();
+        let raise = self.labelling.raise();
         if let Some(rules) = &self.rules {
             for (watched, scores) in self.entities.values_mut().zip(scores) {
                 let newest = todo.slice(todo.len().saturating_sub(scores.len()), todo.len());
                 let typical = typical(self.scorer.as_deref(), &watched.entity, rules.columns());
                 for (time, score) in newest.times().zip(scores) {
-                    let row = (time, &score);
-                    let verdict = judge(watched, rules, &mut self.ledger, row, &typical);
+                    let (known, shown) = (score.score, raised(&score, raise));
+                    let verdict = judge(watched, rules, &mut self.ledger, (time, &shown), &typical);
+                    self.labelling.take(&verdict, known);
+                    self.drifts.take(&verdict);
                     watched.take(verdict.clone(), self.config.autoencoder.window);
                     verdicts.push(verdict);
                 }
@@ -525,6 +490,7 @@ impl Pipeline {
             let Some(mut watched) = self.entities.remove(&entity) else {
                 continue;
             };
+            self.drifts.forget(&entity);
             if let Some(change) = watched.tracker.vanish(filled) {
                 record(&mut self.ledger, &mut watched.tracker, change);
             }
@@ -550,10 +516,17 @@ impl Pipeline {
             entities,
         };
         let bytes = serde_json::to_vec(&checkpoint).unwrap_or_default();
-        if bytes == self.written && self.ledger.is_written() {
+        let is_written = self.ledger.is_written() && self.labelling.is_written();
+        if bytes == self.written && is_written {
             return Ok(());
         }
-        let new = self.ledger.commit(&[(CHECKPOINT, &bytes)])?;
+        if let Some(journal) = self.ledger.journal_mut() {
+            self.labelling.write(journal)?;
+        }
+        let drift = self.drifts.bytes();
+        let new = self
+            .ledger
+            .commit(&[(CHECKPOINT, &bytes), (DRIFT, &drift)])?;
         self.written = bytes;
         for incident in new {
             let open = self
@@ -567,5 +540,13 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+}
+
+/// A score against the threshold as labels raised it.
+fn raised(score: &RowScore, raise: f64) -> RowScore {
+    RowScore {
+        score: score.score / raise,
+        ..score.clone()
     }
 }

@@ -195,5 +195,6 @@ pub fn from_table(table: &Table, scalers: Scalers) -> Result<Prepared, Processed
         pooled: scalers.pooled,
         stretches,
         span,
+        trimmed: BTreeMap::new(),
     })
 }

@@ -1,5 +1,7 @@
 //! The loop: ticks, answers, commands, trainings and forecasts, and a snapshot after every change.
 
+mod training;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +14,22 @@ use super::collector::{Answer, Ask};
 use super::forecasting::{self, Forecasting, Round};
 use super::keeping::Keeping;
 use super::lane::Lane;
-use super::learn::{FEWEST_WINDOWS, Learned, time_zone};
+use super::learn::{FEWEST_WINDOWS, time_zone};
 use super::ledger::{self, Ledger};
 use super::models;
 use super::notices::Notices;
 use super::pipeline::Pipeline;
 use super::scorer::Scorer;
-use super::trainer::{Ended, Job, Trainer};
+use super::trainer::Trainer;
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
     Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema, Snapshot, Time,
-    TrainingOutcome,
 };
 use crate::source::SourceError;
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
-use crate::store::{Journal, JournalError, ModelMeta, Registry};
+use crate::store::{Journal, JournalError, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -157,7 +158,12 @@ impl Core {
             self.live
                 .pipeline
                 .adopt(Arc::new(Scorer::new(bundle, Arc::clone(&self.config))?));
+            let held_back = self.registry.held_back(&meta.version);
+            self.live.pipeline.know(&meta.version, &held_back)?;
             self.live.model = Some(models::view(&meta));
+            let newest = self.registry.list()?.into_iter().next();
+            self.live.learned =
+                newest.map(|newest| (newest.meta.trained_at, newest.meta.trained_on));
         }
         if self.live.model.is_some() || !self.config.autoencoder.enabled {
             self.live.collector.play();
@@ -220,6 +226,9 @@ impl Core {
             self.start_due_work(now);
             for (level, text) in self.keeping.tick(&mut self.live.pipeline, now) {
                 self.note(level, text);
+            }
+            for text in self.live.pipeline.told() {
+                self.note(Level::Info, text);
             }
             publish.send_replace(Arc::new(self.snapshot()));
             let wake = self
@@ -393,49 +402,31 @@ impl Core {
         }
     }
 
-    /// History has come: it fills what is shown, and a training that waited for it can start.
-    fn take_history(&mut self, id: PipelineId, frames: Vec<crate::domain::Frame>, now: Time) {
-        let Some(lane) = self.lane(id) else { return };
-        lane.pipeline.backfill(&frames);
-        lane.has_history = true;
-        lane.forecast_at = None;
-        lane.touch();
-        let wanted = lane.can_learn()
-            && (std::mem::take(&mut lane.wants_training)
-                || (lane.model.is_none() && lane.training_is_due(now)));
-        if wanted {
-            let config = Arc::clone(lane.config());
-            self.trainer.request(
-                Job {
-                    pipeline: id,
-                    frames,
-                    config,
-                },
-                now,
-            );
-        } else {
-            // Too little to learn from: the play itself may bring more.
-            lane.collector.play();
-        }
-    }
-
     /// Trainings and forecasts that are due by themselves.
     fn start_due_work(&mut self, now: Time) {
         let busy: Vec<PipelineId> = [PipelineId::Live, PipelineId::Test]
             .into_iter()
             .filter(|id| self.trainer.is_busy_with(*id))
             .collect();
+        let mut drifted = None;
         for lane in self.lanes() {
             if lane.history_asked.is_some() || lane.is_stale() || now < lane.not_before {
                 continue;
             }
             let first = !lane.has_history && lane.pipeline.filled().is_some();
             let due = !busy.contains(&lane.id) && lane.training_is_due(now) && lane.has_history;
+            drifted = drifted.or(lane.has_drifted().filter(|_| due && !lane.wants_training));
             // Also what was asked for while the source did not answer.
             if first || due || lane.wants_training {
                 lane.wants_training |= due;
                 lane.ask_history(now);
             }
+        }
+        if let Some(entities) = drifted {
+            self.note(
+                Level::Info,
+                format!("the data have changed for good since the model was trained ({entities} of the entities): training a new one"),
+            );
         }
         self.start_forecast(now);
     }
@@ -497,63 +488,6 @@ impl Core {
                 watched.set_forecast(column, Some(forecast));
             }
         }
-    }
-
-    fn training_ended(&mut self, ended: Ended) {
-        let now = self.clock.now();
-        let (id, took) = (ended.pipeline, now.since(ended.started));
-        let config = self.lane(id).map(|lane| Arc::clone(lane.config()));
-        let config = config.unwrap_or_else(|| Arc::clone(&self.config));
-        let started = ended.started;
-        let outcome = ended.result.map_err(EngineError::from).and_then(|learned| {
-            let meta = match id {
-                PipelineId::Live => self.keep(&learned, started, now),
-                PipelineId::Test => models::meta(&learned.bundle, started, now),
-            };
-            Ok((Arc::new(Scorer::new(learned.bundle, config)?), meta))
-        });
-        self.trainer.start_next(now);
-        let result = match outcome {
-            Ok((scorer, meta)) => {
-                let version = meta.version.clone();
-                if let Some(lane) = self.lane(id) {
-                    lane.has_history &= !lane.pipeline.adopt(scorer);
-                    lane.model = Some(models::view(&meta));
-                    lane.forecast_at = None;
-                }
-                Ok(version)
-            }
-            Err(error) => {
-                self.note(
-                    Level::Error,
-                    format!("training brought no new model: {error}"),
-                );
-                Err(error.to_string())
-            }
-        };
-        if let Some(lane) = self.lane(id) {
-            lane.tried(result.is_ok(), now);
-            lane.touch();
-            lane.collector.play();
-            lane.last_training = Some(TrainingOutcome {
-                ended: now,
-                took,
-                result,
-            });
-        }
-    }
-
-    /// Keeps a new model in the registry. One that can't be written (a full disk) scores all the same, until the end of
-    /// this run.
-    fn keep(&mut self, learned: &Learned, started: Time, now: Time) -> ModelMeta {
-        let most = self.config.retrain.keep;
-        models::keep(&self.registry, learned, started, now, most).unwrap_or_else(|error| {
-            self.note(
-                Level::Error,
-                format!("the new model scores but could not be kept, a restart will not have it: {error}"),
-            );
-            models::meta(&learned.bundle, started, now)
-        })
     }
 
     fn snapshot(&mut self) -> Snapshot {

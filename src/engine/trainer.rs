@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{oneshot, watch};
 
+use super::cleaning::{self, LeftOut};
 use super::learn::{self, LearnError, Learned};
+use super::promotion;
 use super::training::Training;
 use crate::config::Config;
-use crate::domain::{Frame, PipelineId, Time, TrainingView};
-use crate::model::Progress;
+use crate::domain::{Decision, Frame, PipelineId, Time, TrainingView};
+use crate::model::{Bundle, Progress};
 
 /// What is to be learned from.
 #[derive(Debug)]
@@ -20,8 +22,21 @@ pub struct Job {
     pub pipeline: PipelineId,
     /// Raw history.
     pub frames: Vec<Frame>,
+    /// What of it is not learned from.
+    pub out: LeftOut,
+    /// The model that scores, if any.
+    pub champion: Option<Bundle>,
     /// Settings.
     pub config: Arc<Config>,
+}
+
+/// A new model, and whether it is to score.
+#[derive(Debug)]
+pub struct Taught {
+    /// The model.
+    pub learned: Learned,
+    /// What becomes of it.
+    pub decision: Decision,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -37,7 +52,7 @@ struct Running {
     started: Time,
     cancel: Arc<AtomicBool>,
     heard: watch::Receiver<Heard>,
-    done: oneshot::Receiver<Result<Learned, LearnError>>,
+    done: oneshot::Receiver<Result<Taught, LearnError>>,
 }
 
 /// A training that ended.
@@ -48,7 +63,7 @@ pub struct Ended {
     /// When it began.
     pub started: Time,
     /// The model, or why there is none.
-    pub result: Result<Learned, LearnError>,
+    pub result: Result<Taught, LearnError>,
 }
 
 /// The trainer: at most one running job and one queued per pipeline.
@@ -84,8 +99,7 @@ impl Trainer {
             let mut hear = |progress: Progress| {
                 heard_in.send_modify(|heard| heard.take(&progress));
             };
-            let mut training = Training::new(&stop, &mut hear);
-            let result = learn::learn(job.frames, &job.config, &mut training);
+            let result = teach(job, &mut Training::new(&stop, &mut hear));
             // The receiver is gone only when the engine has ended.
             let _ = done_in.send(result);
         };
@@ -187,6 +201,21 @@ impl Trainer {
             result,
         })
     }
+}
+
+/// A job from its first row to the decision over its model.
+fn teach(job: Job, training: &mut Training<'_>) -> Result<Taught, LearnError> {
+    let Job {
+        frames,
+        out,
+        champion,
+        config,
+        ..
+    } = job;
+    let mut prepared = learn::prepare(frames, &out, &config)?;
+    let learned = cleaning::refine(&mut prepared, &out, &config, training)?;
+    let decision = promotion::decide(&prepared, &learned, champion.as_ref(), false, &config)?;
+    Ok(Taught { learned, decision })
 }
 
 /// What watches has precedence over what learns. Where the system does not allow it, training is merely less polite.

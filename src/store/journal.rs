@@ -13,7 +13,8 @@ use crate::disk::{DiskError, sqlite};
 use crate::domain::{Entity, Incident, Label, Time};
 
 /// Schema changes in order; never edit one that was released, add another.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE incidents (
         id           INTEGER PRIMARY KEY AUTOINCREMENT,
         entity       TEXT NOT NULL,
@@ -34,7 +35,8 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO sequence VALUES (0);
     CREATE TABLE checkpoints (key TEXT PRIMARY KEY, value BLOB NOT NULL);
     CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER NOT NULL);
-", "
+",
+    "
     CREATE TABLE incidents_2 (
         id           INTEGER PRIMARY KEY AUTOINCREMENT,
         entity       TEXT NOT NULL,
@@ -57,7 +59,18 @@ const MIGRATIONS: &[&str] = &["
     ALTER TABLE incidents_2 RENAME TO incidents;
     CREATE UNIQUE INDEX incidents_by_change ON incidents (seq);
     CREATE INDEX incidents_by_start ON incidents (start_ms);
-"];
+",
+    "
+    CREATE TABLE scores (
+        entity  TEXT NOT NULL,
+        time_ms INTEGER NOT NULL,
+        score   REAL NOT NULL,
+        passed  INTEGER NOT NULL,
+        PRIMARY KEY (entity, time_ms)
+    ) WITHOUT ROWID;
+    CREATE INDEX scores_by_time ON scores (time_ms);
+",
+];
 
 /// Most rows that one question brings back.
 const MOST_ROWS: usize = 10_000;
@@ -230,6 +243,18 @@ impl Journal {
         Ok(found.into_iter().map(|change| change.incident).collect())
     }
 
+    /// Incidents that an operator labelled, the newest first, at most 10,000.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn labelled(&self) -> Result<Vec<Incident>, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM incidents WHERE label IS NOT NULL ORDER BY start_ms DESC LIMIT {MOST_ROWS}"
+        );
+        let found = rows::read(&self.connection, &self.path, &sql, [])?;
+        Ok(found.into_iter().map(|change| change.incident).collect())
+    }
+
     /// Incidents changed after change number `seq`, in the order of their latest change, at most `limit` (capped at
     /// 10,000). An incident that changed several times comes once, as it is now: a slow reader misses steps in between,
     /// never an incident.
@@ -355,7 +380,7 @@ impl Journal {
         })
     }
 
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
@@ -363,7 +388,7 @@ impl Journal {
     }
 
     /// Does `work` in one transaction; any error leaves the journal as it was.
-    fn change<T>(
+    pub(super) fn change<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &Path) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {

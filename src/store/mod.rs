@@ -7,6 +7,7 @@ pub mod datasets;
 mod frames;
 mod journal;
 mod journal_rows;
+mod journal_scores;
 mod json;
 mod registry;
 

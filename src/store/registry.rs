@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::datasets::{load_json, save_json};
 use super::json::null_is_nan;
 use crate::disk::{DiskError, set_aside, write_atomic};
-use crate::domain::Time;
+use crate::domain::{Decision, Time};
 
 const BUNDLE: &str = "bundle.safetensors";
 const META: &str = "meta.json";
 const CURRENT: &str = "current";
+const HELD_BACK: &str = "held_back.f32";
 
 /// What is known of a model version; `meta.json` beside its bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,19 @@ pub struct ModelMeta {
     pub features: Vec<String>,
     /// Entities it learned from.
     pub entities: usize,
+    /// Whether it was given the place of the model before it, and why; `None` of one that an older release trained.
+    #[serde(default)]
+    pub decision: Option<Decision>,
+}
+
+impl ModelMeta {
+    /// It was trained and found worse than the model that scored then.
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
+        self.decision
+            .as_ref()
+            .is_some_and(|decision| !decision.promoted)
+    }
 }
 
 /// A version in the list.
@@ -101,8 +115,9 @@ impl Registry {
         }
     }
 
-    /// Stores a bundle, makes it the current one, and removes the oldest versions over `keep` (at least 1 is kept).
-    /// Returns its version. The same bytes with the same training range have the same version: storing them again is fine.
+    /// Stores a bundle, makes it the current one unless it was refused, and removes the oldest versions over `keep`, counted
+    /// apart for those that scored and those that were refused (at least 1 of each is kept). `held_back` are the errors that
+    /// its threshold was calibrated on, in the order of time. Returns its version. The same bytes with the same training range have the same version: storing them again is fine.
     ///
     /// # Errors
     /// The path and the system's reason; the current version is then what it was.
@@ -110,6 +125,7 @@ impl Registry {
         &self,
         bytes: &[u8],
         meta: &ModelMeta,
+        held_back: &[f64],
         keep: usize,
     ) -> Result<String, RegistryError> {
         let version = version_of(bytes, meta.trained_on.1);
@@ -119,8 +135,17 @@ impl Registry {
         };
         let folder = self.dir.join(&version);
         write_atomic(&folder.join(BUNDLE), bytes)?;
+        #[allow(clippy::cast_possible_truncation)]
+        // Errors of a network that computes in this precision.
+        let errors: Vec<u8> = held_back
+            .iter()
+            .flat_map(|error| (*error as f32).to_le_bytes())
+            .collect();
+        write_atomic(&folder.join(HELD_BACK), &errors)?;
         save_json(&folder.join(META), &meta)?;
-        self.point_at(&version)?;
+        if !meta.was_refused() {
+            self.point_at(&version)?;
+        }
         self.prune(keep);
         Ok(version)
     }
@@ -158,8 +183,23 @@ impl Registry {
         Ok(Some((version, bytes, meta)))
     }
 
+    /// The errors on held-back windows that came with a version, in the order of time; none of one that an older release
+    /// trained, or when they can't be read.
+    #[must_use]
+    pub fn held_back(&self, version: &str) -> Vec<f64> {
+        let bytes = self
+            .folder(version)
+            .and_then(|folder| fs::read(folder.join(HELD_BACK)).ok())
+            .unwrap_or_default();
+        let (numbers, _) = bytes.as_chunks::<4>();
+        numbers
+            .iter()
+            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+            .collect()
+    }
+
     /// Takes a damaged version out of the list (its folder is renamed to `<version>.damaged-<n>`). If it was the current
-    /// one, the newest that is left becomes current. Returns what is current then.
+    /// one, the newest that is left becomes current (one that was not refused, if there is any). Returns what is current then.
     ///
     /// # Errors
     /// The path and the system's reason.
@@ -171,7 +211,9 @@ impl Registry {
         if current.as_deref() != Some(version) {
             return Ok(current);
         }
-        let next = self.newest_first()?.into_iter().next();
+        let left = self.newest_first()?;
+        let scored = left.iter().find(|meta| !meta.was_refused());
+        let next = scored.or(left.first()).cloned();
         if let Some(meta) = &next {
             self.point_at(&meta.version)?;
         } else {
@@ -211,14 +253,16 @@ impl Registry {
         })
     }
 
-    /// Goes back to the version trained before the current one (the newest, when none is current); returns it.
+    /// Goes back to the version trained before the current one (the newest, when none is current), leaving out those that
+    /// were refused; returns it.
     ///
     /// # Errors
     /// [`RegistryError::NoneBefore`] when there is none; else the path and the system's reason.
     pub fn rollback(&self) -> Result<String, RegistryError> {
         let versions = self.list()?;
         let at = versions.iter().position(|m| m.current);
-        let before = versions.get(at.map_or(0, |index| index + 1));
+        let mut older = versions.iter().skip(at.map_or(0, |index| index + 1));
+        let before = older.find(|model| !model.meta.was_refused());
         let Some(before) = before else {
             let models = self.dir.clone();
             return Err(RegistryError::NoneBefore { models });
@@ -267,9 +311,13 @@ impl Registry {
         Ok(versions)
     }
 
-    /// Removes the oldest versions over `keep`. A model is stored and in use by now, so what can't be removed is left.
+    /// Removes the oldest versions over `keep` of each sort. A model is stored and in use by now, so what can't be removed is left.
     fn prune(&self, keep: usize) {
-        for old in self.list().unwrap_or_default().iter().skip(keep.max(1)) {
+        let all = self.list().unwrap_or_default();
+        let (refused, scored): (Vec<_>, Vec<_>) = all.iter().partition(|m| m.meta.was_refused());
+        let old = |sort: Vec<_>| sort.into_iter().skip(keep.max(1));
+        for old in old(scored).chain(old(refused)) {
+            let old: &ListedModel = old;
             if let (false, Some(folder)) = (old.current, self.folder(&old.meta.version))
                 && let Err(error) = fs::remove_dir_all(&folder)
             {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pulsewatch::cli::{IncidentsLabelArgs, LabelWord};
 use pulsewatch::commands::incidents;
 use pulsewatch::domain::{Command, Control, ControlError, Label, PipelineId, Snapshot, Time};
 
@@ -208,9 +209,16 @@ async fn what_is_said_of_an_incident_in_the_shell_is_seen_without_a_restart() {
     let id = open_incident(&snapshot).unwrap().id;
     assert_eq!(said(&snapshot, id), (false, None));
 
+    let told = |label: Option<LabelWord>| IncidentsLabelArgs {
+        id,
+        label,
+        clear: false,
+        preview: false,
+        json: false,
+    };
     let mut out = Vec::new();
     incidents::acknowledge(dir.path(), id, false, &mut out).unwrap();
-    incidents::label(dir.path(), id, Some(Label::False), false, &mut out).unwrap();
+    incidents::label(dir.path(), &config, &told(Some(LabelWord::False)), &mut out).unwrap();
     driver
         .until("both", |s| said(s, id) == (true, Some(Label::False)))
         .await;
@@ -220,12 +228,12 @@ async fn what_is_said_of_an_incident_in_the_shell_is_seen_without_a_restart() {
     assert_eq!(open_incident(&snapshot).unwrap().id, id);
     assert_eq!(said(&snapshot, id), (true, Some(Label::False)));
 
-    incidents::label(dir.path(), id, None, false, &mut out).unwrap();
+    incidents::label(dir.path(), &config, &told(None), &mut out).unwrap();
     driver
         .until("taken back", |s| said(s, id) == (true, None))
         .await;
     driver.until("closed", |s| open_incident(s).is_none()).await;
-    incidents::label(dir.path(), id, Some(Label::Real), false, &mut out).unwrap();
+    incidents::label(dir.path(), &config, &told(Some(LabelWord::Real)), &mut out).unwrap();
     driver
         .until("what is over", |s| said(s, id) == (true, Some(Label::Real)))
         .await;

@@ -137,6 +137,7 @@ pub fn failed() -> Scene {
         result: Err(
             "the loss is not finite after epoch 3; lower [autoencoder] learning_rate".into(),
         ),
+        decision: None,
     });
     Scene::of("failed", fixture::snapshot(pipeline))
 }

@@ -59,6 +59,12 @@ fn check_history(history: &HistoryConfig, step: Span, findings: &mut Findings<'_
             "write a shorter period or a longer step",
         );
     }
+    findings.require(
+        (0.0..=0.25).contains(&history.trim.0),
+        &["history", "trim"],
+        "this must be 0 to a quarter: what is more common than that is normal",
+        "write 0.05 or \"5%\", or 0 to learn from everything",
+    );
     check_periods("periods", &history.periods, step, findings);
     check_periods("exclude", &history.exclude, step, findings);
     for (position, pair) in history.periods.windows(2).enumerate() {

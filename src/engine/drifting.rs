@@ -1,0 +1,91 @@
+//! Whether the data of a pipeline have changed for good: one test per entity, kept over restarts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::detect::drift::{Drift, Usual};
+use crate::domain::{Entity, Verdict};
+
+/// Key of its checkpoint in the journal.
+pub const DRIFT: &str = "drift";
+
+/// Part of the entities that must have changed: a fleet's shared model is not trained anew for one of its hosts.
+const PART: f64 = 0.1;
+
+/// The tests of a pipeline; a few numbers per entity.
+#[derive(Debug)]
+pub struct Drifts {
+    kept: Kept,
+    window: usize,
+    step: Duration,
+}
+
+/// What a restart needs.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    /// Version of the model whose errors are looked at.
+    model: Option<String>,
+    usual: Option<Usual>,
+    tests: BTreeMap<Entity, Drift>,
+}
+
+impl Drifts {
+    /// Tests that go on where the checkpoint `bytes` left them; a checkpoint that can't be read begins anew.
+    pub fn new(config: &Config, bytes: Option<&[u8]>) -> Self {
+        let kept = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        Self {
+            kept: kept.unwrap_or_default(),
+            window: config.autoencoder.window,
+            step: config.source.step.0,
+        }
+    }
+
+    /// The bytes of its checkpoint.
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.kept).unwrap_or_default()
+    }
+
+    /// A model scores from now on. The one that did so before goes on as it was; another begins anew, with what is usual by
+    /// its held-back errors.
+    pub fn model(&mut self, version: &str, held_back: &[f64]) {
+        if self.kept.model.as_deref() != Some(version) {
+            self.kept = Kept {
+                model: Some(version.into()),
+                usual: Usual::of(held_back),
+                tests: BTreeMap::new(),
+            };
+        }
+    }
+
+    /// Begins anew under the same model: its successor was refused.
+    pub fn clear(&mut self) {
+        self.kept.tests.clear();
+    }
+
+    /// Takes a verdict, in order of time per entity.
+    pub fn take(&mut self, verdict: &Verdict) {
+        let Some(mse) = verdict.mse else { return };
+        let usual = self.kept.usual;
+        let test = self.kept.tests.entry(verdict.entity.clone());
+        test.or_insert_with(|| Drift::new(usual))
+            .take(mse, self.window, self.step);
+    }
+
+    /// Entities gone for good.
+    pub fn forget(&mut self, entity: &Entity) {
+        self.kept.tests.remove(entity);
+    }
+
+    /// How many entities have changed, when that is a tenth of them or more.
+    pub fn fired(&self) -> Option<usize> {
+        let levels = self.kept.tests.values();
+        let changed = levels
+            .filter(|test| test.level(self.window, self.step) >= 1.0)
+            .count();
+        let enough = (changed as f64) >= PART * self.kept.tests.len() as f64;
+        (changed > 0 && enough).then_some(changed)
+    }
+}

@@ -1,0 +1,261 @@
+//! How operators' labels change the threshold in force, and the rows that are kept for that.
+
+use std::time::Duration;
+
+use super::judging::rules;
+use super::learn;
+use crate::config::{Config, Threshold};
+use crate::detect::calibration::{Budget, under};
+use crate::detect::judge::REPLAYED;
+use crate::detect::labels;
+use crate::domain::{Gate, Incident, KeptScore, Label, LabelEffect, Time, Verdict};
+use crate::model::Bundle;
+use crate::store::{IncidentFilter, Journal, JournalError, Registry};
+
+/// Rows held while the journal can't be written; the oldest go first.
+const HELD: usize = 10_000;
+
+/// Rows after which the oldest in the journal are let go.
+const PRUNED_AFTER: usize = 10_000;
+
+/// What a model's threshold was derived from.
+#[derive(Clone, Debug)]
+pub struct Grounds {
+    /// Scores of held-back windows, in the order of time; none when the model came without.
+    held_back: Vec<f64>,
+    rule: Threshold,
+    budget: Budget,
+}
+
+impl Grounds {
+    /// Of a model with this threshold (mean squared error) for so many entities, from its held-back errors.
+    pub fn of(held_back: &[f64], threshold_mse: f64, entities: usize, config: &Config) -> Self {
+        Self {
+            held_back: held_back
+                .iter()
+                .map(|error| error / threshold_mse)
+                .collect(),
+            rule: config.detect.threshold,
+            budget: learn::budget(entities, config),
+        }
+    }
+
+    /// Of the registry's current model; without one, or when it can't be read, labels count by their incidents' peaks alone.
+    pub fn current(registry: &Registry, config: &Config) -> Self {
+        let read = || {
+            let (version, bytes, _) = registry.current().ok()??;
+            Some((version, Bundle::from_bytes(&bytes).ok()?))
+        };
+        let Some((version, bundle)) = read() else {
+            return Self::of(&[], 1.0, 1, config);
+        };
+        let mut config = config.clone();
+        config.source.step.0 = bundle.step;
+        let calibration = under(&bundle.calibration, config.detect.threshold);
+        let threshold = calibration.unwrap_or(bundle.calibration).threshold_mse;
+        Self::of(
+            &registry.held_back(&version),
+            threshold,
+            bundle.scalers.len(),
+            &config,
+        )
+    }
+
+    /// How many times the calibrated threshold is in force with these incidents' labels (at least 1).
+    ///
+    /// # Errors
+    /// [`JournalError`] when the kept rows can't be read.
+    fn raise(&self, journal: &Journal, labelled: &[Incident]) -> Result<f64, JournalError> {
+        let mut rows = Vec::new();
+        for incident in labelled.iter().filter(|i| i.label == Some(Label::False)) {
+            let kept = journal.scores(Some(&incident.entity), incident.start, incident.end)?;
+            let own: Vec<f64> = kept
+                .iter()
+                .filter(|row| row.passed)
+                .map(|row| row.score)
+                .collect();
+            // An incident of an older release has no rows, but its peak.
+            rows.push(if own.is_empty() {
+                vec![incident.peak_score]
+            } else {
+                own
+            });
+        }
+        Ok(labels::raise(
+            &self.held_back,
+            &rows,
+            self.rule,
+            self.budget,
+        ))
+    }
+}
+
+/// What a label on incident `id` would change: the kept rows are replayed under the threshold in force and the one with the
+/// label. Nothing is written. `None` takes a label back.
+///
+/// # Errors
+/// [`JournalError`] when there is no such incident or the journal can't be read.
+pub fn preview(
+    journal: &Journal,
+    grounds: &Grounds,
+    config: &Config,
+    (id, label): (u64, Option<Label>),
+) -> Result<LabelEffect, JournalError> {
+    let before = journal.labelled()?;
+    let mut after = before.clone();
+    after.retain(|incident| incident.id != id);
+    after.extend(
+        journal
+            .get(id)?
+            .map(|incident| Incident { label, ..incident }),
+    );
+    let all = journal.list(&IncidentFilter {
+        limit: usize::MAX,
+        ..IncidentFilter::default()
+    })?;
+    // The labels that would be: what is lost by calling an incident real is real.
+    let all: Vec<Incident> = all
+        .into_iter()
+        .map(|incident| {
+            if incident.id == id {
+                Incident { label, ..incident }
+            } else {
+                incident
+            }
+        })
+        .collect();
+    let rows = journal.scores(
+        None,
+        Time::from_millis(i64::MIN),
+        Time::from_millis(i64::MAX),
+    )?;
+    let (was, would) = (
+        grounds.raise(journal, &before)?,
+        grounds.raise(journal, &after)?,
+    );
+    Ok(labels::effect(
+        &rows,
+        &all,
+        &rules(config, &std::sync::Arc::from([])),
+        was,
+        would,
+    ))
+}
+
+/// The labels' part in a pipeline. Holds at most 10,000 rows beside the model's held-back scores.
+#[derive(Debug)]
+pub struct Labelling {
+    grounds: Option<Grounds>,
+    raise: f64,
+    /// Incidents called false that `raise` was derived from, and how far they went then.
+    counted: Vec<(u64, Time)>,
+    unwritten: Vec<KeptScore>,
+    since_pruned: usize,
+    /// Rows below are not kept: no threshold that labels may set comes down to them.
+    least: f64,
+    retention: Duration,
+}
+
+impl Labelling {
+    /// Without a label. `kept`: whether there is a journal to keep rows in.
+    pub fn new(config: &Config, kept: bool) -> Self {
+        Self {
+            grounds: None,
+            raise: 1.0,
+            counted: Vec::new(),
+            unwritten: Vec::new(),
+            since_pruned: PRUNED_AFTER,
+            least: if kept {
+                config.detect.exit.min(1.0)
+            } else {
+                f64::INFINITY
+            },
+            retention: config.journal.retention.0,
+        }
+    }
+
+    /// How many times the calibrated threshold is in force.
+    pub const fn raise(&self) -> f64 {
+        self.raise
+    }
+
+    /// Another model scores.
+    pub fn model(&mut self, grounds: Grounds) {
+        self.grounds = Some(grounds);
+        self.counted.clear();
+        self.raise = 1.0;
+    }
+
+    /// Derives the threshold anew when other incidents are called false than before; says so when it moved.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read; the threshold is then what it was.
+    pub fn weigh(&mut self, journal: &Journal) -> Result<Option<String>, JournalError> {
+        let Some(grounds) = &self.grounds else {
+            return Ok(None);
+        };
+        let mut labelled = journal.labelled()?;
+        labelled.retain(|incident| incident.label == Some(Label::False));
+        let mut counted: Vec<(u64, Time)> = labelled.iter().map(|i| (i.id, i.end)).collect();
+        counted.sort_unstable();
+        if counted == self.counted {
+            return Ok(None);
+        }
+        let raise = grounds.raise(journal, &labelled)?;
+        // An incident that goes on moves it row by row; that is not told each time.
+        let others = !counted
+            .iter()
+            .map(|c| c.0)
+            .eq(self.counted.iter().map(|c| c.0));
+        let moved = (raise - self.raise).abs() > 1e-9;
+        let told = (moved && others).then(|| {
+            format!(
+                "{} incidents are labelled false: the threshold is {raise:.2} times the calibrated one, so far {:.2} times",
+                counted.len(),
+                self.raise
+            )
+        });
+        (self.raise, self.counted) = (raise, counted);
+        Ok(told)
+    }
+
+    /// Keeps a row that came near the calibrated threshold; `score` is against that, before labels raised it.
+    pub fn take(&mut self, verdict: &Verdict, score: f64) {
+        if score.is_nan() || score < self.least || verdict.score.is_none() {
+            return;
+        }
+        if self.unwritten.len() >= HELD {
+            self.unwritten.remove(0);
+        }
+        let passed = |gate: &Gate| gate.passed || REPLAYED.contains(&gate.name.as_str());
+        self.unwritten.push(KeptScore {
+            entity: verdict.entity.clone(),
+            time: verdict.time,
+            score,
+            passed: verdict.gates.iter().all(passed),
+        });
+    }
+
+    /// Whether all rows are in the journal.
+    pub fn is_written(&self) -> bool {
+        self.unwritten.is_empty()
+    }
+
+    /// Writes the rows that are held.
+    ///
+    /// # Errors
+    /// [`JournalError`]; they are then still held.
+    pub fn write(&mut self, journal: &mut Journal) -> Result<(), JournalError> {
+        let Some(newest) = self.unwritten.iter().map(|row| row.time).max() else {
+            return Ok(());
+        };
+        journal.keep_scores(&self.unwritten)?;
+        self.since_pruned += self.unwritten.len();
+        self.unwritten.clear();
+        if self.since_pruned >= PRUNED_AFTER {
+            journal.prune_scores(newest - self.retention)?;
+            self.since_pruned = 0;
+        }
+        Ok(())
+    }
+}

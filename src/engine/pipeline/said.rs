@@ -1,0 +1,94 @@
+//! What operators say of incidents, and what the pipeline makes of it and of its own errors for the next training.
+
+use super::Pipeline;
+use crate::domain::Label;
+use crate::engine::cleaning::{self, LeftOut};
+use crate::engine::labelling::Grounds;
+use crate::store::{Journal, JournalError};
+
+impl Pipeline {
+    /// Marks an incident as seen; whether there is one of that id.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be written.
+    pub fn acknowledge(&mut self, id: u64) -> Result<bool, JournalError> {
+        for watched in self.entities.values_mut() {
+            watched.tracker.acknowledge(id);
+        }
+        self.ledger.acknowledge(id)
+    }
+
+    /// Labels an incident; whether there is one of that id.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be written.
+    pub fn label(&mut self, id: u64, label: Option<Label>) -> Result<bool, JournalError> {
+        for watched in self.entities.values_mut() {
+            watched.tracker.label(id, label);
+        }
+        let found = self.ledger.label(id, label)?;
+        self.weigh_labels()?;
+        Ok(found)
+    }
+
+    /// Which model scores, and the held-back errors that its threshold came from; labels raise it from there.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal's labels can't be read.
+    pub fn know(&mut self, version: &str, held_back: &[f64]) -> Result<(), JournalError> {
+        self.drifts.model(version, held_back);
+        if let Some(scorer) = &self.scorer {
+            let bundle = &scorer.bundle;
+            let (threshold, entities) = (bundle.calibration.threshold_mse, bundle.scalers.len());
+            let grounds = Grounds::of(held_back, threshold, entities, &self.config);
+            self.labelling.model(grounds);
+        }
+        self.weigh_labels()
+    }
+
+    fn weigh_labels(&mut self) -> Result<(), JournalError> {
+        if let Some(journal) = self.ledger.journal() {
+            self.told.extend(self.labelling.weigh(journal)?);
+        }
+        Ok(())
+    }
+
+    /// How many times the calibrated threshold is in force, by operators' labels (at least 1).
+    pub const fn raise(&self) -> f64 {
+        self.labelling.raise()
+    }
+
+    /// How many entities' data have changed for good since the model was trained.
+    pub fn drifted(&self) -> Option<usize> {
+        self.drifts.fired()
+    }
+
+    /// Looks for such a change from here on only.
+    pub fn forget_drift(&mut self) {
+        self.drifts.clear();
+    }
+
+    /// What a training leaves out, by the configuration and the journal's labels.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn left_out(&self) -> Result<LeftOut, JournalError> {
+        let labelled = self.ledger.journal().map(Journal::labelled);
+        let labelled = labelled.transpose()?.unwrap_or_default();
+        let around = cleaning::around(&self.config);
+        Ok(LeftOut::of(&self.config).and_incidents(&labelled, around))
+    }
+
+    /// Takes over what was said of incidents through another process.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn hear(&mut self) -> Result<(), JournalError> {
+        for incident in self.ledger.hear()? {
+            if let Some(watched) = self.entities.get_mut(&incident.entity) {
+                watched.tracker.hear(&incident);
+            }
+        }
+        self.weigh_labels()
+    }
+}

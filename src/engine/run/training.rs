@@ -1,0 +1,131 @@
+//! What the loop does around a training: its job, and what becomes of its model.
+
+use std::sync::Arc;
+
+use super::Core;
+use crate::domain::{Decision, Frame, Level, PipelineId, Time, TrainingOutcome};
+use crate::engine::cleaning::LeftOut;
+use crate::engine::learn::Learned;
+use crate::engine::scorer::Scorer;
+use crate::engine::trainer::{Ended, Job, Taught};
+use crate::engine::{EngineError, models};
+use crate::store::ModelMeta;
+
+impl Core {
+    /// History has come: it fills what is shown, and a training that waited for it can start.
+    pub(super) fn take_history(&mut self, id: PipelineId, frames: Vec<Frame>, now: Time) {
+        let Some(lane) = self.lane(id) else { return };
+        lane.pipeline.backfill(&frames);
+        lane.has_history = true;
+        lane.forecast_at = None;
+        lane.touch();
+        let wanted = lane.can_learn()
+            && (std::mem::take(&mut lane.wants_training)
+                || (lane.model.is_none() && lane.training_is_due(now)));
+        if wanted {
+            let out = lane.pipeline.left_out();
+            let champion = lane.pipeline.scorer().map(|scorer| scorer.bundle.clone());
+            let config = Arc::clone(lane.config());
+            let out = out.unwrap_or_else(|error| {
+                self.note(
+                    Level::Warning,
+                    format!(
+                        "labels could not be read, so labelled incidents are learned from: {error}"
+                    ),
+                );
+                LeftOut::of(&config)
+            });
+            let job = Job {
+                pipeline: id,
+                frames,
+                out,
+                champion,
+                config,
+            };
+            self.trainer.request(job, now);
+        } else {
+            // Too little to learn from: the play itself may bring more.
+            lane.collector.play();
+        }
+    }
+
+    pub(super) fn training_ended(&mut self, ended: Ended) {
+        let now = self.clock.now();
+        let (id, took) = (ended.pipeline, now.since(ended.started));
+        let outcome = ended.result.map_err(EngineError::from);
+        let outcome = outcome.and_then(|taught| self.take_model(id, taught, (ended.started, now)));
+        self.trainer.start_next(now);
+        let (result, decision) = match outcome {
+            Ok((version, decision)) => (Ok(version), Some(decision)),
+            Err(error) => {
+                self.note(
+                    Level::Error,
+                    format!("training brought no new model: {error}"),
+                );
+                (Err(error.to_string()), None)
+            }
+        };
+        if let Some(lane) = self.lane(id) {
+            lane.tried(result.is_ok(), now);
+            lane.touch();
+            lane.collector.play();
+            lane.last_training = Some(TrainingOutcome {
+                ended: now,
+                took,
+                result,
+                decision,
+            });
+        }
+    }
+
+    /// Keeps a new model and, unless it was refused, lets it score; says which and why.
+    fn take_model(
+        &mut self,
+        id: PipelineId,
+        taught: Taught,
+        times: (Time, Time),
+    ) -> Result<(String, Decision), EngineError> {
+        let Taught { learned, decision } = taught;
+        let meta = match id {
+            PipelineId::Live => self.keep(&learned, &decision, times),
+            PipelineId::Test => models::meta(&learned.bundle, times.0, times.1),
+        };
+        let first = self.lane(id).is_none_or(|lane| lane.model.is_none());
+        // A first model has nothing to be compared with, and says enough by scoring.
+        if !first {
+            let mut told = format!("model {} was {}", meta.version, decision.told());
+            if !decision.promoted && id == PipelineId::Live {
+                told.push_str("; it is kept, `pulsewatch models use` takes it all the same");
+            }
+            self.note(Level::Info, told);
+        }
+        let Some(lane) = self.lane(id) else {
+            return Ok((meta.version, decision));
+        };
+        lane.learned = Some((meta.trained_at, meta.trained_on));
+        if decision.promoted {
+            let config = Arc::clone(lane.config());
+            let scorer = Arc::new(Scorer::new(learned.bundle, config)?);
+            lane.has_history &= !lane.pipeline.adopt(scorer);
+            lane.model = Some(models::view(&meta));
+            lane.forecast_at = None;
+            lane.pipeline.know(&meta.version, &learned.held_back)?;
+        } else {
+            lane.pipeline.forget_drift();
+        }
+        Ok((meta.version, decision))
+    }
+
+    /// Keeps a new model in the registry. One that can't be written (a full disk) scores all the same, until the end of
+    /// this run.
+    fn keep(&mut self, learned: &Learned, decision: &Decision, times: (Time, Time)) -> ModelMeta {
+        let most = self.config.retrain.keep;
+        models::keep(&self.registry, learned, decision, times, most).unwrap_or_else(|error| {
+            self.note(
+                Level::Error,
+                format!("the new model could not be kept, a restart will not have it: {error}"),
+            );
+            models::meta(&learned.bundle, times.0, times.1)
+        })
+    }
+}

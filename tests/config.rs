@@ -70,7 +70,6 @@ const INVALID: &[Expected] = &[
         "not_in_this_version",
         &[
             (2, "source.kind", "not in this version yet"),
-            (6, "forecast.breach_horizon", "forecast.horizon is used"),
             (9, "retrain.promote_if_better", "retrain.promote"),
             (11, "alerts", "not in this version yet"),
             (14, "remote_write", "not in this version yet"),
@@ -216,6 +215,7 @@ const INVALID: &[Expected] = &[
             (3, "forecast.seasonalities[2]", "source.step"),
             (4, "forecast.horizon", "\"1m\" or more"),
             (5, "forecast.changepoint_prior_scale", "write 0.05"),
+            (6, "forecast.breach_horizon", "\"1m\" or more"),
             (8, "forecast.holidays[0]", "2026-12-25"),
         ],
     ),

@@ -410,3 +410,44 @@ fn auto_takes_what_forecast_the_past_better() {
     assert!(ahead.lower.iter().all(|v| *v >= 0.0));
     assert_eq!(ahead, asked.forecast(&hours(480), &sharp).unwrap());
 }
+
+#[test]
+fn a_season_follows_the_clocks_over_a_change_of_them() {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    // Five weeks of hours around the last Sunday of March 2026, when the clocks go forward, and of October, when they go back.
+    for (start, name) in [
+        ("2026-03-01T00:00:00Z", "spring"),
+        ("2026-10-01T00:00:00Z", "autumn"),
+    ] {
+        let start: jiff::Timestamp = start.parse().unwrap();
+        let grid = Grid::new(Time::from_millis(start.as_millisecond()), HOUR, 35 * 24);
+        let local = |row: usize| {
+            let stamp = jiff::Timestamp::from_millisecond(grid.time(row).millis()).unwrap();
+            f64::from(stamp.to_zoned(zone.clone()).hour())
+        };
+        let all = noisy(35 * 24, 0.3, 14, |row| {
+            20.0 + 8.0 * (local(row) / 24.0 * TAU).sin()
+        });
+        for model in [ForecastModel::Prophet, ForecastModel::Auto] {
+            let config = ForecastConfig {
+                model,
+                ..ForecastConfig::default()
+            };
+            let forecaster = Forecaster::new(&config, zone.clone());
+            // The change comes within the horizon (27 days in), half a day ago, five days ago.
+            for known in [27 * 24 + 18, 28 * 24 + 18, 33 * 24] {
+                let ahead = forecaster
+                    .forecast(
+                        &grid.slice(known - 14 * 24, known),
+                        &all[known - 14 * 24..known],
+                    )
+                    .unwrap();
+                let error = mean_error(&ahead.yhat, all[known..].iter().copied());
+                assert!(
+                    error < 0.9,
+                    "{name}, {model:?}, {known} hours known: {error}"
+                );
+            }
+        }
+    }
+}

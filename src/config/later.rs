@@ -5,7 +5,7 @@ use super::errors::ConfigError;
 use super::reader::describe;
 
 /// Sections and keys that are named in the documentation but not built yet.
-const NOT_YET: [(&[&str], &str); 8] = [
+const NOT_YET: [(&[&str], &str); 7] = [
     (
         &["alerts"],
         "read incidents with `pulsewatch incidents list`",
@@ -14,7 +14,6 @@ const NOT_YET: [(&[&str], &str); 8] = [
     (&["shard"], "one program watches everything"),
     (&["api", "listen"], "the API answers on exporter.listen"),
     (&["api", "tls"], "put a proxy that speaks TLS before it"),
-    (&["forecast", "breach_horizon"], "forecast.horizon is used"),
     (
         &["retrain", "promote_if_better"],
         "set retrain.promote = \"better\"",

@@ -292,6 +292,8 @@ pub struct ForecastConfig {
     pub model: ForecastModel,
     /// How far ahead.
     pub horizon: Span,
+    /// How far ahead is looked for the time at which a query's limit is reached, but no further than the history reaches back.
+    pub breach_horizon: Span,
     /// Seasons looked for, longest last.
     pub seasonalities: Vec<Span>,
     /// How readily Prophet's trend bends: scale of the Laplace prior of a change of slope.
@@ -314,6 +316,7 @@ impl Default for ForecastConfig {
             enabled: true,
             model: ForecastModel::default(),
             horizon: Span::secs(24 * 3600),
+            breach_horizon: Span::secs(7 * 86400),
             seasonalities: vec![Span::secs(86400), Span::secs(7 * 86400)],
             changepoint_prior_scale: 0.05,
             mode: ForecastMode::default(),

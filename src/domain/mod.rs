@@ -26,7 +26,7 @@ pub use command::{
 };
 pub use entity::{Entity, Labels};
 pub use feature::{Direction, Feature};
-pub use forecast::Forecast;
+pub use forecast::{Breach, Forecast, ForecastAccuracy, is_past};
 pub use frame::{Frame, Schema};
 pub use grid::Grid;
 pub use incident::{Contribution, Incident, IncidentState, OTHERS, Why};

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Entity, Feature, Forecast, Grid, Incident, Series, Time, Verdict};
+use super::{
+    Breach, Decision, Entity, Feature, Forecast, ForecastAccuracy, Grid, Incident, Series, Time,
+    Verdict,
+};
 
 /// Which pipeline: live data, or the recorded sample with injected spikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -187,8 +190,10 @@ pub struct FeatureView {
     pub expected: Option<f64>,
     /// What comes.
     pub forecast: Option<Arc<Forecast>>,
-    /// Time until the forecast reaches the feature's limit; `None` when it has none or stays below.
-    pub breach_in: Option<Duration>,
+    /// When the feature's limit is reached; `None` when it has none or not even the forecast's band comes near it.
+    pub breach: Option<Breach>,
+    /// How forecasts turned out; `None` before enough of them met what came.
+    pub forecast_accuracy: Option<ForecastAccuracy>,
 }
 
 /// One entity as readers see it. All series of an entity are on `grid` and equally long.

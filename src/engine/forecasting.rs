@@ -37,6 +37,10 @@ type Place = (Entity, usize);
 struct Series {
     place: Place,
     values: Vec<f64>,
+    /// It has a limit, whose time is looked for beyond the horizon.
+    limited: bool,
+    /// What the measured band is to be multiplied with.
+    widening: f64,
     /// What was fitted before, to take the newest rows in.
     fitted: Option<Fitted>,
 }
@@ -53,6 +57,8 @@ pub struct Round {
     pub schema: Option<Schema>,
     /// Entity, column, forecast.
     pub forecasts: Vec<(Entity, usize, Arc<Forecast>)>,
+    /// What comes after these forecasts, of series that have a limit; 4 kB each.
+    pub beyond: BTreeMap<(Entity, usize), Arc<Forecast>>,
     /// Series that could not be forecast, and the first reason.
     pub failed: Option<(usize, String)>,
     /// The fits themselves; at most [`MOST_KEPT`].
@@ -102,6 +108,8 @@ impl Forecasting {
                 let series = Series {
                     place: (watched.entity.clone(), column),
                     values: series.to_vec(),
+                    limited: is_limited(pipeline, column),
+                    widening: watched.widening(column),
                     fitted: None,
                 };
                 file(&mut todo, *watched.tail.grid(), series);
@@ -151,6 +159,8 @@ impl Forecasting {
                     let series = Series {
                         fitted: Some(fitted.clone()),
                         values: values.to_vec(),
+                        limited: is_limited(pipeline, column),
+                        widening: watched.widening(column),
                         place,
                     };
                     file(&mut todo, *grid, series);
@@ -173,6 +183,7 @@ impl Forecasting {
                 pipeline: id,
                 schema,
                 forecasts: Vec::new(),
+                beyond: BTreeMap::new(),
                 failed: None,
                 fitted: BTreeMap::new(),
             };
@@ -220,6 +231,11 @@ impl Forecasting {
     }
 }
 
+fn is_limited(pipeline: &Pipeline, column: usize) -> bool {
+    let feature = pipeline.schema().and_then(|schema| schema.get(column));
+    feature.is_some_and(|feature| feature.limit.is_some())
+}
+
 /// Puts a series to the others on its grid.
 fn file(todo: &mut Todo, grid: Grid, series: Series) {
     match todo.iter_mut().rev().find(|(other, _)| *other == grid) {
@@ -257,8 +273,13 @@ impl Round {
                 let fitted = one.fitted.take().map(Ok).or_else(|| fits.next());
                 let forecast = fitted.into_iter().try_for_each(|fitted| {
                     let fitted = fitted?;
-                    let forecast = Arc::new(forecaster.forecast_of(&fitted)?);
+                    let forecast = Arc::new(forecaster.forecast_of(&fitted, one.widening)?);
                     let (entity, column) = one.place.clone();
+                    if one.limited
+                        && let Some(beyond) = forecaster.beyond(&fitted, one.widening)?
+                    {
+                        self.beyond.insert(one.place.clone(), Arc::new(beyond));
+                    }
                     self.forecasts.push((entity, column, forecast));
                     if fitted.grows() && self.fitted.len() < MOST_KEPT {
                         self.fitted.insert(one.place.clone(), fitted);
@@ -291,6 +312,8 @@ mod tests {
         Series {
             place: (Entity::named(name), 0),
             values: (0..rows).map(|row| value(row) + ripple(row)).collect(),
+            limited: name == "b",
+            widening: 1.0,
             fitted: None,
         }
     }
@@ -300,6 +323,7 @@ mod tests {
             pipeline: PipelineId::Live,
             schema: None,
             forecasts: Vec::new(),
+            beyond: BTreeMap::new(),
             failed: None,
             fitted: BTreeMap::new(),
         }
@@ -344,6 +368,14 @@ mod tests {
             starts,
             [(Entity::named("d"), next), (Entity::named("b"), next)]
         );
+        // A day was forecast; the rest of the week, but not more than was seen, is looked at for the one that has a limit.
+        let beyond: Vec<_> = second.beyond.iter().collect();
+        let [((entity, 0), far)] = beyond[..] else {
+            panic!("{beyond:?}");
+        };
+        assert_eq!(*entity, Entity::named("b"));
+        assert!(far.grid.len() <= 168 && far.grid.start() > grid(510).time(510 + 143));
+        assert_eq!(far.grid.last(), Some(grid(510).time(510 + 509)));
         let expected = |at: usize| second.forecasts[at].2.yhat[100];
         assert!((expected(0) - expected(1)).abs() < 0.3);
 

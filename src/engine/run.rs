@@ -483,9 +483,11 @@ impl Core {
             lane.forecast_at = None;
             return;
         }
+        let mut beyond = round.beyond;
         for (entity, column, forecast) in round.forecasts {
             if let Some(watched) = lane.pipeline.entity_mut(&entity) {
-                watched.set_forecast(column, Some(forecast));
+                let beyond = beyond.remove(&(entity, column));
+                watched.set_forecast(column, forecast, beyond);
             }
         }
     }

@@ -8,10 +8,13 @@ use super::tail::Tail;
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
 use crate::domain::{
-    Entity, EntityView, Feature, FeatureView, Forecast, Grid, RowState, Schema, Series, Time,
-    Verdict,
+    Breach, Entity, EntityView, Feature, FeatureView, Forecast, Grid, RowState, Schema, Series,
+    Time, Verdict, is_past,
 };
+use crate::model::forecast::Record;
 
+/// Among so many of the newest rows is looked for a value that says where a metric stands now.
+const NOW: usize = 3;
 /// Smaller parts of a score mark no feature, however high the score.
 const CRUMB: f64 = 0.01;
 
@@ -21,6 +24,10 @@ struct Column {
     values: Series,
     anomalous: Series,
     forecast: Option<Arc<Forecast>>,
+    /// What comes after the forecast, at few times: where the limit is looked for.
+    beyond: Option<Arc<Forecast>>,
+    /// How forecasts turned out.
+    record: Record,
 }
 
 /// One entity's rows, verdicts and open incident. Bounded: the tail by its capacity, every series by `points`.
@@ -53,6 +60,8 @@ impl Watched {
             values: Series::with_capacity(points),
             anomalous: Series::with_capacity(points),
             forecast: None,
+            beyond: None,
+            record: Record::default(),
         };
         Self {
             tail: Tail::new(grid, columns, capacity),
@@ -83,6 +92,20 @@ impl Watched {
             self.last_seen = self.tail.grid().last();
             self.seen += 1;
         }
+        self.settle();
+    }
+
+    /// Holds forecasts whose time has come against the rows.
+    fn settle(&mut self) {
+        let grid = self.tail.grid();
+        let Some(now) = grid.last() else { return };
+        let values = self.tail.values();
+        for (at, column) in self.columns.iter_mut().enumerate() {
+            if column.record.is_due(now, grid.step()) {
+                let value = |row: usize| values.get((row, at)).copied().unwrap_or(f64::NAN);
+                column.record.settle(grid, value);
+            }
+        }
     }
 
     /// Lets everything after `time` go, as if it had not been.
@@ -102,6 +125,9 @@ impl Watched {
         for series in every.chain([&mut self.scores, &mut self.anomalous]) {
             let kept = series.len().saturating_sub(gone);
             *series = filled(self.points, series.iter().take(kept).collect::<Vec<_>>());
+        }
+        for column in &mut self.columns {
+            column.record = Record::default();
         }
         self.judge.rewind(time);
         self.tracker.rewind(time);
@@ -198,11 +224,26 @@ impl Watched {
         self.latest = Some(Arc::new(verdict));
     }
 
-    /// Sets what is expected of one column.
-    pub fn set_forecast(&mut self, column: usize, forecast: Option<Arc<Forecast>>) {
+    /// Sets what is expected of one column, and what after that, if it has a limit.
+    pub fn set_forecast(
+        &mut self,
+        column: usize,
+        forecast: Arc<Forecast>,
+        beyond: Option<Arc<Forecast>>,
+    ) {
+        let step = self.tail.grid().step();
         if let Some(column) = self.columns.get_mut(column) {
-            column.forecast = forecast;
+            column.record.keep(&forecast, step);
+            column.forecast = Some(forecast);
+            column.beyond = beyond;
         }
+    }
+
+    /// What the measured band of one column's forecast is to be multiplied with.
+    pub fn widening(&self, column: usize) -> f64 {
+        self.columns
+            .get(column)
+            .map_or(1.0, |column| column.record.widening())
     }
 
     /// What is expected of one column.
@@ -283,11 +324,6 @@ impl Watched {
             .filter(|v| v.state == RowState::Scored)
             .and_then(|v| v.features.get(at))
             .filter(|f| f.mse.is_finite());
-        let now = self.tail.grid().last();
-        let breach = feature
-            .limit
-            .zip(column.forecast.as_ref())
-            .and_then(|(limit, forecast)| forecast.reaches(limit));
         FeatureView {
             feature: feature.clone(),
             values: column.values.clone(),
@@ -296,11 +332,22 @@ impl Watched {
             share: scored.map(|f| f.share),
             expected: scored.map(|f| f.expected),
             forecast: column.forecast.clone(),
-            breach_in: breach
-                .zip(now)
-                .filter(|(at, now)| at > now)
-                .map(|(at, now)| at.since(now)),
+            breach: self.breach(feature, column),
+            forecast_accuracy: column.record.accuracy(),
         }
+    }
+
+    /// When the limit is reached: by what was measured, else by what is expected.
+    fn breach(&self, feature: &Feature, column: &Column) -> Option<Breach> {
+        let (limit, now) = (feature.limit?, self.tail.grid().last()?);
+        let newest = column.values.tail(NOW);
+        let newest = newest.iter().rev().find(|value| value.is_finite());
+        if newest.is_some_and(|value| is_past(*value, limit, feature.direction)) {
+            return Some(Breach::NOW);
+        }
+        let forecasts = [column.forecast.as_deref(), column.beyond.as_deref()];
+        let forecasts: Vec<&Forecast> = forecasts.into_iter().flatten().collect();
+        Breach::ahead(&forecasts, limit, feature.direction, now)
     }
 }
 
@@ -318,4 +365,82 @@ fn newest_observed(tail: &Tail) -> Option<Time> {
         .rev()
         .find(|row| values.row(*row).iter().any(|v| v.is_finite()))?;
     Some(tail.grid().time(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{Direction, Unit};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Ten minutes of 50 and a forecast that rises by 1 a minute for an hour, and on to the end of the second one.
+    fn rising(direction: Direction) -> (Watched, Schema) {
+        let grid = |start: u32, rows| Grid::new(Time::from_secs(0) + MINUTE * start, MINUTE, rows);
+        let schema: Schema = Arc::from([Feature::of("cpu", Unit::Percent, direction, Some(90.0))]);
+        let mut watched = Watched::new(Entity::sole(), grid(0, 0), 1, 1000, 100);
+        for _ in 0..10 {
+            watched.push(&[50.0]);
+        }
+        let line = |start: u32| Forecast {
+            grid: grid(start, 60),
+            yhat: (0..60).map(|row| f64::from(start + row) + 40.0).collect(),
+            lower: (0..60).map(|row| f64::from(start + row) + 30.0).collect(),
+            upper: (0..60).map(|row| f64::from(start + row) + 45.0).collect(),
+            level: 0.9,
+        };
+        watched.set_forecast(0, Arc::new(line(10)), Some(Arc::new(line(70))));
+        (watched, schema)
+    }
+
+    fn breach(watched: &Watched, schema: &Schema) -> Option<Breach> {
+        watched.view(schema).features[0].breach
+    }
+
+    #[test]
+    fn a_limit_is_reached_by_the_forecast_until_it_is_reached() {
+        let (mut watched, schema) = rising(Direction::Above);
+        let ahead = breach(&watched, &schema).unwrap();
+        assert_eq!(ahead.earliest, MINUTE * 36);
+        assert_eq!(
+            (ahead.likely, ahead.latest),
+            (Some(MINUTE * 41), Some(MINUTE * 51))
+        );
+        assert_eq!(ahead.within, MINUTE * 120);
+        for _ in 0..30 {
+            watched.push(&[52.0]);
+        }
+        assert_eq!(breach(&watched, &schema).unwrap().likely, Some(MINUTE * 11));
+        watched.push(&[91.0]);
+        watched.push(&[f64::NAN]);
+        assert_eq!(breach(&watched, &schema), Some(Breach::NOW));
+        // A limit that is reached from above: 50 is under it already.
+        let (watched, schema) = rising(Direction::Below);
+        assert_eq!(breach(&watched, &schema), Some(Breach::NOW));
+    }
+
+    #[test]
+    fn forecasts_are_held_against_the_rows_that_come() {
+        let (mut watched, schema) = rising(Direction::Above);
+        let forecast = Arc::clone(watched.forecast(0).unwrap());
+        for round in 1..=10_u32 {
+            let later = Forecast {
+                grid: Grid::new(forecast.grid.start() + MINUTE * 5 * round, MINUTE, 60),
+                ..Forecast::clone(&forecast)
+            };
+            watched.set_forecast(0, Arc::new(later), None);
+            assert_eq!(watched.view(&schema).features[0].forecast_accuracy, None);
+        }
+        for _ in 0..60 {
+            watched.push(&[200.0]);
+        }
+        let found = watched.view(&schema).features[0].forecast_accuracy.unwrap();
+        assert!(
+            found.n >= 12 && found.coverage == 0.0 && found.mae > 50.0,
+            "{found:?}"
+        );
+        assert!(watched.widening(0) > 1.2);
+    }
 }

@@ -287,8 +287,14 @@ fn features(scrape: &mut Scrape, rows: &[Row]) {
         row.verdict.and(feature.share)
     });
     each(&families::BREACH, &|row, feature| {
-        let breach = feature.breach_in.filter(|_| row.fresh)?;
-        Some(breach.as_secs_f64())
+        let breach = feature.breach.filter(|_| row.fresh)?;
+        breach.likely.map(|likely| likely.as_secs_f64())
+    });
+    each(&families::FORECAST_MAE, &|_, feature| {
+        feature.forecast_accuracy.map(|accuracy| accuracy.mae)
+    });
+    each(&families::FORECAST_COVERAGE, &|_, feature| {
+        feature.forecast_accuracy.map(|accuracy| accuracy.coverage)
     });
     forecasts(scrape, rows);
 }

@@ -199,7 +199,19 @@ pub(super) const BREACH: Family = each(
     "forecast_breach_seconds",
     G,
     &["feature_name"],
-    "Time until the forecast reaches the feature's limit; absent when it stays below or has none.",
+    "Time until the forecast reaches the feature's limit, 0 when it is reached now; absent when it is not reached within the breach horizon, or there is none.",
+);
+pub(super) const FORECAST_MAE: Family = each(
+    "forecast_mean_absolute_error",
+    G,
+    &["feature_name"],
+    "How far the newest forecast values were from what came (up to 192 of them), in the feature's own unit.",
+);
+pub(super) const FORECAST_COVERAGE: Family = each(
+    "forecast_coverage_ratio",
+    G,
+    &["feature_name"],
+    "Part of what came, of the newest forecast values (up to 192), that lay within the forecast's band, 0 to 1.",
 );
 pub(super) const FORECAST: Family = each(
     "forecast",
@@ -209,7 +221,7 @@ pub(super) const FORECAST: Family = each(
 );
 
 /// Every family, in the order in which the cap is spent: the whole installation's first, then verdicts, then details.
-pub(super) const ALL: [&Family; 25] = [
+pub(super) const ALL: [&Family; 27] = [
     &BUILD_INFO,
     &SOURCE_UP,
     &READINESS,
@@ -235,6 +247,8 @@ pub(super) const ALL: [&Family; 25] = [
     &FEATURE_SHARE,
     &BREACH,
     &FORECAST,
+    &FORECAST_MAE,
+    &FORECAST_COVERAGE,
 ];
 
 impl Family {

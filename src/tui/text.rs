@@ -60,6 +60,20 @@ pub fn span(length: Duration) -> String {
     }
 }
 
+/// A length of time to about a twentieth, in two units where one is too coarse: `45 s`, `12 min`, `6 h 20 min`, `2 d 5 h`.
+pub fn exact_span(length: Duration) -> String {
+    let minutes = length.as_secs() / 60;
+    let (whole, rest, units) = match minutes {
+        0..120 => return span(length),
+        120..2880 => (minutes / 60, minutes % 60 / 10 * 10, ("h", "min")),
+        _ => (minutes / 1440, minutes % 1440 / 60, ("d", "h")),
+    };
+    match rest {
+        0 => format!("{whole} {}", units.0),
+        _ => format!("{whole} {} {rest} {}", units.0, units.1),
+    }
+}
+
 fn utc(time: Time, format: &str) -> String {
     match jiff::Timestamp::from_millisecond(time.millis()) {
         Ok(stamp) => stamp

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::domain::{
-    BuildInfo, Contribution, Counters, Entity, EntityView, Feature, FeatureVerdict, FeatureView,
-    Forecast, Grid, HistoryAnswer, HistorySeries, Incident, IncidentState, Label, Level, ModelView,
-    Notice, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState, Time,
-    TrainingView, Unit, Verdict, Why,
+    Breach, BuildInfo, Contribution, Counters, Entity, EntityView, Feature, FeatureVerdict,
+    FeatureView, Forecast, ForecastAccuracy, Grid, HistoryAnswer, HistorySeries, Incident,
+    IncidentState, Label, Level, ModelView, Notice, PipelineId, PipelineView, Readiness, RowState,
+    Series, Snapshot, SourceState, Time, TrainingView, Unit, Verdict, Why,
 };
 
 use crate::views;
@@ -154,8 +154,17 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
             share: scored.then_some(share),
             expected: scored.then(|| value(metric, grid.last().unwrap(), salt)),
             forecast: scored.then(|| Arc::new(forecast(metric, salt, grid))),
-            breach_in: (scored && metric.name == "disk_used")
-                .then(|| Duration::from_secs(6 * HOUR)),
+            breach: (scored && metric.name == "disk_used").then(|| Breach {
+                earliest: Duration::from_secs(5 * HOUR),
+                likely: Some(Duration::from_secs(6 * HOUR + 1230)),
+                latest: Some(Duration::from_secs(9 * HOUR)),
+                within: Duration::from_secs(7 * 24 * HOUR),
+            }),
+            forecast_accuracy: scored.then_some(ForecastAccuracy {
+                mae: metric.noise,
+                coverage: 0.91,
+                n: 192,
+            }),
         });
     }
     let track: Vec<f64> = (0..rows)

@@ -48,7 +48,8 @@ fn odd_entity(count: usize, name: &str, values: &[f64]) -> EntityView {
         share: i.is_multiple_of(2).then_some(f64::NAN),
         expected: Some(-1e300),
         forecast: None,
-        breach_in: None,
+        breach: None,
+        forecast_accuracy: None,
     };
     view.features = (0..count).map(feature).collect();
     view.scores = Series::of(values);

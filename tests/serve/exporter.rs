@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::config::{ApiConfig, ExporterConfig};
-use pulsewatch::domain::{Entity, Incident, IncidentState, RowState, SourceState, Verdict, Why};
+use pulsewatch::domain::{
+    Breach, Entity, ForecastAccuracy, Incident, IncidentState, RowState, SourceState, Verdict, Why,
+};
 
 use crate::fixture::{
     NEWEST, NOW, Running, empty, entity, exporter, feature, forecast, scored, two_features,
@@ -68,7 +70,17 @@ async fn what_is_unknown_is_absent() {
 async fn a_scored_row_is_exported_under_the_known_names() {
     let mut cpu = feature("cpu");
     cpu.forecast = Some(Arc::new(forecast()));
-    cpu.breach_in = Some(Duration::from_secs(7200));
+    cpu.breach = Some(Breach {
+        earliest: Duration::from_secs(3600),
+        likely: Some(Duration::from_secs(7200)),
+        latest: None,
+        within: Duration::from_secs(604_800),
+    });
+    cpu.forecast_accuracy = Some(ForecastAccuracy {
+        mae: 1.5,
+        coverage: 0.875,
+        n: 16,
+    });
     let server = Running::start(scored(
         false,
         vec![entity("", vec![cpu, feature("memory")])],
@@ -96,6 +108,8 @@ async fn a_scored_row_is_exported_under_the_known_names() {
         ("forecast{feature_name=\"cpu\",bound=\"lower\"}", 9.5),
         ("forecast{feature_name=\"cpu\",bound=\"upper\"}", 12.5),
         ("forecast_breach_seconds{feature_name=\"cpu\"}", 7200.0),
+        ("forecast_mean_absolute_error{feature_name=\"cpu\"}", 1.5),
+        ("forecast_coverage_ratio{feature_name=\"cpu\"}", 0.875),
         ("incident_active", 0.0),
         ("model_age_seconds", 600.0),
         (
@@ -122,7 +136,7 @@ async fn a_scored_row_is_exported_under_the_known_names() {
 async fn promtool_finds_nothing_to_complain_about() {
     let mut odd = feature("disk{device=\"C:\\\\\",mount=\"a\nb\"}");
     odd.forecast = Some(Arc::new(forecast()));
-    odd.breach_in = Some(Duration::ZERO);
+    odd.breach = Some(Breach::NOW);
     let server = Running::start(scored(true, vec![entity("höst \"1\"\\\n2", vec![odd])]));
     let text = server.metrics().await;
     let mut promtool = Process::new("promtool")

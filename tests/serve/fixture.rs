@@ -55,7 +55,8 @@ pub fn feature(name: &str) -> FeatureView {
         share: Some(0.5),
         expected: Some(3.0),
         forecast: None,
-        breach_in: None,
+        breach: None,
+        forecast_accuracy: None,
     }
 }
 

@@ -1,8 +1,11 @@
 //! The JSON routes and what they ask of the engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use pulsewatch::domain::{Command, ControlError, PipelineId, SourceState, Time, TrainingView};
+use pulsewatch::domain::{
+    Breach, Command, ControlError, ForecastAccuracy, PipelineId, SourceState, Time, TrainingView,
+};
 use serde_json::Value;
 
 use crate::fixture::{
@@ -80,7 +83,21 @@ async fn an_entity_is_chosen_by_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_long_rows_are_asked_of_the_engine() {
-    let server = Running::start(two_features());
+    let mut cpu = feature("cpu");
+    cpu.feature.limit = Some(90.0);
+    cpu.breach = Some(Breach {
+        earliest: Duration::from_secs(3600),
+        likely: None,
+        latest: None,
+        within: Duration::from_secs(604_800),
+    });
+    cpu.forecast_accuracy = Some(ForecastAccuracy {
+        mae: 1.5,
+        coverage: 0.875,
+        n: 16,
+    });
+    let known = vec![entity("", vec![cpu, feature("memory")])];
+    let server = Running::start(scored(false, known));
     let response = server.get("/metrics/live-long?points=9999").await;
     assert_eq!(response.status(), 200);
     let body: Value = response.json().await.unwrap();
@@ -95,6 +112,13 @@ async fn the_long_rows_are_asked_of_the_engine() {
     assert_eq!(forecast["level"], 0.9);
     assert_eq!(forecast["points"][1]["timestamp"], "2027-01-15T09:00:00Z");
     assert_eq!(forecast["points"][1]["upper"], 12.5);
+    let breaches = serde_json::json!({"cpu": {
+        "limit": 90.0, "now": false, "earliest_seconds": 3600.0, "likely_seconds": null, "latest_seconds": null,
+        "within_seconds": 604_800.0,
+    }});
+    assert_eq!(body["breaches"], breaches);
+    let accuracy = serde_json::json!({"cpu": {"mae": 1.5, "coverage": 0.875, "n": 16}});
+    assert_eq!(body["forecast_accuracy"], accuracy);
     {
         let asked = server.control.asked.lock().unwrap();
         assert_eq!(asked[0].max_points, 2000);

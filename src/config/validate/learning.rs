@@ -171,6 +171,11 @@ fn check_training(network: &AutoencoderConfig, findings: &mut Findings<'_>) {
 fn check_forecast(forecast: &ForecastConfig, step: Span, findings: &mut Findings<'_>) {
     findings.at_least(forecast.horizon, step, &["forecast", "horizon"]);
     findings.at_least(
+        forecast.breach_horizon,
+        step,
+        &["forecast", "breach_horizon"],
+    );
+    findings.at_least(
         forecast.retrain_every,
         Span::secs(60),
         &["forecast", "retrain_every"],

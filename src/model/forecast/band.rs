@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// Fewest errors of a group of distances.
 const GROUP: usize = 30;
+/// How many independent errors those of one origin are worth.
+const PER_ORIGIN: f64 = 4.0;
 /// Most groups.
 const GROUPS: usize = 6;
 
@@ -19,12 +21,17 @@ pub(super) struct Band {
     groups: Vec<(f64, Vec<f64>)>,
     /// Distance from which nothing was measured.
     reach: f64,
+    /// Origins that the errors are from.
+    origins: usize,
 }
 
 impl Band {
     /// From `(distance, absolute error)` pairs; distances count from 1. Not finite errors are left out. `None` without
     /// errors.
-    pub(super) fn measured(errors: impl IntoIterator<Item = (usize, f64)>) -> Option<Self> {
+    pub(super) fn measured(
+        errors: impl IntoIterator<Item = (usize, f64)>,
+        origins: usize,
+    ) -> Option<Self> {
         let mut errors: Vec<(usize, f64)> = errors
             .into_iter()
             .filter(|(_, error)| error.is_finite())
@@ -41,7 +48,11 @@ impl Band {
                 (sum as f64 / group.len() as f64, sizes)
             })
             .collect();
-        Some(Self { groups, reach })
+        Some(Self {
+            groups,
+            reach,
+            origins,
+        })
     }
 
     /// Half the band's width at `distances`, ascending, for a band that holds a share `level`.
@@ -49,6 +60,7 @@ impl Band {
     /// Between the groups' mean distances widths are interpolated. Beyond what was measured they grow with the square
     /// root of the distance, as a random walk's do.
     pub(super) fn widths(&self, level: f64, distances: impl Iterator<Item = usize>) -> Vec<f64> {
+        let level = self.raised(level);
         let raw: Vec<(f64, f64)> = self
             .groups
             .iter()
@@ -62,6 +74,15 @@ impl Band {
                 interpolate(&knots, distance) * (distance / self.reach).max(1.0).sqrt()
             })
             .collect()
+    }
+}
+
+impl Band {
+    /// The level of the errors' quantile for a band that holds a share `level`. Errors of one origin go together, so they count as
+    /// few, and the conformal quantile of few lies above that of many.
+    fn raised(&self, level: f64) -> f64 {
+        let n = PER_ORIGIN * self.origins.max(1) as f64;
+        (level * (n + 1.0) / n).min(1.0)
     }
 }
 
@@ -114,7 +135,7 @@ mod tests {
     fn widths_grow_with_the_distance_and_the_level() {
         let errors =
             (1..=120).flat_map(|h| (0..3).map(move |k| (h, f64::from(k) + h as f64 / 60.0)));
-        let band = Band::measured(errors).unwrap();
+        let band = Band::measured(errors, 5).unwrap();
         let wide = band.widths(0.9, 1..=480);
         let narrow = band.widths(0.5, 1..=480);
         assert!(wide.windows(2).all(|w| w[1] >= w[0]));
@@ -140,6 +161,6 @@ mod tests {
         assert_eq!(quantile(&sorted, 0.9), 9.0);
         assert_eq!(quantile(&sorted, 0.5), 5.0);
         assert_eq!(quantile(&[], 0.5), 0.0);
-        assert!(Band::measured([(1, f64::NAN)]).is_none());
+        assert!(Band::measured([(1, f64::NAN)], 1).is_none());
     }
 }

@@ -8,11 +8,14 @@ use super::band::Band;
 use super::fitted::{Fitted, Model};
 use super::prepared::Prepared;
 use super::prophet::{Following, Prophet, Season, Task};
-use super::seasonal::{BETTER, Mstl, SeasonalModel, Tried};
+use super::seasonal::{Attempt, BETTER, Mstl, SeasonalModel, Tried, origins, steps};
 use super::seasons::seen_twice;
 use super::{Fit, ForecastError};
 use crate::config::{ForecastConfig, ForecastModel};
-use crate::domain::{Forecast, Grid};
+use crate::domain::{Forecast, Grid, Time};
+
+/// How much better the mean of both models must forecast the past than each alone to be taken.
+const BETTER_TOGETHER: f64 = 0.98;
 
 /// Settings that series can be fitted with.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct Forecaster {
     prophet: Prophet,
     /// Expected horizon.
     horizon: Duration,
+    /// How far is looked for limits.
+    breach_horizon: Duration,
     level: f64,
 }
 
@@ -30,7 +35,8 @@ impl Forecaster {
     ///
     /// `model = "prophet"` and `"mstl"` take every season of which two periods were observed. `"auto"` fits both, MSTL with only those
     /// seasons that the data shows, and takes Prophet's model unless MSTL forecast the series' own past better from the same
-    /// origins; both have bands measured there. Series too short for that get MSTL.
+    /// origins, or the mean of both where that was better than each; all have bands measured there. Series too short for that get MSTL.
+    /// Where the clocks have just changed or are about to, it is Prophet's model, which follows them.
     #[must_use]
     pub fn new(config: &ForecastConfig, zone: TimeZone) -> Self {
         Self {
@@ -50,6 +56,7 @@ impl Forecaster {
                 ..Prophet::default()
             },
             horizon: config.horizon.0,
+            breach_horizon: config.breach_horizon.0,
             level: config.interval.0,
         }
     }
@@ -61,15 +68,28 @@ impl Forecaster {
     /// # Errors
     /// See [`Fit::fit`] and [`Fitted::forecast`].
     pub fn forecast(&self, grid: &Grid, values: &[f64]) -> Result<Forecast, ForecastError> {
-        self.forecast_of(&self.fit(grid, values)?)
+        self.forecast_of(&self.fit(grid, values)?, 1.0)
     }
 
-    /// What a fitted series is expected to do in the configured horizon.
+    /// What a fitted series is expected to do in the configured horizon; the band is `widening` times as wide as measured
+    /// ([`Record::widening`](super::Record::widening)).
     ///
     /// # Errors
     /// See [`Fitted::forecast`].
-    pub fn forecast_of(&self, fitted: &Fitted) -> Result<Forecast, ForecastError> {
-        fitted.forecast(self.horizon, self.level)
+    pub fn forecast_of(&self, fitted: &Fitted, widening: f64) -> Result<Forecast, ForecastError> {
+        fitted.forecast(self.horizon, self.level, widening)
+    }
+
+    /// What it is expected to do from the horizon to the breach horizon; `None` when nothing lies between.
+    ///
+    /// # Errors
+    /// See [`Fitted::beyond`].
+    pub fn beyond(
+        &self,
+        fitted: &Fitted,
+        widening: f64,
+    ) -> Result<Option<Forecast>, ForecastError> {
+        fitted.beyond(self.horizon, self.breach_horizon, self.level, widening)
     }
 
     /// Fits many series (`[grid.len()]` each) on one grid; Prophet's model shares what it can between them.
@@ -122,9 +142,43 @@ impl Forecaster {
     }
 
     fn all_prophet(&self, series: &[&Prepared]) -> Vec<Outcome> {
+        let bands = self.prophet_bands(series);
         self.follow(series)
             .into_iter()
-            .map(|following| Ok((Model::Prophet(Box::new(following?)), None)))
+            .zip(bands)
+            .map(|(following, band)| Ok((Model::Prophet(Box::new(following?)), band)))
+            .collect()
+    }
+
+    /// How wrong Prophet's model was about the past of each series, which are on one grid; `None` for one that is too short.
+    fn prophet_bands(&self, series: &[&Prepared]) -> Vec<Option<Band>> {
+        let Some(grid) = series.first().map(|first| first.grid) else {
+            return Vec::new();
+        };
+        let prophet = self.seasonal(&grid);
+        let mut attempts: Vec<Vec<Attempt>> = vec![Vec::new(); series.len()];
+        let (distance, origins) = origins(grid.len(), steps(self.horizon, grid.step()));
+        for origin in origins {
+            let known = grid.slice(0, origin);
+            let tasks: Vec<Task<'_>> = series
+                .iter()
+                .map(|one| Task {
+                    values: one.values.get(..origin).unwrap_or_default(),
+                    cleaned: one.cleaned.get(..origin).unwrap_or_default(),
+                })
+                .collect();
+            let followings = prophet.follow_tasks(&known, &tasks);
+            for (attempts, following) in attempts.iter_mut().zip(followings) {
+                let ahead = known.ahead(distance);
+                attempts.extend(following.ok().map(|following| Attempt {
+                    origin,
+                    expected: following.model().expected(&ahead),
+                }));
+            }
+        }
+        let pairs = series.iter().zip(&attempts);
+        pairs
+            .map(|(one, attempts)| measured(attempts, &one.values))
             .collect()
     }
 
@@ -179,44 +233,82 @@ impl Forecaster {
         let (Some(tried), Ok(following)) = (tried, following) else {
             return seasonal(model);
         };
-        let errors = self.try_prophet(series, &tried);
-        let sum: f64 = errors.iter().map(|(_, error)| error).sum();
-        if errors.is_empty() || tried.error < BETTER * sum / errors.len() as f64 {
+        let prophet = self.try_prophet(series, &tried);
+        if prophet.len() != tried.attempts.len() {
             return seasonal(model);
         }
-        Ok((Model::Prophet(Box::new(following)), Band::measured(errors)))
+        let both: Vec<Attempt> = prophet
+            .iter()
+            .zip(&tried.attempts)
+            .map(|(a, b)| a.mean(b))
+            .collect();
+        let rows = tried.from..tried.from + tried.rows;
+        let learned = series.cleaned.get(rows.clone()).unwrap_or_default();
+        let arrived = series.values.get(rows).unwrap_or_default();
+        let [alone, other, mean] =
+            [&tried.attempts, &prophet, &both].map(|a| mean_error(a, learned));
+        let band = |attempts: &[Attempt]| measured(attempts, arrived);
+        let following = Box::new(following);
+        if self.clocks_change(&series.grid) {
+            return Ok((Model::Prophet(following), band(&prophet)));
+        }
+        if mean < BETTER_TOGETHER * alone.min(other) {
+            let model = Model::Both(Box::new(model), following);
+            return Ok((model, band(&both)));
+        }
+        if alone < BETTER * other {
+            return seasonal(model);
+        }
+        Ok((Model::Prophet(following), band(&prophet)))
     }
 
-    /// Forecasts with Prophet's model from the origins that MSTL was tried at: `(distance, absolute error)`.
-    fn try_prophet(&self, series: &Prepared, tried: &Tried) -> Vec<(usize, f64)> {
+    /// Whether the zone's clocks change so late that the past has not shown yet how MSTL, which knows no clocks, would do: within
+    /// the last horizon before the end of `grid`, or the one after it.
+    fn clocks_change(&self, grid: &Grid) -> bool {
+        let offset = |time: Time| {
+            let stamp = jiff::Timestamp::from_millisecond(time.millis()).ok()?;
+            Some(self.prophet.zone.to_offset(stamp))
+        };
+        let end = grid.time(grid.len());
+        offset(end - self.horizon) != offset(end + self.horizon)
+    }
+
+    /// Forecasts with Prophet's model from the origins that MSTL was tried at.
+    fn try_prophet(&self, series: &Prepared, tried: &Tried) -> Vec<Attempt> {
         let whole = series.grid.slice(tried.from, tried.from + tried.rows);
         let prophet = self.seasonal(&whole);
-        let mut errors = Vec::new();
-        for origin in &tried.origins {
-            let now = tried.from + origin;
-            let part = |values: &'_ [f64]| values.get(tried.from..now).map(<[f64]>::to_vec);
-            let (Some(values), Some(cleaned)) = (part(&series.values), part(&series.cleaned))
-            else {
-                continue;
-            };
+        let forecast = |attempt: &Attempt| {
+            let now = tried.from + attempt.origin;
             let task = Task {
-                values: &values,
-                cleaned: &cleaned,
+                values: series.values.get(tried.from..now)?,
+                cleaned: series.cleaned.get(tried.from..now)?,
             };
-            let known = whole.slice(0, *origin);
-            let Some(Ok(following)) = prophet.follow_tasks(&known, &[task]).pop() else {
-                continue;
-            };
-            let expected = following.model().expected(&known.ahead(tried.distance));
-            let truth = series.cleaned.get(now..).unwrap_or_default();
-            let pairs = expected.iter().zip(truth).enumerate();
-            errors.extend(
-                pairs
-                    .filter(|(_, (_, truth))| truth.is_finite())
-                    .map(|(k, (expected, truth))| (k + 1, (truth - expected).abs())),
-            );
-        }
-        errors
+            let known = whole.slice(0, attempt.origin);
+            let following = prophet.follow_tasks(&known, &[task]).pop()?.ok()?;
+            let ahead = known.ahead(attempt.expected.len());
+            Some(Attempt {
+                origin: attempt.origin,
+                expected: following.model().expected(&ahead),
+            })
+        };
+        tried.attempts.iter().filter_map(forecast).collect()
+    }
+}
+
+/// The band that errors of forecasts of the past give.
+fn measured(attempts: &[Attempt], arrived: &[f64]) -> Option<Band> {
+    let errors = attempts.iter().flat_map(|attempt| attempt.errors(arrived));
+    Band::measured(errors, attempts.len())
+}
+
+/// Mean absolute error of forecasts; infinite without any that can be judged.
+fn mean_error(attempts: &[Attempt], truth: &[f64]) -> f64 {
+    let errors = attempts.iter().flat_map(|attempt| attempt.errors(truth));
+    let (sum, count) = errors.fold((0.0, 0_usize), |(sum, n), (_, error)| (sum + error, n + 1));
+    if count == 0 {
+        f64::INFINITY
+    } else {
+        sum / count as f64
     }
 }
 

@@ -16,6 +16,8 @@ mod forecaster;
 mod gaps;
 mod prepared;
 pub mod prophet;
+mod record;
+mod rows;
 mod seasonal;
 mod seasons;
 mod spikes;
@@ -25,12 +27,17 @@ mod trend;
 
 pub use fitted::{Fitted, Model, extend_all};
 pub use forecaster::Forecaster;
+pub use record::Record;
 pub use seasonal::{Mstl, SeasonalModel};
 
 use crate::domain::{Forecast, Grid};
+use rows::Ahead;
 
 /// Longest forecast, in steps: bounds what a careless horizon can take of memory.
 const MOST_STEPS: usize = 100_000;
+
+/// Times beyond the horizon at which is looked whether a limit is reached.
+const MOST_BEYOND: usize = 168;
 
 /// Why there is no forecast.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -10,7 +10,7 @@ use super::gaps::bridge;
 use super::prepared::Prepared;
 use super::seasons;
 use super::trend::{Kind, Trend};
-use super::{Fit, ForecastError, Predict, banded, check_level};
+use super::{Ahead, Fit, ForecastError, Predict, banded, check_level};
 use crate::domain::{Forecast, Grid};
 
 /// Observed rows without which nothing is said.
@@ -18,7 +18,7 @@ const NEED: usize = 3;
 /// Rows from which errors of the past are measured; below, the spread of single steps has to do.
 const ENOUGH: usize = 24;
 /// Origins in the past from which forecasts are checked.
-const ORIGINS: usize = 5;
+const ORIGINS: usize = 7;
 /// How much better a less simple trend must forecast to be taken.
 pub(super) const BETTER: f64 = 0.95;
 /// Seasonal and trend decomposition with several seasons (MSTL, Bandara et al. 2021) and exponential smoothing of the
@@ -87,13 +87,12 @@ impl Mstl {
             .grid
             .slice(bridged.leading, bridged.leading + bridged.values.len());
         let (center, scale) = spread(&bridged.values);
+        let scaled = |values: &[f64]| values.iter().map(|v| (v - center) / scale).collect();
+        let arrived = series.values.iter().skip(bridged.leading);
         let standard = Standardised {
-            values: bridged
-                .values
-                .iter()
-                .map(|v| (v - center) / scale)
-                .collect(),
+            values: scaled(&bridged.values),
             observed: bridged.observed,
+            arrived: scaled(&arrived.copied().collect::<Vec<_>>()),
         };
         let mut periods = seasons::periods(&self.seasonalities, step, standard.values.len());
         if self.only_strong {
@@ -102,12 +101,18 @@ impl Mstl {
         let horizon = steps(self.horizon, step);
         let parts = standard.fit(&periods, horizon, step)?;
         let errors = standard.one_step_errors(&parts.fitted, scale);
-        let tried = parts.error.map(|error| Tried {
+        let back = |attempt: Attempt| Attempt {
+            expected: attempt
+                .expected
+                .iter()
+                .map(|v| center + v * scale)
+                .collect(),
+            ..attempt
+        };
+        let tried = (!parts.attempts.is_empty()).then(|| Tried {
             from: bridged.leading,
             rows: standard.values.len(),
-            distance: parts.distance,
-            origins: parts.origins,
-            error: error * scale,
+            attempts: parts.attempts.into_iter().map(back).collect(),
         });
         let model = SeasonalModel {
             grid,
@@ -131,18 +136,60 @@ pub(super) struct Tried {
     pub(super) from: usize,
     /// Rows that counted from there.
     pub(super) rows: usize,
-    /// Rows forecast from each origin.
-    pub(super) distance: usize,
-    /// Rows (after `from`) known at each origin.
-    pub(super) origins: Vec<usize>,
-    /// Mean absolute error, in the unit of the data.
-    pub(super) error: f64,
+    /// Forecasts, newest origin first, in the unit of the data.
+    pub(super) attempts: Vec<Attempt>,
+}
+
+/// A forecast from an origin in the past.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Attempt {
+    /// Rows (after the first that counted) known then.
+    pub(super) origin: usize,
+    /// What was expected of the rows that followed.
+    pub(super) expected: Vec<f64>,
+}
+
+impl Attempt {
+    /// Halfway between this and another forecast from the same origin.
+    pub(super) fn mean(&self, other: &Self) -> Self {
+        let pairs = self.expected.iter().zip(&other.expected);
+        Self {
+            origin: self.origin,
+            expected: pairs.map(|(a, b)| f64::midpoint(*a, *b)).collect(),
+        }
+    }
+
+    /// `(distance from 1, absolute error)` of the rows of `truth` (from the first that counted) that were observed.
+    pub(super) fn errors<'a>(
+        &'a self,
+        truth: &'a [f64],
+    ) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let came = truth.get(self.origin..).unwrap_or_default();
+        let pairs = self.expected.iter().zip(came).enumerate();
+        pairs
+            .filter(|(_, (_, truth))| truth.is_finite())
+            .map(|(k, (expected, truth))| (k + 1, (truth - expected).abs()))
+    }
+}
+
+/// How far to forecast a past of `rows` rows, to see how wrong forecasts are, and from which of them, newest first: at most
+/// seven in the last half, none when there are too few rows.
+pub(super) fn origins(rows: usize, horizon: usize) -> (usize, impl Iterator<Item = usize>) {
+    let distance = horizon.min(rows / 4);
+    let count = match distance {
+        0 => 0,
+        _ if rows < ENOUGH => 0,
+        _ => (rows / 2 / distance).min(ORIGINS),
+    };
+    (distance, (1..=count).map(move |k| rows - k * distance))
 }
 
 /// A series with mean 0 and deviation 1 (or 0 all over), so that the single precision of the decomposition is enough.
 struct Standardised {
     values: Vec<f64>,
     observed: Vec<bool>,
+    /// What came, short incidents included; NaN where nothing did. May be longer.
+    arrived: Vec<f64>,
 }
 
 struct Parts {
@@ -150,10 +197,8 @@ struct Parts {
     trend: Trend,
     band: Option<Band>,
     fitted: Vec<f64>,
-    distance: usize,
-    origins: Vec<usize>,
-    /// Mean absolute error of the forecasts from these origins.
-    error: Option<f64>,
+    /// Forecasts of the past by the trend that was taken.
+    attempts: Vec<Attempt>,
 }
 
 impl Standardised {
@@ -166,60 +211,69 @@ impl Standardised {
     ) -> Result<Parts, ForecastError> {
         let trial = self.try_origins(periods, horizon, step)?;
         let split = decompose(&self.values, periods, step)?;
-        let kind = trial.best();
+        let kind = self.best(&trial);
         let (trend, rest) = Trend::fit(&split.rest, kind);
         let fitted = rest
             .iter()
             .enumerate()
             .map(|(row, v)| v + split.seasonal(row, &self.values))
             .collect();
+        let mine = trial.into_iter().filter(|(of, _)| *of == kind);
+        let attempts: Vec<Attempt> = mine.map(|(_, attempt)| attempt).collect();
+        let errors = attempts
+            .iter()
+            .flat_map(|attempt| attempt.errors(&self.arrived));
         Ok(Parts {
-            band: Band::measured(trial.errors_of(kind)),
+            band: Band::measured(errors, attempts.len()),
             seasons: split.seasons,
             trend,
             fitted,
-            error: trial.mean_error(kind),
-            distance: trial.distance,
-            origins: trial.origins,
+            attempts,
         })
     }
 
-    /// Forecasts from up to five origins in the last half, with every kind of trend. An origin has fewer cycles to learn
-    /// seasons from than the whole series; what that alone costs is taken off its errors.
+    /// Forecasts from some origins in the last half, with every kind of trend.
     fn try_origins(
         &self,
         periods: &[usize],
         horizon: usize,
         step: Duration,
-    ) -> Result<Trial, ForecastError> {
-        let mut trial = Trial::default();
-        let rows = self.values.len();
-        let distance = horizon.min(rows / 4);
-        if rows < ENOUGH || distance == 0 {
-            return Ok(trial);
-        }
-        let origins = (rows / 2 / distance).min(ORIGINS);
-        trial.distance = distance;
-        trial.origins = (1..=origins).map(|k| rows - k * distance).collect();
-        for origin in trial.origins.clone() {
-            let (past, future) = self.values.split_at(origin);
+    ) -> Result<Vec<(Kind, Attempt)>, ForecastError> {
+        let mut trial = Vec::new();
+        let (distance, origins) = origins(self.values.len(), horizon);
+        for origin in origins {
+            let past = self.values.get(..origin).unwrap_or_default();
             let split = decompose(past, periods, step)?;
-            let seen = self.observed.get(origin..).unwrap_or_default();
-            let fair = (season_cost(periods, rows) / season_cost(periods, origin)).sqrt();
             for kind in Kind::ALL {
                 let (trend, _) = Trend::fit(&split.rest, kind);
-                let rows = trend.ahead(distance).zip(future).zip(seen).enumerate();
-                trial
-                    .errors
-                    .extend(rows.filter(|(_, (_, seen))| **seen).map(
-                        |(k, ((level, truth), _))| {
-                            let expected = level + split.ahead(origin + k);
-                            (kind, k + 1, (truth - expected).abs(), fair)
-                        },
-                    ));
+                let ahead = trend.ahead(distance).enumerate();
+                let expected = ahead.map(|(k, level)| level + split.ahead(origin + k));
+                let expected = expected.collect();
+                trial.push((kind, Attempt { origin, expected }));
             }
         }
         Ok(trial)
+    }
+
+    /// The simplest kind of trend that no other beats clearly.
+    fn best(&self, trial: &[(Kind, Attempt)]) -> Kind {
+        let seen = self.values.iter().zip(&self.observed);
+        let truth: Vec<f64> = seen
+            .map(|(v, seen)| if *seen { *v } else { f64::NAN })
+            .collect();
+        let total = |kind| -> f64 {
+            let mine = trial.iter().filter(|(of, _)| *of == kind);
+            let errors = mine.flat_map(|(_, attempt)| attempt.errors(&truth));
+            errors.map(|(_, error)| error).sum()
+        };
+        let mut best = (Kind::Level, total(Kind::Level));
+        for kind in Kind::ALL {
+            let error = total(kind);
+            if error < best.1 * BETTER {
+                best = (kind, error);
+            }
+        }
+        best.0
     }
 
     /// Absolute errors where observed, in the unit of the data, ascending. The first row has no past to be told from.
@@ -235,52 +289,6 @@ impl Standardised {
             .collect();
         errors.sort_by(f64::total_cmp);
         errors
-    }
-}
-
-/// Variance of a forecast's error relative to the noise, as far as it comes from seasons learned from `rows` rows: a mean
-/// over `c` cycles adds `1 / c`.
-fn season_cost(periods: &[usize], rows: usize) -> f64 {
-    let cycles = |period: &usize| (rows / period).max(1) as f64;
-    1.0 + periods.iter().map(|p| 1.0 / cycles(p)).sum::<f64>()
-}
-
-/// How wrong each kind of trend was: `(kind, distance, absolute error, what of it a longer past would have spared)`.
-#[derive(Default)]
-struct Trial {
-    errors: Vec<(Kind, usize, f64, f64)>,
-    distance: usize,
-    origins: Vec<usize>,
-}
-
-impl Trial {
-    fn errors_of(&self, kind: Kind) -> impl Iterator<Item = (usize, f64)> + '_ {
-        self.errors
-            .iter()
-            .filter(move |(of, ..)| *of == kind)
-            .map(|(_, distance, error, fair)| (*distance, error * fair))
-    }
-
-    /// `None` when nothing was tried.
-    fn mean_error(&self, kind: Kind) -> Option<f64> {
-        let of = self.errors.iter().filter(|(of, ..)| *of == kind);
-        let (sum, count) = of.fold((0.0, 0_usize), |(sum, count), (_, _, error, _)| {
-            (sum + error, count + 1)
-        });
-        (count > 0).then(|| sum / count as f64)
-    }
-
-    /// The simplest kind that no other beats clearly.
-    fn best(&self) -> Kind {
-        let total = |kind| self.errors_of(kind).map(|(_, error)| error).sum::<f64>();
-        let mut best = (Kind::Level, total(Kind::Level));
-        for kind in Kind::ALL {
-            let error = total(kind);
-            if error < best.1 * BETTER {
-                best = (kind, error);
-            }
-        }
-        best.0
     }
 }
 
@@ -301,7 +309,7 @@ impl SeasonalModel {
     }
 
     /// Half widths at `distances` from the last fitted row, in the unit of the data.
-    fn widths(&self, level: f64, distances: std::ops::RangeInclusive<usize>) -> Vec<f64> {
+    fn widths(&self, level: f64, distances: impl Iterator<Item = usize>) -> Vec<f64> {
         if let Some(band) = &self.band {
             let widths = band.widths(level, distances);
             return widths.iter().map(|width| width * self.scale).collect();
@@ -312,28 +320,35 @@ impl SeasonalModel {
     }
 }
 
+impl SeasonalModel {
+    /// Times of rows to come: of the end of the data, unobserved rows included.
+    pub(super) fn known(&self) -> Grid {
+        let rows = self.grid.len() + self.trailing;
+        Grid::new(self.grid.start(), self.grid.step(), rows)
+    }
+
+    /// Expected values of rows to come, in the unit of the data.
+    pub(super) fn expected(&self, ahead: Ahead) -> Vec<f64> {
+        let rows = self.grid.len();
+        let value = |row: usize| {
+            let place = row + self.trailing;
+            let seasonal: f64 = self.seasons.iter().map(|s| s.at(rows + place)).sum();
+            self.center + (self.trend.after(place) + seasonal) * self.scale
+        };
+        ahead.rows().map(value).collect()
+    }
+
+    pub(super) fn predict_rows(&self, ahead: Ahead, level: f64) -> Forecast {
+        let widths = self.widths(level, ahead.distances(self.trailing));
+        let grid = ahead.grid(&self.known());
+        banded(grid, self.expected(ahead), &widths, level)
+    }
+}
+
 impl Predict for SeasonalModel {
     fn predict(&self, horizon: usize, level: f64) -> Result<Forecast, ForecastError> {
         check_level(level)?;
-        let rows = self.grid.len();
-        let all = self.trailing + horizon;
-        let yhat: Vec<f64> = self
-            .trend
-            .ahead(all)
-            .enumerate()
-            .skip(self.trailing)
-            .map(|(k, rest)| {
-                let seasonal: f64 = self.seasons.iter().map(|season| season.at(rows + k)).sum();
-                self.center + (rest + seasonal) * self.scale
-            })
-            .collect();
-        let widths = self.widths(level, self.trailing + 1..=all);
-        let grid = Grid::new(
-            self.grid.time(rows + self.trailing),
-            self.grid.step(),
-            horizon,
-        );
-        Ok(banded(grid, yhat, &widths, level))
+        Ok(self.predict_rows(Ahead::next(horizon), level))
     }
 
     fn in_sample(&self, level: f64) -> Result<Forecast, ForecastError> {

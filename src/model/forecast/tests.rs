@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal};
+use rand_distr::{Distribution, Normal, StudentT};
 
 use jiff::tz::TimeZone;
 
-use super::{Fit, ForecastError, Forecaster, Model, Mstl, Predict};
+use super::{Fit, ForecastError, Forecaster, Model, Mstl, Predict, Record};
 use crate::config::{ForecastConfig, ForecastModel, Span};
 use crate::domain::{Forecast, Grid, Time};
 
@@ -90,6 +90,102 @@ fn daily_and_weekly_seasons_are_learned_and_the_band_holds_what_it_says() {
     // The mean absolute value of unit noise is 0.8; two weeks alone cost a weekly shape half of that again in variance.
     assert!(mae < 1.1, "mean absolute error {mae}");
     assert!((coverage - 0.9).abs() < 0.05, "coverage {coverage}");
+}
+
+/// Forecasts every four hours from the tenth day on, each band corrected by what the ones before came to: coverage of all
+/// values, and of those from `day` on.
+fn rolled(all: &[f64], day: usize) -> (f64, f64) {
+    let forecaster = forecaster();
+    let (mut record, mut held) = (Record::default(), Vec::new());
+    for at in (10 * DAY..all.len() - DAY).step_by(24) {
+        let from = at.saturating_sub(14 * DAY);
+        let known = grid(at).slice(from, at);
+        record.settle(&known, |row| all[from + row]);
+        let fitted = forecaster.fit(&known, &all[from..at]).unwrap();
+        let forecast = forecaster.forecast_of(&fitted, record.widening()).unwrap();
+        record.keep(&forecast, STEP);
+        held.push((at, errors(&forecast, &all[at..at + DAY]).1));
+    }
+    let mean = |from: usize| {
+        let part: Vec<f64> = held
+            .iter()
+            .filter(|(at, _)| *at >= from)
+            .map(|(_, held)| *held)
+            .collect();
+        part.iter().sum::<f64>() / part.len() as f64
+    };
+    (mean(0), mean(day * DAY))
+}
+
+#[test]
+fn bands_hold_what_they_say_of_noise_with_heavy_tails() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    // Student's distribution with three degrees of freedom: a standard deviation says little of it.
+    let student = StudentT::new(3.0).unwrap();
+    let all: Vec<f64> = (0..20 * DAY)
+        .map(|row| shape(row) + student.sample(&mut rng))
+        .collect();
+    let (coverage, _) = rolled(&all, 0);
+    assert!((coverage - 0.9).abs() < 0.04, "coverage {coverage}");
+}
+
+#[test]
+fn prophets_band_is_measured_too() {
+    let mut rng = ChaCha8Rng::seed_from_u64(15);
+    let student = StudentT::new(3.0).unwrap();
+    let (mut coverage, runs) = (0.0, 5);
+    for _ in 0..runs {
+        let all: Vec<f64> = (0..15 * DAY)
+            .map(|row| shape(row) + student.sample(&mut rng))
+            .collect();
+        let forecaster = of(ForecastModel::Prophet);
+        let forecast = forecaster
+            .forecast(&grid(14 * DAY), &all[..14 * DAY])
+            .unwrap();
+        coverage += errors(&forecast, &all[14 * DAY..]).1 / f64::from(runs);
+    }
+    assert!((coverage - 0.91).abs() < 0.04, "coverage {coverage}");
+}
+
+#[test]
+fn bands_follow_noise_that_changes() {
+    let calm = noisy(22 * DAY, 1.0, 12, |_| 0.0);
+    let louder = |row: usize| if row < 12 * DAY { 1.0 } else { 3.0 };
+    let all: Vec<f64> = (0..22 * DAY)
+        .map(|row| shape(row) + calm[row] * louder(row))
+        .collect();
+    let (_, after) = rolled(&all, 14);
+    // What was too narrow for a while is too wide for a while after.
+    assert!((0.86..0.98).contains(&after), "coverage {after}");
+}
+
+#[test]
+fn what_lies_beyond_the_horizon_goes_on_at_few_times() {
+    let line = |row: usize| 3.0 + 0.02 * row as f64;
+    for model in [ForecastModel::Mstl, ForecastModel::Prophet] {
+        let forecaster = of(model);
+        let past = noisy(12 * DAY, 0.5, 5, line);
+        let fitted = forecaster.fit(&grid(past.len()), &past).unwrap();
+        let near = forecaster.forecast_of(&fitted, 1.0).unwrap();
+        let far = forecaster.beyond(&fitted, 1.0).unwrap().unwrap();
+        sound(&far);
+        assert!(far.grid.len() <= 168 && far.grid.start() > near.grid.last().unwrap());
+        assert_eq!(far.grid.last(), Some(grid(1).time(19 * DAY - 1)));
+        let end = line(19 * DAY);
+        assert!((far.yhat.last().unwrap() - end).abs() < 4.0, "{model:?}");
+        // No further ahead than back, and what is widened is so around the same middle.
+        let short = forecaster.fit(&grid(2 * DAY), &past[..2 * DAY]).unwrap();
+        let far = forecaster.beyond(&short, 2.0).unwrap().unwrap();
+        assert_eq!(far.grid.last(), Some(grid(1).time(4 * DAY - 1)));
+        let plain = forecaster.beyond(&short, 1.0).unwrap().unwrap();
+        let (wide, narrow) = (
+            far.upper[50] - far.yhat[50],
+            plain.upper[50] - plain.yhat[50],
+        );
+        assert!((wide - 2.0 * narrow).abs() < 1e-9 && far.yhat == plain.yhat);
+        let short = forecaster.fit(&grid(DAY / 2), &past[..DAY / 2]).unwrap();
+        assert_eq!(forecaster.beyond(&short, 1.0).unwrap(), None);
+    }
 }
 
 #[test]
@@ -305,9 +401,9 @@ fn new_rows_are_averaged_and_taken_in_where_the_model_can() {
     let mut fitted = forecaster.fit(&past, &all[..rows]).unwrap();
     assert_eq!(fitted.news(&past), None);
     assert_eq!(fitted.news(&now), Some(rows - 100..rows - 80));
-    let before = forecaster.forecast_of(&fitted).unwrap();
+    let before = forecaster.forecast_of(&fitted, 1.0).unwrap();
     super::extend_all(&mut [&mut fitted], &now, &[&all[100..]]);
-    let after = forecaster.forecast_of(&fitted).unwrap();
+    let after = forecaster.forecast_of(&fitted, 1.0).unwrap();
     sound(&after);
     assert_eq!(after.grid.start(), before.grid.time(2));
     assert_eq!(fitted.until(), now.time(rows - 81));

@@ -43,6 +43,18 @@ impl Trend {
         smoothed(values, kind).unwrap_or_else(|| drifting(values, kind))
     }
 
+    /// The value `row` rows after the next one.
+    pub(super) fn after(&self, row: usize) -> f64 {
+        let rows = i32::try_from(row).unwrap_or(i32::MAX);
+        let left = 1.0 - self.damping;
+        let steps = if left > 1e-9 {
+            (1.0 - self.damping.powi(rows)) / left
+        } else {
+            f64::from(rows)
+        };
+        self.next + self.slope * steps
+    }
+
     /// Values of the next `horizon` rows.
     pub(super) fn ahead(&self, horizon: usize) -> impl Iterator<Item = f64> + '_ {
         let mut value = self.next;
@@ -148,6 +160,8 @@ mod tests {
         let rising: Vec<f64> = (0..60).map(f64::from).collect();
         let (trend, _) = Trend::fit(&rising, Kind::Damped);
         let ahead: Vec<f64> = trend.ahead(200).collect();
+        let close = |row: usize| (trend.after(row) - ahead[row]).abs() < 1e-6;
+        assert!([0, 1, 50, 199].into_iter().all(close));
         assert!(ahead[199] - ahead[198] < ahead[1] - ahead[0]);
     }
 

@@ -1,5 +1,7 @@
 //! `GET /metrics/live-long`: everything that is kept of an entity, with what is expected to come.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::super::Problem;
 use super::super::router::App;
 use super::{AskResult, about, answer, chosen, read, stamp, table};
-use crate::domain::{Forecast, HistoryQuery, PipelineId};
+use crate::domain::{EntityView, FeatureView, Forecast, HistoryQuery, PipelineId};
 
 /// Points per feature when `?points=` is not given.
 const POINTS: usize = 500;
@@ -50,12 +52,42 @@ pub(in crate::serve) async fn live_long(
     let mut more = about(&snapshot.live, view);
     more.insert("step_seconds", json!(history.grid.step().as_secs_f64()));
     more.insert("forecasts", forecasts.into());
+    more.insert("breaches", each(view, breach));
+    more.insert("forecast_accuracy", each(view, accuracy));
     let times = history.grid.times();
     let columns = history
         .series
         .iter()
         .map(|series| (&*series.name, series.values.clone()));
     Ok(answer(table(times, columns), anomalies, more).into_response())
+}
+
+/// What is known of each feature, by name.
+fn each(view: &EntityView, of: impl Fn(&FeatureView) -> Option<Value>) -> Value {
+    let found = view.features.iter().filter_map(|feature| {
+        let name = feature.feature.name.to_string();
+        Some((name, of(feature)?))
+    });
+    found.collect::<Map<_, _>>().into()
+}
+
+/// `null` is what does not come to pass within `within_seconds`.
+fn breach(feature: &FeatureView) -> Option<Value> {
+    let breach = feature.breach?;
+    let seconds = |length: Option<Duration>| length.map(|length| length.as_secs_f64());
+    Some(json!({
+        "limit": feature.feature.limit,
+        "now": breach.is_now(),
+        "earliest_seconds": breach.earliest.as_secs_f64(),
+        "likely_seconds": seconds(breach.likely),
+        "latest_seconds": seconds(breach.latest),
+        "within_seconds": breach.within.as_secs_f64(),
+    }))
+}
+
+fn accuracy(feature: &FeatureView) -> Option<Value> {
+    let accuracy = feature.forecast_accuracy?;
+    Some(json!({ "mae": accuracy.mae, "coverage": accuracy.coverage, "n": accuracy.n }))
 }
 
 fn rows(forecast: &Forecast) -> Value {

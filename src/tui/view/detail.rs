@@ -53,7 +53,8 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
         figures(feature, &plot, now, alarmed, theme),
     );
     let parts = Parts::split(inner, state.mode != Mode::LongTerm);
-    facts(feature, theme, buffer, parts.facts);
+    let ahead = state.mode == Mode::LongTerm;
+    facts(feature, ahead, theme, buffer, parts.facts);
     let limit = feature.feature.limit;
     let Some(scale) = plot.scale(limit) else {
         let words = ("no data in this time range".to_owned(), theme.dim);
@@ -266,10 +267,20 @@ pub fn draw_score(
     highest
 }
 
-/// `expected 210 ms · error 0.0123 · 61 % of the score · limit 2 s`
-fn facts(feature: &FeatureView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+/// `expected 210 ms · error 0.0123 · 61 % of the score · limit 2 s`, and of the long term how forecasts turned out:
+/// `forecasts off by 12 ms on average · 91 % within the band`.
+fn facts(feature: &FeatureView, ahead: bool, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let unit = &feature.feature.unit;
+    let accuracy = feature.forecast_accuracy.filter(|_| ahead);
     let known = [
+        (
+            "forecasts off by ",
+            accuracy.map(|found| unit.show(found.mae)),
+        ),
+        (
+            "within the band ",
+            accuracy.map(|found| percent(found.coverage)),
+        ),
         ("expected ", feature.expected.map(|v| unit.show(v))),
         ("error ", feature.mse.map(number)),
         ("part in the score ", feature.share.map(percent)),

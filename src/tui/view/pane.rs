@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, FeatureView};
+use crate::domain::{Breach, EntityView, FeatureView};
 use crate::tui::state::{Focus, UiState};
 use crate::tui::text;
 use crate::tui::theme::Theme;
@@ -120,11 +120,9 @@ pub fn figures(
 ) -> Vec<Segment> {
     let unit = &feature.feature.unit;
     let mut figures = Vec::new();
-    if let (Some(wait), Some(limit), Some(_)) =
-        (feature.breach_in, feature.feature.limit, &plot.forecast)
-    {
-        let words = format!("reaches {} in {}", unit.show(limit), text::span(wait));
-        figures.push(Segment::new(1, vec![Span::styled(words, theme.warn)]));
+    let breach = feature.breach.zip(feature.feature.limit);
+    if let (Some((breach, limit)), Some(_)) = (breach, &plot.forecast) {
+        figures.extend(reach(&breach, &unit.show(limit), theme));
     }
     if let Some((low, high)) = plot.extremes() {
         let words = format!("↓ {}  ↑ {}", unit.show(low), unit.show(high));
@@ -138,6 +136,28 @@ pub fn figures(
     };
     figures.push(Segment::new(0, vec![Span::styled(value, style)]));
     figures
+}
+
+/// `reaches 90 % in 6 h 20 min (between 5 h and 9 h)`, as much of it as there is room for.
+fn reach(breach: &Breach, limit: &str, theme: &Theme) -> Vec<Segment> {
+    let earliest = text::exact_span(breach.earliest);
+    if breach.is_now() {
+        let words = format!("{limit} is reached");
+        return vec![Segment::new(1, vec![Span::styled(words, theme.bad)])];
+    }
+    let Some(likely) = breach.likely else {
+        let words = format!("{limit} not before {earliest}");
+        return vec![Segment::new(3, vec![Span::styled(words, theme.dim)])];
+    };
+    let words = format!("reaches {limit} in {}", text::exact_span(likely));
+    let between = breach.latest.map_or_else(
+        || format!("(not before {earliest})"),
+        |latest| format!("(between {earliest} and {})", text::exact_span(latest)),
+    );
+    vec![
+        Segment::new(1, vec![Span::styled(words, theme.warn)]),
+        Segment::new(3, vec![Span::styled(between, theme.dim)]),
+    ]
 }
 
 /// Markers under anomalous columns, and the times of both ends where no marker is in their way.

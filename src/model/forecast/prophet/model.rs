@@ -103,7 +103,7 @@ impl ProphetModel {
 
     /// Half the band's width at each time of `grid`, in the unit of the data. Of a long grid it is computed at some times and
     /// interpolated between.
-    fn widths(&self, grid: &Grid, level: f64) -> Vec<f64> {
+    pub(in crate::model::forecast) fn widths(&self, grid: &Grid, level: f64) -> Vec<f64> {
         let stride = grid.len().div_ceil(MOST_WIDTHS).max(1);
         let step = grid
             .step()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pulsewatch::domain::{Entity, Grid};
 use pulsewatch::source::recording::Recording;
 
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// One column on its own grid.
@@ -80,17 +81,17 @@ fn columns_of(
 fn varies(values: &[f64]) -> bool {
     let mut seen: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     seen.sort_by(f64::total_cmp);
-    let runs = || seen.chunk_by(|a, b| a == b);
+    let runs = || seen.chunk_by(|a, b| a.total_cmp(b).is_eq());
     runs().count() >= 20 && runs().map(<[f64]>::len).max().unwrap_or(0) * 2 < seen.len()
 }
 
 impl Series {
     /// Autocorrelation one day apart, of hourly means without their mean: how much a day tells of the next.
     pub fn daily(&self) -> f64 {
-        let step = self.grid.step().as_secs_f64();
-        let hour = ((3600.0 / step) as usize).max(1);
+        let rows = |span: Duration| rows(span, self.grid.step()).max(1);
+        let hour = rows(HOUR);
+        let day = rows(DAY) / hour;
         let means: Vec<f64> = self.values.chunks(hour).map(mean).collect();
-        let day = (DAY.as_secs_f64() / (hour as f64 * step)).round() as usize;
         let level = mean(&means);
         let pairs = means.iter().zip(means.iter().skip(day));
         let (mut product, mut before, mut after) = (0.0, 0.0, 0.0);
@@ -101,6 +102,11 @@ impl Series {
         }
         product / (before * after).sqrt().max(f64::MIN_POSITIVE)
     }
+}
+
+/// Whole rows of `step` in `span`.
+pub fn rows(span: Duration, step: Duration) -> usize {
+    usize::try_from(span.as_millis() / step.as_millis().max(1)).unwrap_or(usize::MAX)
 }
 
 /// Mean of the finite values, NaN without any.

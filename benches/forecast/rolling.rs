@@ -9,7 +9,7 @@ use pulsewatch::domain::{Forecast, Grid};
 use pulsewatch::model::forecast::{Fit as _, Forecaster, Model, Record};
 use serde_json::{Value, json};
 
-use super::recordings::{Series, mean};
+use super::recordings::{Series, mean, rows};
 
 /// History that is fitted.
 const PAST: Duration = Duration::from_secs(14 * 86_400);
@@ -45,8 +45,7 @@ type Outcome = Result<Origin, Box<dyn std::error::Error>>;
 
 impl<'a> Roll<'a> {
     pub fn new(series: &'a Series, config: &ForecastConfig, most: usize) -> Self {
-        let rows =
-            |span: Duration| (span.as_secs_f64() / series.grid.step().as_secs_f64()) as usize;
+        let rows = |span: Duration| rows(span, series.grid.step());
         let (past, horizon, apart) = (rows(PAST), rows(config.horizon.0), rows(APART).max(1));
         let all = series.values.len();
         let first = past.min(all / 2);

@@ -70,14 +70,14 @@ impl Breach {
         now: Time,
     ) -> Option<Self> {
         let is_past = |value: f64| is_past(value, limit, direction);
-        let first = |edge: fn(&Forecast) -> &[f64]| {
+        let first = |edge: Edge| {
             forecasts.iter().find_map(|forecast| {
                 let mut rows = forecast.grid.times().zip(edge(forecast));
                 let found = rows.find(|(time, value)| *time > now && is_past(**value));
                 found.map(|(time, _)| time.since(now))
             })
         };
-        let (near, far): (fn(&Forecast) -> &[f64], fn(&Forecast) -> &[f64]) = match direction {
+        let (near, far): (Edge, Edge) = match direction {
             Direction::Below => (|f| &f.lower, |f| &f.upper),
             Direction::Above | Direction::Both => (|f| &f.upper, |f| &f.lower),
         };
@@ -90,6 +90,9 @@ impl Breach {
         })
     }
 }
+
+/// One of a forecast's three lines.
+type Edge = fn(&Forecast) -> &[f64];
 
 /// Whether `value` is at `limit` or past it.
 #[must_use]

@@ -6,7 +6,8 @@
 //!
 //! MSTL: `gaps` bridges what was not observed (for the fit only), `seasons` says which seasons are really there, `decompose` takes
 //! them out, `trend` fits what is left, `seasonal` puts the parts together, `band` measures how wrong forecasts from the past would
-//! have been. Prophet's model needs no bridges: gaps are rows that it does not see.
+//! have been. Prophet's model needs no bridges: gaps are rows that it does not see. `record` holds forecasts against what came and
+//! corrects their bands.
 
 mod band;
 mod coarse;

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn the_mean_of_what_came_is_held_against_the_forecast() {
         let mut record = Record::default();
-        let value = |row: usize| if row % 2 == 0 { 5.0 } else { 25.0 };
+        let value = |row: usize| if row.is_multiple_of(2) { 5.0 } else { 25.0 };
         for hour in 0..12 {
             record.keep(&forecast(hour * 60), MINUTE);
             assert_eq!(record.accuracy(), None);

@@ -22,7 +22,7 @@ const MOST_KEPT: usize = 512;
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Series forecast in one round, at most: what is over is left without a forecast and said so once. Prophet's model takes
-/// about a millisecond for a series, the others a hundred.
+/// a few milliseconds for a series, the others up to a hundred.
 pub const fn most_series(model: ForecastModel) -> usize {
     match model {
         ForecastModel::Prophet => 8192,

@@ -160,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::config::{BudgetScope, DetectConfig};
+    use crate::domain::Why;
 
     fn budget() -> Budget {
         Budget {
@@ -192,7 +193,7 @@ mod tests {
             peak_score: 2.0,
             state: IncidentState::Closed,
             features: Vec::new(),
-            why: Default::default(),
+            why: Why::default(),
             acknowledged: false,
             label,
         }

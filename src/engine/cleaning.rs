@@ -459,7 +459,7 @@ fn mark_broken(prepared: &mut Prepared, found: &BTreeMap<Entity, Found>) {
 mod tests {
     use super::*;
     use crate::config::{Maintenance, WindowEnd};
-    use crate::domain::{Incident, IncidentState, Label};
+    use crate::domain::{Incident, IncidentState, Label, Why};
 
     fn time(row: usize) -> Time {
         Time::default() + Duration::from_mins(row as u64)
@@ -481,7 +481,7 @@ mod tests {
             peak_score: 2.0,
             state: IncidentState::Closed,
             features: Vec::new(),
-            why: Default::default(),
+            why: Why::default(),
             acknowledged: false,
             label: Some(label),
         }

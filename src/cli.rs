@@ -350,8 +350,7 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Inputs worked on at once, each of which is held in memory; changes nothing in what comes out [else: one per
-    /// processor]
+    /// Inputs worked on at once, each held in memory; the scores are the same [else: one per processor]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub jobs: Option<usize>,
 

@@ -411,7 +411,7 @@ fn patched(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 fn another_format_wrong_shapes_and_bad_numbers_are_refused() {
     let bundle = shared_bundle();
     let bytes = bundle.to_bytes().unwrap();
-    let error = Bundle::from_bytes(&patched(&bytes, r#"format\":1"#, r#"format\":7"#)).unwrap_err();
+    let error = Bundle::from_bytes(&patched(&bytes, r#"format\":2"#, r#"format\":7"#)).unwrap_err();
     assert_eq!(error, BundleError::Version { found: 7 });
     assert!(error.to_string().contains("format 7"));
     for (from, to) in [

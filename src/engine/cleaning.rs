@@ -458,7 +458,6 @@ fn mark_broken(prepared: &mut Prepared, found: &BTreeMap<Entity, Found>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Maintenance, WindowEnd};
     use crate::domain::{Incident, IncidentState, Label, Why};
 
     fn time(row: usize) -> Time {
@@ -527,30 +526,6 @@ mod tests {
         let nightly =
             LeftOut::default().and_recurring(Arc::new(|_, at: Time| at.millis() % 7_200_000 == 0));
         assert!(own(&nightly, 120) && !own(&nightly, 60));
-    }
-
-    #[test]
-    fn maintenance_windows_are_left_out_of_whom_they_are_for() {
-        let moment = |row| {
-            let at = jiff::Timestamp::from_millisecond(time(row).millis());
-            WindowEnd::Moment(at.unwrap())
-        };
-        let mut config = Config::default();
-        config.detect.maintenance = vec![Maintenance {
-            name: "move".into(),
-            days: Vec::new(),
-            start: moment(10),
-            end: moment(20),
-            timezone: None,
-            queries: Vec::new(),
-            entities: vec!["db-*".into()],
-        }];
-        let out = LeftOut::of(&config);
-        let has = |entity, row| out.has(&Entity::named(entity), time(row));
-        assert!(has("db-1", 10) && has("db-1", 19) && !has("db-1", 21));
-        assert!(!has("web", 15));
-        config.detect.maintenance[0].queries = vec!["cpu".into()];
-        assert!(!LeftOut::of(&config).has(&Entity::named("db-1"), time(15)));
     }
 
     #[test]

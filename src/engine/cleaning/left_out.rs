@@ -100,3 +100,30 @@ pub(super) fn within(stretches: &[Stretch], time: Time) -> bool {
         .iter()
         .any(|(from, to)| (*from..=*to).contains(&time))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Maintenance, WindowEnd};
+
+    #[test]
+    fn maintenance_windows_are_left_out_of_whom_they_are_for() {
+        let moment = |secs| WindowEnd::Moment(jiff::Timestamp::from_second(secs).unwrap());
+        let mut config = Config::default();
+        config.detect.maintenance = vec![Maintenance {
+            name: "move".into(),
+            days: Vec::new(),
+            start: moment(10),
+            end: moment(20),
+            timezone: None,
+            queries: Vec::new(),
+            entities: vec!["db-*".into()],
+        }];
+        let out = LeftOut::of(&config);
+        let has = |entity, secs| out.has(&Entity::named(entity), Time::from_secs(secs));
+        assert!(has("db-1", 10) && has("db-1", 19) && !has("db-1", 21));
+        assert!(!has("web", 15));
+        config.detect.maintenance[0].queries = vec!["cpu".into()];
+        assert!(!LeftOut::of(&config).has(&Entity::named("db-1"), Time::from_secs(15)));
+    }
+}

@@ -4,7 +4,7 @@
 //! real, recurring times such as maintenance windows, and (the other way round) incidents called false, which are never
 //! taken out. Two more are found in the data, together at most the part `[history] trim` of an entity's rows:
 //!
-//! 1. **Before scaling**, cells far from the running median of their column ([`screen`]): one spike would set the range that
+//! 1. **Before scaling**, cells far from the running median of their column (`screen`): one spike would set the range that
 //!    a min-max scaler brings everything to, and a network learns what is large first. What comes back an hour, a day or a
 //!    week later is no contamination and stays.
 //! 2. **After training**, windows whose error is extreme among all windows ([`refine`]): what `filter` would call anomalous,

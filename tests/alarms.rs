@@ -85,6 +85,7 @@ impl Way {
             .collect();
         let row = Row::Scored(Scored {
             time,
+            ruling: None,
             score,
             mse: score,
             features,

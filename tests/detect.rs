@@ -63,6 +63,7 @@ fn features(of: &[(f64, f64, f64)]) -> Vec<FeatureVerdict> {
 fn scored(row: i64, score: f64, of: &[(f64, f64, f64)]) -> Row {
     Row::Scored(Scored {
         time: at(row),
+        ruling: None,
         score,
         mse: score * 0.01,
         features: features(of),

@@ -38,8 +38,8 @@ pub struct Errors(pub [Vec<f32>; VIEWS]);
 pub struct Memory {
     /// Per view: its smoothed error, once it has had one.
     smooth: [Option<f64>; VIEWS],
-    /// Per view: the slow median of its surprise.
-    medians: [f64; VIEWS],
+    /// Per view: the slow median of its surprise, once it has one.
+    medians: [Option<f64>; VIEWS],
     /// The mean surprise as it rose at once and goes slowly.
     aftermath: f64,
     /// `[VIEWS · features]`: each feature's part in the smoothed error, squared.
@@ -87,7 +87,7 @@ impl Memory {
             let Some(surprise) = self.surprise(view, yardstick, &errors.0[view]) else {
                 continue;
             };
-            let median = &mut self.medians[view];
+            let median = self.medians[view].get_or_insert(surprise);
             let anew = (surprise - *median).max(0.0);
             let step = MEDIAN_PER_DAY * part_of_day;
             *median = (*median + if surprise > *median { step } else { -step }).max(0.0);
@@ -132,10 +132,25 @@ impl Memory {
         let error = (sum / count as f64).sqrt();
         let before = self.smooth[view].unwrap_or(error);
         let smooth = before + pace * (error - before);
-        if self.smooth[view].replace(smooth).is_none() {
-            self.medians[view] = (smooth / yardstick.views[view]).ln_1p();
-        }
+        self.smooth[view] = Some(smooth);
         Some((smooth / yardstick.views[view]).ln_1p())
+    }
+
+    /// One that goes on from slow medians and levels of long ago.
+    #[must_use]
+    pub fn resume(medians: [f64; VIEWS], levels: Vec<f32>) -> Self {
+        Self {
+            medians: medians.map(Some),
+            parts: vec![0.0; VIEWS * levels.len()],
+            levels,
+            ..Self::default()
+        }
+    }
+
+    /// The slow medians: 0 of a view that had nothing to say yet.
+    #[must_use]
+    pub fn medians(&self) -> [f64; VIEWS] {
+        self.medians.map(|median| median.unwrap_or(0.0))
     }
 
     /// A view's smoothed error as it is now.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::gates::{Candidate, JudgeRules, MAINTENANCE, share};
+use super::threshold::Ruling;
 use crate::domain::{Entity, FeatureVerdict, Gate, Incident, RowState, Time, Verdict};
 
 /// Scores above this say no more; an overflowing error is cut to it, so that a verdict always holds a number.
@@ -23,6 +24,8 @@ pub struct Scored {
     pub time: Time,
     /// Over 1 is over the threshold (≥ 0).
     pub score: f64,
+    /// What recent calm makes of it; `None` where the score alone decides.
+    pub ruling: Option<Ruling>,
     /// The autoencoder's window error (scaled units squared).
     pub mse: f64,
     /// In schema order.
@@ -142,6 +145,7 @@ impl Judge {
         let candidate = scored.score > 1.0;
         let mut gates = vec![threshold_gate(rules, scored.score)];
         if candidate {
+            gates.extend(scored.ruling.map(budget_gate));
             gates.extend(self.asked(rules, &scored));
         }
         let passed = gates.iter().skip(1).all(|gate| gate.passed);
@@ -285,6 +289,18 @@ fn threshold_gate(rules: &JudgeRules, score: f64) -> Gate {
     }
 }
 
+/// A score may be high by what training knew, and still be what the last weeks were full of.
+fn budget_gate(ruling: Ruling) -> Gate {
+    let Ruling { excess, threshold } = ruling;
+    Gate {
+        name: BUDGET.into(),
+        passed: excess > threshold,
+        detail: format!(
+            "surprise {excess:.2} over the level of the last hours; more than {threshold:.2} is as rare as the alarm budget asks for"
+        ),
+    }
+}
+
 /// Asked only when a duration is configured. Rows are counted, not time, so that a gap does not count as lasting.
 fn duration_gate(rules: &JudgeRules, run: Option<Run>) -> Option<Gate> {
     let rows = u32::try_from(run.map_or(0, |run| run.rows)).unwrap_or(u32::MAX);
@@ -306,9 +322,12 @@ const THRESHOLD: &str = "threshold";
 /// Name of the gate that a settled incident closes.
 const MAX_INCIDENT: &str = "max_incident";
 
+/// Name of the gate that compares with recent calm.
+const BUDGET: &str = "budget";
+
 /// Name of the gate that only time can open.
 pub(super) const MIN_DURATION: &str = "min_duration";
 
 /// Gates that depend on the threshold and on rows before: a replay under another threshold asks them anew. All others look
 /// at one row.
-pub const REPLAYED: [&str; 3] = [THRESHOLD, MAX_INCIDENT, MIN_DURATION];
+pub const REPLAYED: [&str; 4] = [THRESHOLD, BUDGET, MAX_INCIDENT, MIN_DURATION];

@@ -60,6 +60,7 @@ fn verdict(
         RowState::Scored => Row::Scored(Scored {
             time,
             score: score.score,
+            ruling: score.ruling,
             mse: score.mse,
             features: score.features.clone(),
             typical: Arc::clone(typical),

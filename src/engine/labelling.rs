@@ -28,15 +28,16 @@ pub struct Grounds {
 }
 
 impl Grounds {
-    /// Of a model with this threshold (mean squared error) for so many entities, from its held-back errors.
-    pub fn of(held_back: &[f64], threshold_mse: f64, entities: usize, config: &Config) -> Self {
+    /// Of a model with this threshold (mean squared error), from its held-back errors. Where its score is fused, these are
+    /// not what alarms go by: labels then count by their incidents' rows alone.
+    pub fn of(bundle: &Bundle, held_back: &[f64], threshold_mse: f64, config: &Config) -> Self {
+        let rule = config.detect.threshold;
+        let is_fused = bundle.views.is_some() && rule == Threshold::Auto;
+        let errors = if is_fused { &[] } else { held_back };
         Self {
-            held_back: held_back
-                .iter()
-                .map(|error| error / threshold_mse)
-                .collect(),
-            rule: config.detect.threshold,
-            budget: learn::budget(entities, config),
+            held_back: errors.iter().map(|error| error / threshold_mse).collect(),
+            rule,
+            budget: learn::budget(bundle.scalers.len(), config),
         }
     }
 
@@ -47,18 +48,17 @@ impl Grounds {
             Some((version, Bundle::from_bytes(&bytes).ok()?))
         };
         let Some((version, bundle)) = read() else {
-            return Self::of(&[], 1.0, 1, config);
+            return Self {
+                held_back: Vec::new(),
+                rule: config.detect.threshold,
+                budget: learn::budget(1, config),
+            };
         };
         let mut config = config.clone();
         config.source.step.0 = bundle.step;
         let calibration = under(&bundle.calibration, config.detect.threshold);
         let threshold = calibration.unwrap_or(bundle.calibration).threshold_mse;
-        Self::of(
-            &registry.held_back(&version),
-            threshold,
-            bundle.scalers.len(),
-            &config,
-        )
+        Self::of(&bundle, &registry.held_back(&version), threshold, &config)
     }
 
     /// How many times the calibrated threshold is in force with these incidents' labels (at least 1).

@@ -16,6 +16,7 @@ pub mod collector;
 pub mod columns;
 pub mod drifting;
 pub mod forecasting;
+pub mod fusing;
 pub mod history;
 pub mod judging;
 pub mod keeping;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::checkpoint::{CHECKPOINT, Checkpoint, take_up};
 use super::columns::{by_entity, by_name, places, same_names};
 use super::drifting::{DRIFT, Drifts};
+use super::fusing::State;
 use super::judging::{judge, maintenance, record, rules, span, typical};
 use super::labelling::Labelling;
 use super::ledger::Ledger;
@@ -32,7 +33,7 @@ const TAIL_BYTES: usize = 64 << 20;
 /// vanished.
 const VANISHED: Duration = Duration::from_hours(1);
 
-/// Rows that are scored for the picture alone when a model arrives: bounds the work of a swap.
+/// Rows of the past that are scored when a model arrives: bounds the work of a swap.
 const SHOWN_ROWS: usize = 20_000;
 
 /// One pipeline.
@@ -332,7 +333,7 @@ impl Pipeline {
                 watched.refresh();
             }
         }
-        self.show_past();
+        self.look_back();
     }
 
     /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name;
@@ -348,7 +349,7 @@ impl Pipeline {
         }
         self.set_schema(&schema);
         self.scorer = Some(scorer);
-        self.show_past();
+        self.look_back();
         others
     }
 
@@ -378,30 +379,43 @@ impl Pipeline {
         }
     }
 
-    /// Scores of rows that are past judging, for the picture: of all that is shown, or of none where that is much.
-    fn show_past(&mut self) {
-        let Some(model) = self.scorer.clone() else {
+    /// Scores of rows that are past judging, for the picture, and so that the score of the next row knows those since the
+    /// training: of all that is shown and all since then, or of the newest where that is much.
+    fn look_back(&mut self) {
+        let (Some(model), Some(filled)) = (self.scorer.clone(), self.filled) else {
             return;
         };
+        let judged = self.judged.unwrap_or(filled - self.step());
         let points = self.config.ui.max_points;
-        let rows: usize = self
-            .entities
-            .values()
-            .map(|watched| watched.tail.grid().len().min(points))
-            .sum();
-        if rows > SHOWN_ROWS {
-            return;
-        }
+        let most = SHOWN_ROWS / self.entities.len().max(1);
         for watched in self.entities.values_mut() {
-            let rows = watched.tail.grid().len();
-            let first = rows.saturating_sub(points);
-            let rows_of = [watched.rows(first..rows, model.context())];
-            let Ok(scores) = model.score(&rows_of, &mut self.space) else {
-                continue;
+            let until = |last: Time| {
+                let times = watched.tail.grid().times();
+                times.take_while(|time| *time <= last).count()
             };
-            let times: Vec<Time> = watched.tail.grid().slice(first, rows).times().collect();
-            for (time, score) in times.into_iter().zip(scores.into_iter().flatten()) {
-                watched.show_score(time, &raised(&score, self.labelling.raise()));
+            let (end, learned) = (until(judged), until(model.bundle.trained_on.1));
+            let first = learned
+                .min(end.saturating_sub(points))
+                .max(end.saturating_sub(most));
+            let learned = learned.clamp(first, end);
+            for range in [first..learned, learned..end] {
+                let mut state = [State::default()];
+                let rows = [watched.rows(range.clone(), model.context())];
+                let scores = model.score(&rows, &mut state, &mut self.space);
+                let times: Vec<Time> = watched
+                    .tail
+                    .grid()
+                    .slice(range.start, range.end)
+                    .times()
+                    .collect();
+                for (time, score) in times
+                    .into_iter()
+                    .zip(scores.into_iter().flatten().flatten())
+                {
+                    watched.show_score(time, &score.raised(self.labelling.raise()));
+                }
+                let [state] = state;
+                watched.fusing = state;
             }
         }
     }
@@ -430,7 +444,7 @@ impl Pipeline {
                 let newest = todo.slice(todo.len().saturating_sub(scores.len()), todo.len());
                 let typical = typical(self.scorer.as_deref(), &watched.entity, rules.columns());
                 for (time, score) in newest.times().zip(scores) {
-                    let (known, shown) = (score.score, raised(&score, raise));
+                    let (known, shown) = (score.alarm(), score.raised(raise));
                     let verdict = judge(watched, rules, &mut self.ledger, (time, &shown), &typical);
                     self.labelling.take(&verdict, known);
                     self.drifts.take(&verdict);
@@ -453,6 +467,8 @@ impl Pipeline {
                 .map(|w| vec![none.clone(); todo.len().min(w.tail.grid().len())])
                 .collect());
         };
+        let own = self.entities.values_mut();
+        let mut states: Vec<State> = own.map(|w| std::mem::take(&mut w.fusing)).collect();
         let items: Vec<Rows<'_>> = self
             .entities
             .values()
@@ -462,7 +478,11 @@ impl Pipeline {
                 watched.rows(first..rows, scorer.context())
             })
             .collect();
-        scorer.score(&items, &mut self.space)
+        let scores = scorer.score(&items, &mut states, &mut self.space);
+        for (watched, state) in self.entities.values_mut().zip(states) {
+            watched.fusing = state;
+        }
+        scores
     }
 
     /// Lets entities go that were silent for an hour, those that did not come back after a restart among them.
@@ -540,13 +560,5 @@ impl Pipeline {
             }
         }
         Ok(())
-    }
-}
-
-/// A score against the threshold as labels raised it.
-fn raised(score: &RowScore, raise: f64) -> RowScore {
-    RowScore {
-        score: score.score / raise,
-        ..score.clone()
     }
 }

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayViewMut3, s};
 
+use super::fusing::{Fusing, State, Workspace};
 use super::learn::{self, LearnError};
-use crate::config::{Config, Fill};
+use super::views::{self, Seen};
+use crate::config::{Config, Fill, Threshold};
+use crate::detect::threshold::{Rule, Ruling};
 use crate::domain::{Entity, FeatureVerdict, Grid, RowState};
+use crate::model::autoregression::LAGS;
 use crate::model::{Autoencoder, Bundle, ModelError, Scratch, window_errors};
+use crate::prep::calendar;
 use crate::prep::gaps::Look;
 use crate::prep::scale::Scaler;
 
@@ -33,8 +38,10 @@ pub struct Rows<'a> {
 pub struct RowScore {
     /// Scored, or why not.
     pub state: RowState,
-    /// Error over threshold; meaningless unless scored.
+    /// Over 1 is a candidate; meaningless unless scored.
     pub score: f64,
+    /// What recent calm makes of a fused score; `None` where the network's error alone decides.
+    pub ruling: Option<Ruling>,
     /// Mean squared error over the window and the features that could be judged (scaled units).
     pub mse: f64,
     /// Per metric; a feature that could not be judged has share 0.
@@ -47,8 +54,30 @@ impl RowScore {
         Self {
             state,
             score: f64::NAN,
+            ruling: None,
             mse: f64::NAN,
             features: Vec::new(),
+        }
+    }
+}
+
+impl RowScore {
+    /// What an alarm goes by, over its threshold: more than 1 is one, unless a gate stops it.
+    pub fn alarm(&self) -> f64 {
+        let ruled = |ruling: Ruling| ruling.excess / ruling.threshold;
+        self.ruling.map_or(self.score, ruled)
+    }
+
+    /// The same against a threshold that labels raised so many times.
+    pub fn raised(&self, raise: f64) -> Self {
+        let ruling = |ruling: Ruling| Ruling {
+            threshold: ruling.threshold * raise,
+            ..ruling
+        };
+        Self {
+            score: self.ruling.map_or(self.score / raise, |_| self.score),
+            ruling: self.ruling.map(ruling),
+            ..self.clone()
         }
     }
 }
@@ -60,15 +89,18 @@ pub struct Scorer {
     pub bundle: Bundle,
     config: Arc<Config>,
     zone: TimeZone,
+    /// What the alarms' threshold depends on, where scores are fused.
+    rule: Option<Rule>,
 }
 
 /// What scoring works in. Kept from tick to tick, the windows and the network's arithmetic allocate nothing once it has seen
-/// the largest pass: 512 windows twice, and the network's own.
+/// the largest pass: 512 windows twice, the network's own and a row's errors.
 #[derive(Debug, Default)]
 pub struct Space {
     input: Array3<f32>,
     output: Array3<f32>,
     network: Scratch,
+    fusing: Workspace,
 }
 
 impl Space {
@@ -96,25 +128,32 @@ impl Scorer {
     /// [`LearnError::Zone`] when the configured time zone is not known here.
     pub fn new(bundle: Bundle, config: Arc<Config>) -> Result<Self, LearnError> {
         let zone = learn::time_zone(&config)?;
+        let fused = bundle.views.as_ref();
+        let rule = fused
+            .filter(|_| config.detect.threshold == Threshold::Auto)
+            .map(|views| views::rule(&config, views.entities.len()));
         Ok(Self {
             bundle,
             config,
             zone,
+            rule,
         })
     }
 
     /// Rows that a window's fill may reach back over.
     pub fn context(&self) -> usize {
-        self.config.autoencoder.window + self.config.preprocess.max_gap + 1
+        self.config.autoencoder.window.max(LAGS + 1) + self.config.preprocess.max_gap + 1
     }
 
-    /// Scores every row from `first` on of every item, in order. Nothing looks ahead: row `i` sees rows up to `i`.
+    /// Scores every row from `first` on of every item, in order. Nothing looks ahead: row `i` sees rows up to `i`. `states`
+    /// belong to the items' entities, in the same order, and go on from call to call while this model scores.
     ///
     /// # Errors
     /// [`ModelError`] when the network can't take the windows (a defect, not bad data).
     pub fn score(
         &self,
         items: &[Rows<'_>],
+        states: &mut [State],
         space: &mut Space,
     ) -> Result<Vec<Vec<RowScore>>, ModelError> {
         let ready: Vec<Ready> = items.iter().map(|item| self.ready(item)).collect();
@@ -142,7 +181,37 @@ impl Scorer {
                 self.pass(network, items, &ready, pass, space, &mut results)?;
             }
         }
+        let each = items.iter().zip(&ready).zip(states).zip(&mut results);
+        for (((item, ready), state), scores) in each {
+            self.fuse(item, ready, state, scores, &mut space.fusing);
+        }
         Ok(results)
+    }
+
+    /// Joins the network's scores of one item with what the other views say, where the model has such.
+    fn fuse(
+        &self,
+        item: &Rows<'_>,
+        ready: &Ready,
+        state: &mut State,
+        scores: &mut [RowScore],
+        space: &mut Workspace,
+    ) {
+        let (Some(views), Some(rule)) = (&self.bundle.views, &self.rule) else {
+            return;
+        };
+        let own = views.of(item.entity);
+        let clock = calendar::clock(&item.grid, &self.zone);
+        let fusing = Fusing {
+            own,
+            book: views.book(item.entity),
+            rule,
+            scaler: &ready.scaler,
+            seen: Seen::new(&own.baseline, ready.rows.view(), clock, item.grid.step()),
+            grid: item.grid,
+            observed: ready.observed.view(),
+        };
+        fusing.fuse(scores, state, space);
     }
 
     /// Each network with the items that it scores: all of them, or one item each where every entity has its own.
@@ -172,6 +241,7 @@ impl Scorer {
             input,
             output,
             network: scratch,
+            ..
         } = space;
         let mut input = input.slice_mut(s![..pass.len(), .., ..]);
         let mut output = output.slice_mut(s![..pass.len(), .., ..]);
@@ -308,6 +378,7 @@ impl Scorer {
         RowScore {
             state: RowState::Scored,
             score,
+            ruling: None,
             mse,
             features,
         }

@@ -14,7 +14,7 @@ use crate::detect::threshold::{Adaptive, Rule};
 use crate::domain::{Entity, Time};
 use crate::model::autoregression::{LAGS, Rows};
 use crate::model::codebook::{Codebook, Distances};
-use crate::model::views::{Baseline, Calm, EntityViews, View, Views, Yardstick};
+use crate::model::views::{Baseline, Calm, EntityViews, VIEWS, View, Views, Yardstick};
 use crate::model::{Autoencoder, ModelError, Scratch, TrainError, window_errors};
 use crate::prep::calendar;
 
@@ -120,6 +120,12 @@ impl Seen {
         }
     }
 
+    /// What is usual at the time of a row, at this level (spreads).
+    pub fn usual(&self, baseline: &Baseline, row: usize, feature: usize, level: f32) -> f32 {
+        let clock = self.clock.get(row).copied().unwrap_or(0.0);
+        baseline.usual(feature, clock, level)
+    }
+
     /// Part of a day between two rows.
     pub fn part_of_day(&self) -> f64 {
         f64::from(self.pace)
@@ -170,6 +176,8 @@ pub fn learn_views(
                 scale: 1.0,
                 usual: 0.0,
                 maxima: Vec::new(),
+                medians: [0.0; VIEWS],
+                levels: vec![0.0; learner.features],
             },
         },
     };
@@ -312,19 +320,21 @@ impl Learner<'_> {
         stretches: &[Stretch],
     ) -> Result<EntityViews, LearnError> {
         let mut left = self.each(LOOKED_AT, LOOKED_AT_EACH);
-        let mut looks = Vec::new();
+        let mut newest: Vec<(&Stretch, usize)> = Vec::new();
         for stretch in stretches.iter().rev() {
             let rows = stretch.grid.len().min(left);
             left -= rows;
-            if rows > 0 {
-                looks.push(self.look(&baseline, network, book, stretch, rows)?);
-            }
+            newest.push((stretch, rows));
         }
-        looks.reverse();
+        let mut daily = Memory::default();
+        daily.fit(self.features);
+        let mut looks = Vec::new();
+        for (stretch, rows) in newest.into_iter().rev().filter(|(_, rows)| *rows > 0) {
+            looks.extend(self.look((&baseline, network, book), stretch, rows, &mut daily)?);
+        }
         let mut yardstick = Yardstick::fit(&std::array::from_fn(|view| {
-            let rows: Vec<&Look> = looks.iter().flatten().collect();
-            Array2::from_shape_fn((rows.len(), self.features), |(row, feature)| {
-                let errors = rows.get(row).and_then(|look| look.errors.0.get(view));
+            Array2::from_shape_fn((looks.len(), self.features), |(row, feature)| {
+                let errors = looks.get(row).and_then(|look| look.errors.0.get(view));
                 let error = errors.and_then(|of_view| of_view.get(feature));
                 error.copied().unwrap_or(f32::NAN)
             })
@@ -333,25 +343,27 @@ impl Learner<'_> {
         let fused = |yardstick: &Yardstick| {
             let mut memory = Memory::default();
             memory.fit(self.features);
-            let rows = looks.iter().flatten().map(|look| {
+            let rows = looks.iter().map(|look| {
                 let fused = memory.fuse(yardstick, &look.errors, pace);
                 (look.time, fused, *memory.smoothed())
             });
-            rows.collect::<Vec<_>>()
+            let rows = rows.collect::<Vec<_>>();
+            (rows, memory)
         };
-        let plain = fused(&yardstick);
+        let (plain, _) = fused(&yardstick);
         for (view, unit) in yardstick.views.iter_mut().enumerate() {
             let smoothed = plain.iter().filter_map(|row| *row.2.get(view)?);
             let large = quantile(smoothed.collect(), LARGE).filter(|large| *large > 0.0);
             *unit = large.unwrap_or(1.0);
         }
-        let rows = fused(&yardstick);
+        let (rows, memory) = fused(&yardstick);
         let scored = rows.iter().filter(|(_, fused, _)| fused.now.is_finite());
-        let calm = self.calm(
+        let mut calm = self.calm(
             scored
                 .map(|(time, fused, _)| (*time, fused.now, fused.score))
                 .collect(),
         );
+        (calm.medians, calm.levels) = (memory.medians(), daily.levels);
         Ok(EntityViews {
             baseline,
             yardstick,
@@ -371,17 +383,18 @@ impl Learner<'_> {
             scale: rare.map_or(1.0, |rare| rare * SCALE).max(1e-6),
             usual,
             maxima: adaptive.maxima(),
+            medians: [0.0; VIEWS],
+            levels: vec![0.0; self.features],
         }
     }
 
     /// The errors of the newest `rows` of a stretch, in order; rows that may not be learned from are left out.
     fn look(
         &self,
-        baseline: &Baseline,
-        network: Option<&Autoencoder>,
-        book: Option<&Codebook>,
+        (baseline, network, book): (&Baseline, Option<&Autoencoder>, Option<&Codebook>),
         stretch: &Stretch,
         rows: usize,
+        daily: &mut Memory,
     ) -> Result<Vec<Look>, LearnError> {
         let window = self.config.autoencoder.window;
         let grid = &stretch.grid;
@@ -398,7 +411,6 @@ impl Learner<'_> {
                 .map_err(TrainError::from)?,
             None => Array2::from_elem((rows, self.features), f32::NAN),
         };
-        let mut memory = Memory::default();
         let (mut looks, mut expected) = (Vec::new(), Vec::new());
         for (at, network) in network.outer_iter().enumerate() {
             let row = first + at;
@@ -421,7 +433,7 @@ impl Learner<'_> {
                 row - from,
                 inputs,
                 judged,
-                (&mut memory, &mut errors),
+                (&mut *daily, &mut errors),
             );
             looks.push(Look {
                 time: grid.time(row),

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::fusing::State;
 use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
 use crate::detect::incident::Tracker;
@@ -41,6 +42,8 @@ pub struct Watched {
     pub judge: Judge,
     /// The open incident.
     pub tracker: Tracker,
+    /// What the score remembers.
+    pub fusing: State,
     /// Last grid time with a sample.
     pub last_seen: Option<Time>,
     /// Rows of the tail, at most, in which something was observed.
@@ -67,6 +70,7 @@ impl Watched {
             tail: Tail::new(grid, columns, capacity),
             judge: Judge::new(entity.clone()),
             tracker: Tracker::new(entity.clone()),
+            fusing: State::default(),
             entity,
             last_seen: None,
             seen: 0,
@@ -129,6 +133,7 @@ impl Watched {
         for column in &mut self.columns {
             column.record = Record::default();
         }
+        self.fusing = State::default();
         self.judge.rewind(time);
         self.tracker.rewind(time);
     }

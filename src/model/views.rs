@@ -119,11 +119,16 @@ impl Baseline {
         self.ahead.expect(values, clock, row, expected);
     }
 
+    /// What is usual at a time of day, at this level (spreads).
+    #[must_use]
+    pub fn usual(&self, feature: usize, clock: f32, level: f32) -> f32 {
+        self.ahead.usual(clock, feature).unwrap_or(0.0) + level
+    }
+
     /// How far a measured value is from what is usual at a time of day plus `level`, which then moves towards it by the part
     /// `pace`.
     pub fn away(&self, feature: usize, value: f32, clock: f32, level: &mut f32, pace: f32) -> f32 {
-        let usual = self.ahead.usual(clock, feature).unwrap_or(0.0);
-        let away = value - usual - *level;
+        let away = value - self.usual(feature, clock, *level);
         *level += pace * away.clamp(-LEVEL_STEP, LEVEL_STEP);
         away.abs()
     }
@@ -263,6 +268,10 @@ pub struct Calm {
     pub usual: f64,
     /// Largest scores of the training rows' blocks, oldest first.
     pub maxima: Vec<f64>,
+    /// Slow median of each view's surprise at the last training row.
+    pub medians: [f64; VIEWS],
+    /// `[features]`: level of [`View::Daily`] at the last training row.
+    pub levels: Vec<f32>,
 }
 
 /// All that was learned of one entity beside networks and codebooks.
@@ -284,11 +293,14 @@ impl EntityViews {
         self.baseline.features() == features
             && self.yardstick.features.ncols() == features
             && self.yardstick.is_sound()
+            && calm.levels.len() == features
+            && calm.levels.iter().all(|level| level.is_finite())
             && calm.scale > 0.0
             && calm.usual >= 0.0
             && [calm.scale, calm.usual]
                 .iter()
                 .chain(&calm.maxima)
+                .chain(&calm.medians)
                 .all(|value| value.is_finite())
     }
 }

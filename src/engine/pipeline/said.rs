@@ -39,9 +39,9 @@ impl Pipeline {
         self.drifts.model(version, held_back);
         if let Some(scorer) = &self.scorer {
             let bundle = &scorer.bundle;
-            let (threshold, entities) = (bundle.calibration.threshold_mse, bundle.scalers.len());
-            let grounds = Grounds::of(held_back, threshold, entities, &self.config);
-            self.labelling.model(grounds);
+            let threshold = bundle.calibration.threshold_mse;
+            self.labelling
+                .model(Grounds::of(bundle, held_back, threshold, &self.config));
         }
         self.weigh_labels()
     }

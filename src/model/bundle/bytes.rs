@@ -15,7 +15,7 @@
 //! | `view.<n>.ahead` | f32 `[features, weights]` | its forecast |
 //! | `view.<n>.daily` | f32 `[slots, features]` | its daily profile, if there is one |
 //! | `view.<n>.large` | f32 `[views, features]` | its large errors |
-//! | `view.<n>.calm` | f64 `[2 + views + maxima]` | scale, usual score, large errors of whole views, maxima of blocks |
+//! | `view.<n>.calm` | f64 `[2 + 2 · views + features + maxima]` | scale, usual score, large errors of whole views, their slow medians, daily levels, maxima of blocks |
 //!
 //! The same bundle always gives the same bytes: tensors are ordered by type and name, and there is one metadata key.
 
@@ -206,6 +206,8 @@ fn stored_view(place: usize, own: &EntityViews) -> Vec<Stored> {
     let calm: Vec<f64> = [own.calm.scale, own.calm.usual]
         .into_iter()
         .chain(own.yardstick.views)
+        .chain(own.calm.medians)
+        .chain(own.calm.levels.iter().copied().map(f64::from))
         .chain(own.calm.maxima.iter().copied())
         .collect();
     let mut all = vec![
@@ -359,28 +361,37 @@ impl Reader<'_> {
         };
         let ahead = Autoregression::from_tables(self.floats(&name("ahead"))?, profile);
         let units = self.floats(&name("units"))?;
-        let baseline = ahead.and_then(|ahead| Baseline::from_tables(units, ahead));
         let calm = self.tensors.tensor(&name("calm")).map_err(damaged)?;
         let count = calm.shape().first().copied().unwrap_or(0);
         let bytes = self.bytes(&name("calm"), Dtype::F64, &[count])?;
         let (words, _) = bytes.as_chunks::<8>();
         let values: Vec<f64> = words.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let features = units.ncols();
         let parts = values.split_first_chunk::<2>().and_then(|(own, rest)| {
-            let (views, maxima) = rest.split_first_chunk::<VIEWS>()?;
-            Some((*own, *views, maxima.to_vec()))
+            let (views, rest) = rest.split_first_chunk::<VIEWS>()?;
+            let (medians, rest) = rest.split_first_chunk::<VIEWS>()?;
+            let (levels, maxima) = rest.split_at_checked(features)?;
+            #[allow(clippy::cast_possible_truncation)] // They were of that type.
+            let levels = levels.iter().map(|level| *level as f32).collect();
+            let [scale, usual] = *own;
+            let calm = Calm {
+                scale,
+                usual,
+                maxima: maxima.to_vec(),
+                medians: *medians,
+                levels,
+            };
+            Some((*views, calm))
         });
-        let ([scale, usual], views, maxima) = parts.ok_or_else(|| no_part(&name("calm")))?;
+        let baseline = ahead.and_then(|ahead| Baseline::from_tables(units, ahead));
+        let (views, calm) = parts.ok_or_else(|| no_part(&name("calm")))?;
         Ok(EntityViews {
             baseline: baseline.ok_or_else(|| no_part(&name("ahead")))?,
             yardstick: Yardstick {
                 features: self.floats(&name("large"))?,
                 views,
             },
-            calm: Calm {
-                scale,
-                usual,
-                maxima,
-            },
+            calm,
         })
     }
 

@@ -1,0 +1,179 @@
+//! What the network says of rows and what the other views say of them become one score, ruled on by recent calm.
+
+use ndarray::ArrayView2;
+
+use super::scorer::RowScore;
+use super::views::Seen;
+use crate::detect::fusion::{Errors, Fused, Memory};
+use crate::detect::threshold::{Adaptive, Rule};
+use crate::domain::{FeatureVerdict, Grid, RowState};
+use crate::model::codebook::{Codebook, Distances};
+use crate::model::views::{EntityViews, View};
+use crate::prep::scale::Scaler;
+
+/// A row over the alarms' threshold has at least this score.
+const CANDIDATE: f64 = 1.0001;
+
+/// What is kept of one entity from row to row while a model scores. It follows from the model and the rows scored with it, so
+/// no restart needs it. Memory: some hundred numbers, and five a feature.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// `None` before the first row.
+    kept: Option<(Memory, Adaptive)>,
+}
+
+impl State {
+    /// Made from what the model knows when there is none yet.
+    fn kept(&mut self, own: &EntityViews, rule: &Rule) -> &mut (Memory, Adaptive) {
+        self.kept.get_or_insert_with(|| {
+            let calm = &own.calm;
+            let mut adaptive = Adaptive::resume(calm.usual, &calm.maxima);
+            adaptive.begin(rule);
+            (Memory::resume(calm.medians, calm.levels.clone()), adaptive)
+        })
+    }
+}
+
+/// What fusing works in.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    shapes: Distances,
+    errors: Errors,
+    network: Vec<f32>,
+    expected: Vec<f32>,
+    levels: Vec<f32>,
+}
+
+/// One entity's rows and what is known of it.
+pub struct Fusing<'a> {
+    /// What the model knows of the entity.
+    pub own: &'a EntityViews,
+    /// Its codebook.
+    pub book: Option<&'a Codebook>,
+    /// What the threshold depends on.
+    pub rule: &'a Rule,
+    /// How its values are scaled.
+    pub scaler: &'a Scaler,
+    /// Its rows as the views see them.
+    pub seen: Seen,
+    /// Times of the rows.
+    pub grid: Grid,
+    /// Which values were observed, `[rows, features]`.
+    pub observed: ArrayView2<'a, bool>,
+}
+
+impl Fusing<'_> {
+    /// Turns the network's scores of the last `scores.len()` rows into fused ones, in order.
+    pub fn fuse(&self, scores: &mut [RowScore], state: &mut State, space: &mut Workspace) {
+        let rows = self.grid.len();
+        let first = rows.saturating_sub(scores.len());
+        self.seen.shapes(self.book, first..rows, &mut space.shapes);
+        let features = self.own.baseline.features();
+        let shapes = std::mem::take(&mut space.shapes.errors);
+        let kept = state.kept(self.own, self.rule);
+        for (at, (score, shape)) in scores
+            .iter_mut()
+            .zip(shapes.chunks(features.max(1)))
+            .enumerate()
+        {
+            if score.state == RowState::Scored {
+                self.row(first + at, score, shape, kept, space);
+            }
+        }
+        space.shapes.errors = shapes;
+    }
+
+    fn row(
+        &self,
+        row: usize,
+        score: &mut RowScore,
+        shape: &[f32],
+        (memory, adaptive): &mut (Memory, Adaptive),
+        space: &mut Workspace,
+    ) {
+        let baseline = &self.own.baseline;
+        space.network.clear();
+        #[allow(clippy::cast_possible_truncation)] // In the precision of the network.
+        let roots = score
+            .features
+            .iter()
+            .map(|feature| feature.mse.sqrt() as f32);
+        space.network.extend(roots);
+        self.seen.expect(baseline, row, &mut space.expected);
+        let judged = |feature: usize| {
+            self.observed.get((row, feature)) == Some(&true)
+                && score
+                    .features
+                    .get(feature)
+                    .is_some_and(|f| f.mse.is_finite())
+        };
+        space.levels.clone_from(&memory.levels);
+        let inputs = (space.network.as_slice(), shape, space.expected.as_slice());
+        self.seen
+            .errors(baseline, row, inputs, judged, (memory, &mut space.errors));
+        let fused = memory.fuse(&self.own.yardstick, &space.errors, self.seen.part_of_day());
+        if !fused.now.is_finite() {
+            return;
+        }
+        let ruling = adaptive.rule(self.rule, self.grid.time(row), fused.now);
+        score.score = fused.score / self.own.calm.scale;
+        if ruling.excess > ruling.threshold {
+            score.score = score.score.max(CANDIDATE);
+        }
+        score.ruling = Some(ruling);
+        self.explain(row, &mut score.features, &fused, space);
+    }
+
+    /// Hands the features their shares, and what was expected of them: of the views that expect a value, the one that is the
+    /// most surprised says which, give or take what it finds large.
+    fn explain(
+        &self,
+        row: usize,
+        features: &mut [FeatureVerdict],
+        fused: &Fused,
+        space: &Workspace,
+    ) {
+        for (at, (feature, share)) in features.iter_mut().zip(&fused.shares).enumerate() {
+            feature.share = *share;
+            let ahead = space.expected.get(at).copied().unwrap_or(f32::NAN);
+            let level = space.levels.get(at).copied().unwrap_or(0.0);
+            let daily = self.seen.usual(&self.own.baseline, row, at, level);
+            let rebuilt = (feature.expected, self.band(View::Autoencoder, at));
+            let others = [(View::Ahead, ahead), (View::Daily, daily)]
+                .map(|(view, measured)| (self.raw(at, measured), self.band(view, at)));
+            let surprise = |(expected, band): &(f64, f64)| (feature.value - expected).abs() / band;
+            let known = others
+                .into_iter()
+                .chain([rebuilt])
+                .filter(|(e, b)| e.is_finite() && *b > 0.0);
+            let most = known.reduce(|a, b| if surprise(&b) > surprise(&a) { b } else { a });
+            if let Some((expected, band)) = most {
+                (feature.expected, feature.lower, feature.upper) =
+                    (expected, expected - band, expected + band);
+            }
+        }
+    }
+
+    /// A measured value in its own unit.
+    fn raw(&self, feature: usize, measured: f32) -> f64 {
+        let scaled = self.own.baseline.scaled(feature, measured);
+        self.scaler.inverse(feature, f64::from(scaled))
+    }
+
+    /// What a view finds large, in the feature's own unit.
+    fn band(&self, view: View, feature: usize) -> f64 {
+        let large = self
+            .own
+            .yardstick
+            .features
+            .get((view as usize, feature))
+            .copied();
+        let large = large.unwrap_or(f32::NAN);
+        if view == View::Autoencoder {
+            let scaled = |value| self.scaler.inverse(feature, value);
+            (scaled(f64::from(large)) - scaled(0.0)).abs()
+        } else {
+            (self.raw(feature, large) - self.raw(feature, 0.0)).abs()
+        }
+    }
+}

@@ -30,7 +30,7 @@ const LEAST_SPREAD: f64 = 0.4;
 /// Blocks that may reach the threshold a day and a row at a budget of [`USUAL_BUDGET`]: where there are incidents, most of
 /// them are no alarms that anybody would call false, for the maxima hold the incidents of the past. Noise without any
 /// incident raises up to three times the budget.
-const ALLOWED: (f64, f64) = (1.5, 0.003_75);
+const ALLOWED: (f64, f64) = (1.4, 0.003_5);
 /// The budget that the other constants were chosen at, in alarms a day.
 const USUAL_BUDGET: f64 = 0.5;
 /// An alarm raises the logarithm of the threshold by this, …
@@ -39,8 +39,6 @@ const RAISE: f64 = 0.3;
 const MELT: f64 = 0.9;
 /// … and is this at most.
 const MOST_RAISED: f64 = 1.0;
-/// While an alarm is this young (seconds), the level does not follow it.
-const FROZEN: f64 = 7200.0;
 /// A threshold is never lower than this.
 const LOWEST: f64 = 1e-6;
 
@@ -55,12 +53,15 @@ pub struct Rule {
     melt: f64,
     /// Seconds without a candidate that end an alarm.
     rest: f64,
+    /// While an alarm is this young (seconds), the level does not follow it.
+    frozen: f64,
 }
 
 impl Rule {
-    /// For rows `step` seconds apart and `per_day` alarms allowed of one entity.
+    /// For rows `step` seconds apart and `per_day` alarms allowed of one entity. An alarm ends after `rest` seconds below the
+    /// threshold, or becomes the new normal in the hours after `frozen` seconds.
     #[must_use]
-    pub fn new(step: f64, per_day: f64, rest: f64) -> Self {
+    pub fn new(step: f64, per_day: f64, rest: f64, frozen: f64) -> Self {
         let sub = SUB.0.max(SUB.1 * step);
         let block = sub * BLOCK as f64;
         let generous = (per_day / USUAL_BUDGET).sqrt();
@@ -72,6 +73,7 @@ impl Rule {
             reach: (gumbel(part.clamp(1e-9, 0.5)) - upper) / unit,
             melt: MELT * generous / 86_400.0,
             rest,
+            frozen,
         }
     }
 }
@@ -115,6 +117,8 @@ struct Alarm {
     last: Time,
     /// What the level took off the score when it began.
     lift: f64,
+    /// Logarithm by which earlier alarms had raised the threshold.
+    raised: f64,
 }
 
 /// The threshold's word on a row.
@@ -183,11 +187,13 @@ impl Adaptive {
         }
         let frozen = self
             .alarm
-            .filter(|alarm| time.since(alarm.since).as_secs_f64() <= FROZEN);
+            .filter(|alarm| time.since(alarm.since).as_secs_f64() <= rule.frozen);
         let lift = frozen.map_or(lift, |alarm| alarm.lift.min(lift));
+        // An alarm raises the threshold for the next one, not for itself.
+        let raised = self.alarm.map_or(self.raised, |alarm| alarm.raised);
         let ruling = Ruling {
             excess: (score - lift).max(0.0),
-            threshold: self.fitted.unwrap_or(LOWEST).max(LOWEST) * self.raised.exp(),
+            threshold: self.fitted.unwrap_or(LOWEST).max(LOWEST) * raised.exp(),
         };
         self.follow(rule, time, lift, ruling.excess > ruling.threshold);
         ruling
@@ -205,6 +211,7 @@ impl Adaptive {
                     since: time,
                     last: time,
                     lift,
+                    raised: self.raised,
                 });
                 self.raised = (self.raised + RAISE).min(MOST_RAISED);
             }
@@ -324,7 +331,7 @@ mod tests {
     }
 
     fn rule() -> Rule {
-        Rule::new(STEP as f64, 0.5, 1800.0)
+        Rule::new(STEP as f64, 0.5, 1800.0, 21_600.0)
     }
 
     /// Rows over the threshold, each first of its kind in half an hour.
@@ -375,8 +382,8 @@ mod tests {
 
     #[test]
     fn a_smaller_budget_reaches_further() {
-        let generous = Rule::new(60.0, 5.0, 1800.0);
-        let strict = Rule::new(60.0, 0.05, 1800.0);
+        let generous = Rule::new(60.0, 5.0, 1800.0, 21_600.0);
+        let strict = Rule::new(60.0, 0.05, 1800.0, 21_600.0);
         assert!(strict.reach > rule().reach && rule().reach > generous.reach);
     }
 

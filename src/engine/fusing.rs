@@ -124,8 +124,9 @@ impl Fusing<'_> {
         self.explain(row, &mut score.features, &fused, space);
     }
 
-    /// Hands the features their shares, and what was expected of them: of the views that expect a value, the one that is the
-    /// most surprised says which, give or take what it finds large.
+    /// Hands the features their shares, and what was expected of them: the first view that finds the value far off says
+    /// which, give or take what it finds large, and the daily one where none does. The one that looks ahead is asked last,
+    /// and not believed where the rows before have led it away from what is usual.
     fn explain(
         &self,
         row: usize,
@@ -135,22 +136,27 @@ impl Fusing<'_> {
     ) {
         for (at, (feature, share)) in features.iter_mut().zip(&fused.shares).enumerate() {
             feature.share = *share;
-            let ahead = space.expected.get(at).copied().unwrap_or(f32::NAN);
             let level = space.levels.get(at).copied().unwrap_or(0.0);
             let daily = self.seen.usual(&self.own.baseline, row, at, level);
+            let daily = (self.raw(at, daily), self.band(View::Daily, at));
             let rebuilt = (feature.expected, self.band(View::Autoencoder, at));
-            let others = [(View::Ahead, ahead), (View::Daily, daily)]
-                .map(|(view, measured)| (self.raw(at, measured), self.band(view, at)));
-            let surprise = |(expected, band): &(f64, f64)| (feature.value - expected).abs() / band;
-            let known = others
-                .into_iter()
-                .chain([rebuilt])
-                .filter(|(e, b)| e.is_finite() && *b > 0.0);
-            let most = known.reduce(|a, b| if surprise(&b) > surprise(&a) { b } else { a });
-            if let Some((expected, band)) = most {
-                (feature.expected, feature.lower, feature.upper) =
-                    (expected, expected - band, expected + band);
-            }
+            let ahead = space.expected.get(at).copied().unwrap_or(f32::NAN);
+            let ahead = (self.raw(at, ahead), self.band(View::Ahead, at));
+            let far = |value: f64, (expected, band): (f64, f64)| (value - expected).abs() > band;
+            let found = if !far(feature.value, daily) && far(feature.value, rebuilt) {
+                rebuilt
+            } else if !far(feature.value, daily)
+                && !far(ahead.0, daily)
+                && far(feature.value, ahead)
+            {
+                ahead
+            } else {
+                daily
+            };
+            let (expected, band) = found;
+            feature.expected = expected;
+            feature.lower = expected - band;
+            feature.upper = expected + band;
         }
     }
 

@@ -478,11 +478,11 @@ impl Pipeline {
                 watched.rows(first..rows, scorer.context())
             })
             .collect();
-        let scores = scorer.score(&items, &mut states, &mut self.space);
+        let found = scorer.score(&items, &mut states, &mut self.space);
         for (watched, state) in self.entities.values_mut().zip(states) {
             watched.fusing = state;
         }
-        scores
+        found
     }
 
     /// Lets entities go that were silent for an hour, those that did not come back after a restart among them.

@@ -142,6 +142,10 @@ pub fn rule(config: &Config, entities: usize) -> Rule {
         config.source.step.0.as_secs_f64(),
         config.detect.false_alarms_per_day / shared,
         config.detect.cooldown.0.as_secs_f64(),
+        match config.detect.max_incident.0.as_secs_f64() {
+            0.0 => f64::INFINITY,
+            frozen => frozen,
+        },
     )
 }
 

@@ -231,6 +231,11 @@ impl Adaptive {
         let excess = (score - lift).max(0.0);
         if self.before.is_none_or(|before| time > before) {
             self.scores.push(score);
+            // What is an alarm counts as just one, however high: no incident is learned as normal.
+            let most = self
+                .fitted
+                .map_or(f64::INFINITY, |fitted| fitted * self.raised.exp());
+            let excess = excess.min(most);
             self.top = Some(self.top.map_or(excess, |top| top.max(excess)));
             self.before = Some(time);
         }
@@ -248,7 +253,7 @@ impl Adaptive {
             if let Some(top) = self.top.take() {
                 push(&mut self.maxima, top, RING);
             }
-            if self.fitted.is_some() {
+            if self.fitted.is_some() && self.alarm.is_none() {
                 self.refit(rule);
             }
         }

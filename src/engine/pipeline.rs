@@ -165,8 +165,9 @@ impl Pipeline {
 
     fn set_schema(&mut self, schema: &Schema) {
         let rules = rules(&self.config, schema);
-        let window = span(&self.config);
-        self.rules = Some(rules.with_maintenance(self.maintenance.clone(), window));
+        // The views are smoothed: what was in a window has left the score half a window after it.
+        let linger = span(&self.config) * 3 / 2;
+        self.rules = Some(rules.with_maintenance(self.maintenance.clone(), linger));
         self.schema = Some(Arc::clone(schema));
     }
 

@@ -127,6 +127,7 @@ fn replay(rows: &[KeptScore], rules: &JudgeRules, raise: f64) -> Vec<Replayed> {
                 let scored = Scored {
                     time,
                     score,
+                    ruling: None,
                     mse: f64::NAN,
                     features: Vec::new(),
                     typical: [].into(),

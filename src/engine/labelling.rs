@@ -57,7 +57,8 @@ impl Grounds {
         let mut config = config.clone();
         config.source.step.0 = bundle.step;
         let calibration = under(&bundle.calibration, config.detect.threshold);
-        let threshold = calibration.unwrap_or(bundle.calibration).threshold_mse;
+        let calibration = calibration.as_ref().unwrap_or(&bundle.calibration);
+        let threshold = calibration.threshold_mse;
         Self::of(&bundle, &registry.held_back(&version), threshold, &config)
     }
 

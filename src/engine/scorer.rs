@@ -69,6 +69,7 @@ impl RowScore {
     }
 
     /// The same against a threshold that labels raised so many times.
+    #[must_use]
     pub fn raised(&self, raise: f64) -> Self {
         let ruling = |ruling: Ruling| Ruling {
             threshold: ruling.threshold * raise,

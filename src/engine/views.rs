@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use ndarray::{Array2, ArrayView2, s};
 
+use super::judging::span;
 use super::learn::{self, LearnError, Prepared, Stretch};
 use crate::config::{Config, Weights};
 use crate::detect::fusion::{Errors, Memory};
@@ -142,9 +143,9 @@ pub fn rule(config: &Config, entities: usize) -> Rule {
         config.source.step.0.as_secs_f64(),
         config.detect.false_alarms_per_day / shared,
         config.detect.cooldown.0.as_secs_f64(),
-        match config.detect.max_incident.0.as_secs_f64() {
-            0.0 => f64::INFINITY,
-            frozen => frozen,
+        match config.detect.max_incident.0 {
+            Duration::ZERO => f64::INFINITY,
+            most => most.max(span(config) * 2).as_secs_f64(),
         },
     )
 }

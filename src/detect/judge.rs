@@ -155,7 +155,7 @@ impl Judge {
         }
         if self.latest.is_none_or(|latest| time > latest) {
             self.lingering = self.lingering_after(rules, &scored, &gates);
-            self.settled = self.settled_after(rules, time, scored.score);
+            self.settled = self.settled_after(rules, &scored);
             self.latest = Some(time);
             self.run = run;
         }
@@ -247,12 +247,15 @@ impl Judge {
             .filter(|l| scored.score >= rules.exit && !over(l))
     }
 
-    fn settled_after(&self, rules: &JudgeRules, time: Time, score: f64) -> Option<Settled> {
+    /// A settled incident is over when what alarms go by has been below `exit` for the cooldown.
+    fn settled_after(&self, rules: &JudgeRules, scored: &Scored) -> Option<Settled> {
         let settled = self.settled?;
-        if score > settled.peak_score * NEWS {
+        let time = scored.time;
+        if scored.score > settled.peak_score * NEWS {
             return None;
         }
-        if score >= rules.exit {
+        let alarm = scored.ruling.map_or(scored.score, |ruling| ruling.alarm());
+        if alarm >= rules.exit {
             return Some(Settled {
                 loud: time,
                 ..settled

@@ -130,6 +130,14 @@ pub struct Ruling {
     pub threshold: f64,
 }
 
+impl Ruling {
+    /// How many times the threshold the excess is: an alarm is more than 1.
+    #[must_use]
+    pub fn alarm(&self) -> f64 {
+        self.excess / self.threshold
+    }
+}
+
 impl Adaptive {
     /// One that has seen nothing; `usual` is the median score of the training rows.
     #[must_use]

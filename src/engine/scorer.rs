@@ -64,8 +64,7 @@ impl RowScore {
 impl RowScore {
     /// What an alarm goes by, over its threshold: more than 1 is one, unless a gate stops it.
     pub fn alarm(&self) -> f64 {
-        let ruled = |ruling: Ruling| ruling.excess / ruling.threshold;
-        self.ruling.map_or(self.score, ruled)
+        self.ruling.map_or(self.score, |ruling| ruling.alarm())
     }
 
     /// The same against a threshold that labels raised so many times.

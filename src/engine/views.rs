@@ -32,7 +32,7 @@ const PASS: usize = 512;
 /// The part of the training rows whose smoothed error is not large.
 const LARGE: f64 = 0.98;
 /// A score is published as 1 when it is this many times …
-const SCALE: f64 = 1.5;
+const SCALE: f64 = 1.0;
 /// … what this part of the training rows is below.
 const RARE: f64 = 0.995;
 

@@ -42,7 +42,8 @@ pub struct Memory {
     medians: [Option<f64>; VIEWS],
     /// The mean surprise as it rose at once and goes slowly.
     aftermath: f64,
-    /// `[VIEWS · features]`: each feature's part in the smoothed error, squared.
+    /// `[VIEWS · features]`: each feature's part in the smoothed error, squared; a checkpoint does without.
+    #[serde(skip)]
     parts: Vec<f32>,
     /// `[features]`: today's level of the daily view.
     pub levels: Vec<f32>,
@@ -64,13 +65,13 @@ pub struct Fused {
 impl Memory {
     /// Makes room for so many features; one that remembers another number of them forgets all.
     pub fn fit(&mut self, features: usize) {
-        if self.levels.len() != features || self.parts.len() != VIEWS * features {
+        if self.levels.len() != features {
             *self = Self {
-                parts: vec![0.0; VIEWS * features],
                 levels: vec![0.0; features],
                 ..Self::default()
             };
         }
+        self.parts.resize(VIEWS * features, 0.0);
     }
 
     /// Takes the errors of the next row, `part_of_day` after the last.

@@ -90,13 +90,15 @@ pub struct Adaptive {
     usual: f64,
     /// Medians of the last sub-blocks, oldest first.
     medians: Vec<f64>,
-    /// Scores of the sub-block under way.
+    /// Scores of the sub-block under way; a checkpoint does without.
+    #[serde(skip)]
     scores: Vec<f64>,
     /// Number of the sub-block under way, in sub-blocks since the epoch.
     sub: Option<i64>,
     /// Largest excess of the block under way.
     top: Option<f64>,
-    /// Largest excesses of past blocks, oldest first.
+    /// Largest excesses of past blocks, oldest first; after a checkpoint, those of the training.
+    #[serde(skip)]
     maxima: Vec<f64>,
     /// What the maxima ask for; `None` until training has ended.
     fitted: Option<f64>,
@@ -154,6 +156,13 @@ impl Adaptive {
         Self {
             maxima: maxima.to_vec(),
             ..Self::new(usual)
+        }
+    }
+
+    /// Takes the training's maxima where a checkpoint left none.
+    pub fn recall(&mut self, maxima: &[f64]) {
+        if self.maxima.is_empty() {
+            self.maxima.extend_from_slice(maxima);
         }
     }
 
@@ -411,7 +420,13 @@ mod tests {
         );
         assert_eq!(adaptive, kept);
         let json = serde_json::to_string(&adaptive).unwrap();
-        assert_eq!(serde_json::from_str::<Adaptive>(&json).unwrap(), adaptive);
+        assert!(json.len() < 800, "{json}");
+        let mut back: Adaptive = serde_json::from_str(&json).unwrap();
+        back.recall(&adaptive.maxima());
+        assert_eq!(
+            back.rule(&rule(), at(from + 1), 0.4),
+            adaptive.rule(&rule(), at(from + 1), 0.4)
+        );
     }
 
     #[test]

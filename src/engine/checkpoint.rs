@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fusing::State;
 use super::ledger::Ledger;
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
@@ -15,8 +16,31 @@ use crate::store::{IncidentFilter, JournalError};
 pub struct Checkpoint {
     /// Newest row with a final verdict.
     pub judged: Option<Time>,
-    /// Gates and open incident of each entity.
-    pub entities: BTreeMap<Entity, (Judge, Tracker)>,
+    /// What there is of each entity.
+    pub entities: BTreeMap<Entity, Kept>,
+}
+
+/// One entity's part in a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// Gates, row by row.
+    pub judge: Judge,
+    /// The open incident.
+    pub tracker: Tracker,
+    /// What the score remembers; an older release kept none.
+    #[serde(default)]
+    pub fusing: State,
+}
+
+impl Kept {
+    /// Of an entity that nothing is known of.
+    fn new(entity: &Entity) -> Self {
+        Self {
+            judge: Judge::new(entity.clone()),
+            tracker: Tracker::new(entity.clone()),
+            fusing: State::default(),
+        }
+    }
 }
 
 /// Key of the live pipeline's checkpoint in the journal.
@@ -42,12 +66,9 @@ pub fn take_up(
     };
     let mut told = Vec::new();
     for incident in open {
-        let (_, tracker) = checkpoint
-            .entities
-            .entry(incident.entity.clone())
-            .or_insert_with_key(|entity| {
-                (Judge::new(entity.clone()), Tracker::new(entity.clone()))
-            });
+        let entity = &incident.entity;
+        let kept = checkpoint.entities.entry(entity.clone());
+        let tracker = &mut kept.or_insert_with(|| Kept::new(entity)).tracker;
         let follows = tracker
             .open()
             .is_some_and(|own| own.start == incident.start);

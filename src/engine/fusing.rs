@@ -1,12 +1,14 @@
 //! What the network says of rows and what the other views say of them become one score, ruled on by recent calm.
 
 use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 
 use super::scorer::RowScore;
 use super::views::Seen;
 use crate::detect::fusion::{Errors, Fused, Memory};
 use crate::detect::threshold::{Adaptive, Rule};
-use crate::domain::{FeatureVerdict, Grid, RowState};
+use crate::domain::{FeatureVerdict, Grid, RowState, Time};
+use crate::model::Bundle;
 use crate::model::codebook::{Codebook, Distances};
 use crate::model::views::{EntityViews, View};
 use crate::prep::scale::Scaler;
@@ -14,23 +16,35 @@ use crate::prep::scale::Scaler;
 /// A row over the alarms' threshold has at least this score.
 const CANDIDATE: f64 = 1.0001;
 
-/// What is kept of one entity from row to row while a model scores. It follows from the model and the rows scored with it, so
-/// no restart needs it. Memory: some hundred numbers, and five a feature.
-#[derive(Clone, Debug, Default)]
+/// What is kept of one entity from row to row while a model scores. Memory: some hundred numbers, and five a feature; a
+/// checkpoint has some thirty, and one a feature.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    /// The model that scores, by its first and last training row.
+    model: Option<(Time, Time)>,
     /// `None` before the first row.
     kept: Option<(Memory, Adaptive)>,
 }
 
 impl State {
-    /// Made from what the model knows when there is none yet.
-    fn kept(&mut self, own: &EntityViews, rule: &Rule) -> &mut (Memory, Adaptive) {
-        self.kept.get_or_insert_with(|| {
-            let calm = &own.calm;
+    /// Whether it has come from rows that this model scored.
+    pub fn is_of(&self, bundle: &Bundle) -> bool {
+        self.model == Some(bundle.trained_on) && self.kept.is_some()
+    }
+
+    /// Made from what the model knows when there is none of this model yet.
+    fn kept(&mut self, fusing: &Fusing<'_>) -> &mut (Memory, Adaptive) {
+        if self.model != Some(fusing.model) {
+            (self.model, self.kept) = (Some(fusing.model), None);
+        }
+        let calm = &fusing.own.calm;
+        let kept = self.kept.get_or_insert_with(|| {
             let mut adaptive = Adaptive::resume(calm.usual, &calm.maxima);
-            adaptive.begin(rule);
+            adaptive.begin(fusing.rule);
             (Memory::resume(calm.medians, calm.levels.clone()), adaptive)
-        })
+        });
+        kept.1.recall(&calm.maxima);
+        kept
     }
 }
 
@@ -50,6 +64,8 @@ pub struct Fusing<'a> {
     pub own: &'a EntityViews,
     /// Its codebook.
     pub book: Option<&'a Codebook>,
+    /// The model, by its first and last training row.
+    pub model: (Time, Time),
     /// What the threshold depends on.
     pub rule: &'a Rule,
     /// How its values are scaled.
@@ -70,7 +86,7 @@ impl Fusing<'_> {
         self.seen.shapes(self.book, first..rows, &mut space.shapes);
         let features = self.own.baseline.features();
         let shapes = std::mem::take(&mut space.shapes.errors);
-        let kept = state.kept(self.own, self.rule);
+        let kept = state.kept(self);
         for (at, (score, shape)) in scores
             .iter_mut()
             .zip(shapes.chunks(features.max(1)))

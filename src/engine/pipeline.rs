@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checkpoint::{CHECKPOINT, Checkpoint, take_up};
+use super::checkpoint::{CHECKPOINT, Checkpoint, Kept, take_up};
 use super::columns::{by_entity, by_name, places, same_names};
 use super::drifting::{DRIFT, Drifts};
 use super::fusing::State;
@@ -19,8 +19,6 @@ use super::scorer::{RowScore, Rows, Scorer, Space};
 use super::watched::Watched;
 use crate::config::Config;
 use crate::detect::gates::JudgeRules;
-use crate::detect::incident::Tracker;
-use crate::detect::judge::Judge;
 use crate::detect::maintenance::Windows;
 use crate::domain::{Entity, Frame, Grid, RowState, Schema, Time, Verdict};
 use crate::model::ModelError;
@@ -53,7 +51,7 @@ pub struct Pipeline {
     /// Newest row with a final verdict.
     judged: Option<Time>,
     /// What a restart left of entities that have not come back yet.
-    restored: BTreeMap<Entity, (Judge, Tracker)>,
+    restored: BTreeMap<Entity, Kept>,
     /// Newest row at the first look: when the wait for them began.
     resumed: Option<Time>,
     /// The checkpoint as it was last written.
@@ -283,8 +281,9 @@ impl Pipeline {
                 capacity,
                 points,
             );
-            if let Some((judge, tracker)) = restored {
-                (watched.judge, watched.tracker) = (judge, tracker);
+            if let Some(kept) = restored {
+                (watched.judge, watched.tracker) = (kept.judge, kept.tracker);
+                watched.fusing = kept.fusing;
             } else if let Some(known) = known {
                 watched.tracker.resume(known.clone());
             }
@@ -399,6 +398,7 @@ impl Pipeline {
                 .min(end.saturating_sub(points))
                 .max(end.saturating_sub(most));
             let learned = learned.clamp(first, end);
+            let mut newest = State::default();
             for range in [first..learned, learned..end] {
                 let mut state = [State::default()];
                 let rows = [watched.rows(range.clone(), model.context())];
@@ -416,7 +416,10 @@ impl Pipeline {
                     watched.show_score(time, &score.raised(self.labelling.raise()));
                 }
                 let [state] = state;
-                watched.fusing = state;
+                newest = state;
+            }
+            if !watched.fusing.is_of(&model.bundle) {
+                watched.fusing = newest;
             }
         }
     }
@@ -491,7 +494,7 @@ impl Pipeline {
         let Some(filled) = self.filled else { return };
         let patience = VANISHED.max(self.step().saturating_mul(3));
         if filled.since(*self.resumed.get_or_insert(filled)) > patience {
-            for (_, mut tracker) in std::mem::take(&mut self.restored).into_values() {
+            for Kept { mut tracker, .. } in std::mem::take(&mut self.restored).into_values() {
                 if let Some(change) = tracker.vanish(filled) {
                     record(&mut self.ledger, &mut tracker, change);
                 }
@@ -530,7 +533,7 @@ impl Pipeline {
         entities.extend(
             self.entities
                 .iter()
-                .map(|(e, w)| (e.clone(), (w.judge.clone(), w.tracker.clone()))),
+                .map(|(entity, watched)| (entity.clone(), watched.kept())),
         );
         let checkpoint = Checkpoint {
             judged: self.judged,

@@ -205,6 +205,7 @@ impl Scorer {
         let fusing = Fusing {
             own,
             book: views.book(item.entity),
+            model: self.bundle.trained_on,
             rule,
             scaler: &ready.scaler,
             seen: Seen::new(&own.baseline, ready.rows.view(), clock, item.grid.step()),

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::checkpoint::Kept;
 use super::fusing::State;
 use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
@@ -80,6 +81,15 @@ impl Watched {
             latest: None,
             observed: None,
             points,
+        }
+    }
+
+    /// What a restart needs to go on.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            judge: self.judge.clone(),
+            tracker: self.tracker.clone(),
+            fusing: self.fusing.clone(),
         }
     }
 

@@ -167,6 +167,7 @@ impl Judge {
             mse: scored.mse.is_finite().then_some(scored.mse),
             is_anomaly: gates.iter().all(|gate| gate.passed),
             features: scored.features,
+            provisional: None,
             gates,
         }
     }

@@ -18,3 +18,4 @@ pub mod labels;
 pub mod maintenance;
 mod tail;
 pub mod threshold;
+pub mod warm_up;

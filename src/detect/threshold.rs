@@ -83,7 +83,7 @@ fn gumbel(p: f64) -> f64 {
     -(-(-p).ln_1p()).ln()
 }
 
-/// One entity's threshold as the rows go by. Memory: [`RING`] floats, and the scores of one sub-block.
+/// One entity's threshold as the rows go by. Memory: 168 floats, and the scores of one sub-block.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Adaptive {
     /// Median of the training rows' scores.

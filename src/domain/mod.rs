@@ -39,4 +39,4 @@ pub use snapshot::{
 };
 pub use time::Time;
 pub use unit::Unit;
-pub use verdict::{FeatureVerdict, Gate, RowState, Verdict};
+pub use verdict::{FeatureVerdict, Gate, Provisional, RowState, Verdict};

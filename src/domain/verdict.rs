@@ -46,6 +46,18 @@ pub struct FeatureVerdict {
     pub share: f64,
 }
 
+/// What robust statistics of the last rows say of a row that no model has scored: for the eye, never an alarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provisional {
+    /// Over 1 is farther from the median than rows that are alike ever are (≥ 0).
+    pub score: f64,
+    /// How well the spread that it is measured by is known, 0 to 1.
+    pub confidence: f64,
+    /// Per feature, in schema order; one that can't be told yet has no expectation and share 0. No reconstruction: `mse` is
+    /// NaN.
+    pub features: Vec<FeatureVerdict>,
+}
+
 /// The final word on one grid time of one entity. Rows that could not be scored carry no numbers rather than false ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -63,6 +75,9 @@ pub struct Verdict {
     pub is_anomaly: bool,
     /// Per feature, in schema order; empty unless scored.
     pub features: Vec<FeatureVerdict>,
+    /// What is known without a model; `None` once there is a score, and as long as there are too few rows for that.
+    #[serde(default)]
+    pub provisional: Option<Provisional>,
     /// Every gate that was asked, the first one `threshold`; further ones only for a candidate. Empty unless scored.
     pub gates: Vec<Gate>,
 }
@@ -79,6 +94,7 @@ impl Verdict {
             mse: None,
             is_anomaly: false,
             features: Vec::new(),
+            provisional: None,
             gates: Vec::new(),
         }
     }

@@ -71,7 +71,11 @@ fn verdict(
         },
         state => Row::Unscored { time, state },
     };
-    watched.judge.judge(rules, row)
+    let mut verdict = watched.judge.judge(rules, row);
+    if verdict.state == RowState::WarmingUp {
+        verdict.provisional = watched.provisional(time);
+    }
+    verdict
 }
 
 /// The median of each feature as far as the model knows it.

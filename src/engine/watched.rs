@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::checkpoint::Kept;
 use super::fusing::State;
@@ -9,9 +10,10 @@ use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
+use crate::detect::warm_up;
 use crate::domain::{
-    Breach, Entity, EntityView, Feature, FeatureView, Forecast, Grid, RowState, Schema, Series,
-    Time, Verdict, is_past,
+    Breach, Entity, EntityView, Feature, FeatureView, Forecast, Grid, Provisional, RowState,
+    Schema, Series, Time, Verdict, is_past,
 };
 use crate::model::forecast::Record;
 
@@ -192,6 +194,17 @@ impl Watched {
             .row(time)
             .and_then(|row| self.tail.row(row));
         row.is_some_and(|row| row.iter().all(|value| value.is_nan()))
+    }
+
+    /// What the rows before it say of a row, without any model.
+    pub fn provisional(&self, time: Time) -> Option<Provisional> {
+        let grid = self.tail.grid();
+        let end = grid.row(time)? + 1;
+        let from = end.saturating_sub(warm_up::MOST + 1);
+        let day = Duration::from_hours(24).as_secs_f64();
+        let covered = (time.since(grid.start()).as_secs_f64() / day).min(1.0);
+        let rows = self.tail.values().slice_move(ndarray::s![from..end, ..]);
+        warm_up::look(&rows, covered)
     }
 
     /// Rows between `time` and the newest row.

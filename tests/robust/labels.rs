@@ -205,6 +205,23 @@ async fn hosts_come_and_go() {
     let early = driver.snapshot();
     let latest = early.live.entity(&c).unwrap().latest.clone().unwrap();
     assert_eq!((latest.state, latest.score), (RowState::WarmingUp, None));
+    assert_eq!(latest.provisional, None, "too few rows to say anything");
+    let known = |s: &Snapshot| {
+        let latest = s.live.entity(&c)?.latest.clone()?;
+        latest
+            .provisional
+            .clone()
+            .filter(|_| latest.score.is_none())
+    };
+    let snapshot = driver
+        .until("something is known of c", |s| known(s).is_some())
+        .await;
+    let provisional = known(&snapshot).unwrap();
+    assert!(provisional.score < 1.0 && provisional.features.len() == 2);
+    assert!(
+        (0.2..0.6).contains(&provisional.confidence),
+        "{provisional:?}"
+    );
     let snapshot = driver.until("c is scored", is_scoring).await;
     assert_eq!(snapshot.live.entities.len(), 3);
     let score = snapshot

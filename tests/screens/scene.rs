@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pulsewatch::config::{ThemeName, UiConfig};
 use pulsewatch::domain::{
-    Level, PipelineId, Readiness, Snapshot, SourceState, SourceView, TrainingOutcome,
+    Level, PipelineId, Provisional, Readiness, RowState, Snapshot, SourceState, SourceView,
+    TrainingOutcome, Verdict,
 };
 use pulsewatch::tui::action::{Action, Effect, Intent};
 use pulsewatch::tui::update::update;
@@ -84,7 +85,17 @@ pub fn warming_up() -> Scene {
         eta: Some(Duration::from_secs(180)),
         text: "ready in about 3 min: 41 of 120 windows".into(),
     };
-    pipeline.entities = vec![Arc::new(fixture::entity("", false, false, 60))];
+    let mut entity = fixture::entity("", false, false, 60);
+    let newest = entity.grid.last().unwrap();
+    entity.latest = Some(Arc::new(Verdict {
+        provisional: Some(Provisional {
+            score: 0.31,
+            confidence: 0.42,
+            features: Vec::new(),
+        }),
+        ..Verdict::unscored(newest, entity.entity.clone(), RowState::WarmingUp)
+    }));
+    pipeline.entities = vec![Arc::new(entity)];
     let mut snapshot = fixture::snapshot(pipeline);
     snapshot.banner = Some(
         "this host's own metrics: no configuration was found; `pulsewatch config init` writes one to start from"

@@ -86,6 +86,7 @@ pub fn entity(name: &str, features: Vec<FeatureView>) -> EntityView {
             score: Some(1.5),
             mse: Some(0.75),
             is_anomaly: true,
+            provisional: None,
             features: features
                 .iter()
                 .map(|_| FeatureVerdict {

@@ -99,6 +99,10 @@ fn about(pipeline: &PipelineView, view: &EntityView) -> BTreeMap<&'static str, V
         ("model", model(pipeline)),
         ("state", json!(latest.map(|verdict| verdict.state))),
         ("score", json!(latest.and_then(|verdict| verdict.score))),
+        (
+            "score_so_far",
+            json!(latest.and_then(|verdict| verdict.provisional.as_ref())),
+        ),
         ("why", json!(latest.map(|verdict| &verdict.gates))),
         ("incident", json!(incident)),
         ("readiness", json!(pipeline.readiness.ratio())),

@@ -7,7 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, PipelineId, PipelineView, RowState, Snapshot, SourceState};
+use crate::domain::{
+    EntityView, PipelineId, PipelineView, Provisional, RowState, Snapshot, SourceState,
+};
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
 use crate::tui::text::{self, number, span};
@@ -178,7 +180,8 @@ fn judgement(
         };
     }
     if pipeline.model.is_none() {
-        return readiness(pipeline, theme, wide);
+        let provisional = verdict.and_then(|v| v.provisional.as_ref());
+        return readiness(pipeline, provisional, theme, wide);
     }
     let words = match verdict.map(|v| v.state) {
         Some(RowState::Stale) => "◌ too few samples to judge",
@@ -242,7 +245,12 @@ fn threshold_bar(score: f64, room: u16, style: Style, theme: &Theme) -> Vec<Span
     spans
 }
 
-fn readiness(pipeline: &PipelineView, theme: &Theme, wide: bool) -> Vec<Segment> {
+fn readiness(
+    pipeline: &PipelineView,
+    provisional: Option<&Provisional>,
+    theme: &Theme,
+    wide: bool,
+) -> Vec<Segment> {
     let ready = &pipeline.readiness;
     let words = match (&pipeline.training, ready.text.is_empty()) {
         (Some(_), _) => "learning what is normal".to_owned(),
@@ -262,7 +270,26 @@ fn readiness(pipeline: &PipelineView, theme: &Theme, wide: bool) -> Vec<Segment>
         let part = text::percent(ready.ratio());
         segments.push(Segment::new(3, vec![Span::styled(part, theme.dim)]));
     }
+    segments.extend(provisional.map(|known| so_far(known, theme)));
     segments
+}
+
+/// The score of the first minutes, and how far it can be trusted.
+fn so_far(known: &Provisional, theme: &Theme) -> Segment {
+    let style = if known.score > 1.0 {
+        theme.warn
+    } else {
+        theme.text
+    };
+    let sure = format!(", {} sure", text::percent(known.confidence));
+    Segment::new(
+        1,
+        vec![
+            Span::styled("score so far ", theme.dim),
+            Span::styled(number(known.score), style),
+            Span::styled(sure, theme.dim),
+        ],
+    )
 }
 
 /// Which entity, and how many incidents.

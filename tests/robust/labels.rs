@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ndarray::Array2;
 use pulsewatch::config::Config;
-use pulsewatch::domain::{Entity, IncidentState, RowState, Snapshot, SourceState, Time};
+use pulsewatch::domain::{
+    Entity, IncidentState, Provisional, RowState, Snapshot, SourceState, Time,
+};
 use pulsewatch::engine::open::for_recording;
 use pulsewatch::source::Collect;
 use pulsewatch::source::any::Source;
@@ -171,6 +173,21 @@ fn b_returns(world: &mut World, broken: i64, from: i64) {
     }
 }
 
+/// Before an entity's first window is full, its rows say something, and how little that is.
+async fn assert_little_is_known(driver: &mut Driver, entity: &Entity) {
+    let so_far = |s: &Snapshot| -> Option<Provisional> {
+        let latest = s.live.entity(entity)?.latest.clone()?;
+        let unscored = latest.score.is_none();
+        latest.provisional.clone().filter(|_| unscored)
+    };
+    let snapshot = driver
+        .until("something is known", |s| so_far(s).is_some())
+        .await;
+    let known = so_far(&snapshot).unwrap();
+    assert!(known.score < 1.0 && known.features.len() == 2, "{known:?}");
+    assert!((0.2..0.6).contains(&known.confidence), "{known:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_come_and_go() {
     let dir = tempfile::tempdir().unwrap();
@@ -206,22 +223,7 @@ async fn hosts_come_and_go() {
     let latest = early.live.entity(&c).unwrap().latest.clone().unwrap();
     assert_eq!((latest.state, latest.score), (RowState::WarmingUp, None));
     assert_eq!(latest.provisional, None, "too few rows to say anything");
-    let known = |s: &Snapshot| {
-        let latest = s.live.entity(&c)?.latest.clone()?;
-        latest
-            .provisional
-            .clone()
-            .filter(|_| latest.score.is_none())
-    };
-    let snapshot = driver
-        .until("something is known of c", |s| known(s).is_some())
-        .await;
-    let provisional = known(&snapshot).unwrap();
-    assert!(provisional.score < 1.0 && provisional.features.len() == 2);
-    assert!(
-        (0.2..0.6).contains(&provisional.confidence),
-        "{provisional:?}"
-    );
+    assert_little_is_known(&mut driver, &c).await;
     let snapshot = driver.until("c is scored", is_scoring).await;
     assert_eq!(snapshot.live.entities.len(), 3);
     let score = snapshot

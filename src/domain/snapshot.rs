@@ -213,6 +213,17 @@ pub struct EntityView {
     pub latest: Option<Arc<Verdict>>,
     /// Rows in the current window that were observed, not filled.
     pub observed_in_window: Option<usize>,
+    /// How much of it is known already.
+    pub readiness: EntityReadiness,
+}
+
+/// How far an entity's own history goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EntityReadiness {
+    /// Part of the windows that a training needs, 0 to 1.
+    pub windows: f64,
+    /// For each season (its period) the part of two periods that was observed, 0 to 1: what comes once is no habit.
+    pub seasons: Vec<(Duration, f64)>,
 }
 
 /// A histogram in cumulative buckets, as Prometheus counts.

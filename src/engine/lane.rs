@@ -442,7 +442,7 @@ impl Lane {
         };
         self.pipeline
             .entities()
-            .map(|watched| Arc::new(watched.view(schema)))
+            .map(|watched| Arc::new(watched.view(schema, &self.config)))
             .collect()
     }
 

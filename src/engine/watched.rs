@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use super::checkpoint::Kept;
 use super::fusing::State;
+use super::learn::FEWEST_WINDOWS;
 use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
+use crate::config::{Config, Span};
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
 use crate::detect::warm_up;
 use crate::domain::{
-    Breach, Entity, EntityView, Feature, FeatureView, Forecast, Grid, Provisional, RowState,
-    Schema, Series, Time, Verdict, is_past,
+    Breach, Entity, EntityReadiness, EntityView, Feature, FeatureView, Forecast, Grid, Provisional,
+    RowState, Schema, Series, Time, Verdict, is_past,
 };
 use crate::model::forecast::Record;
 
@@ -325,7 +327,7 @@ impl Watched {
     }
 
     /// What readers see.
-    pub fn view(&self, schema: &Schema) -> EntityView {
+    pub fn view(&self, schema: &Schema, config: &Config) -> EntityView {
         let grid = self.tail.grid();
         let rows = self.scores.len();
         EntityView {
@@ -341,6 +343,21 @@ impl Watched {
             anomalous: self.anomalous.clone(),
             latest: self.latest.clone(),
             observed_in_window: self.observed,
+            readiness: self.readiness(config),
+        }
+    }
+
+    fn readiness(&self, config: &Config) -> EntityReadiness {
+        let rows = self.usable_rows();
+        let windows = (rows + 1).saturating_sub(config.autoencoder.window);
+        let observed = rows as f64 * self.tail.grid().step().as_secs_f64();
+        let season = |season: &Span| {
+            let known = observed / (2.0 * season.0.as_secs_f64());
+            (season.0, known.min(1.0))
+        };
+        EntityReadiness {
+            windows: (windows as f64 / FEWEST_WINDOWS as f64).min(1.0),
+            seasons: config.forecast.seasonalities.iter().map(season).collect(),
         }
     }
 
@@ -424,7 +441,7 @@ mod tests {
     }
 
     fn breach(watched: &Watched, schema: &Schema) -> Option<Breach> {
-        watched.view(schema).features[0].breach
+        watched.view(schema, &Config::default()).features[0].breach
     }
 
     #[test]
@@ -459,12 +476,17 @@ mod tests {
                 ..Forecast::clone(&forecast)
             };
             watched.set_forecast(0, Arc::new(later), None);
-            assert_eq!(watched.view(&schema).features[0].forecast_accuracy, None);
+            assert_eq!(
+                watched.view(&schema, &Config::default()).features[0].forecast_accuracy,
+                None
+            );
         }
         for _ in 0..60 {
             watched.push(&[200.0]);
         }
-        let found = watched.view(&schema).features[0].forecast_accuracy.unwrap();
+        let found = watched.view(&schema, &Config::default()).features[0]
+            .forecast_accuracy
+            .unwrap();
         assert!(
             found.n >= 12 && found.coverage == 0.0 && found.mae > 50.0,
             "{found:?}"

@@ -186,6 +186,13 @@ async fn assert_little_is_known(driver: &mut Driver, entity: &Entity) {
     let known = so_far(&snapshot).unwrap();
     assert!(known.score < 1.0 && known.features.len() == 2, "{known:?}");
     assert!((0.2..0.6).contains(&known.confidence), "{known:?}");
+    let ready = &snapshot.live.entity(entity).unwrap().readiness;
+    assert_eq!(ready.windows, 0.0, "its first window is not full");
+    let (day, known) = ready.seasons[0];
+    assert!(day == Duration::from_hours(24) && known > 0.0 && known < 0.02);
+    let of_a = snapshot.live.entity(&Entity::named("a")).unwrap();
+    assert_eq!(of_a.readiness.windows, 1.0);
+    assert!(of_a.readiness.seasons[0].1 > 0.1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::domain::{
-    Breach, BuildInfo, Contribution, Counters, Entity, EntityView, Feature, FeatureVerdict,
-    FeatureView, Forecast, ForecastAccuracy, Grid, HistoryAnswer, HistorySeries, Incident,
-    IncidentState, Label, Level, ModelView, Notice, PipelineId, PipelineView, Readiness, RowState,
-    Series, Snapshot, SourceState, Time, TrainingView, Unit, Verdict, Why,
+    Breach, BuildInfo, Contribution, Counters, Entity, EntityReadiness, EntityView, Feature,
+    FeatureVerdict, FeatureView, Forecast, ForecastAccuracy, Grid, HistoryAnswer, HistorySeries,
+    Incident, IncidentState, Label, Level, ModelView, Notice, PipelineId, PipelineView, Readiness,
+    RowState, Series, Snapshot, SourceState, Time, TrainingView, Unit, Verdict, Why,
 };
 
 use crate::views;
@@ -205,6 +205,7 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
         anomalous: Series::of(&flags),
         latest,
         observed_in_window: Some(20),
+        readiness: EntityReadiness::default(),
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pulsewatch::config::{ThemeName, UiConfig};
 use pulsewatch::domain::{
-    Level, PipelineId, Provisional, Readiness, RowState, Snapshot, SourceState, SourceView,
-    TrainingOutcome, Verdict,
+    EntityReadiness, Level, PipelineId, Provisional, Readiness, RowState, Snapshot, SourceState,
+    SourceView, TrainingOutcome, Verdict,
 };
 use pulsewatch::tui::action::{Action, Effect, Intent};
 use pulsewatch::tui::update::update;
@@ -95,6 +95,13 @@ pub fn warming_up() -> Scene {
         }),
         ..Verdict::unscored(newest, entity.entity.clone(), RowState::WarmingUp)
     }));
+    entity.readiness = EntityReadiness {
+        windows: 0.34,
+        seasons: vec![
+            (Duration::from_hours(24), 0.21),
+            (Duration::from_hours(168), 0.03),
+        ],
+    };
     pipeline.entities = vec![Arc::new(entity)];
     let mut snapshot = fixture::snapshot(pipeline);
     snapshot.banner = Some(

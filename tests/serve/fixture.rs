@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use pulsewatch::config::{ApiConfig, ExporterConfig, Secret};
 use pulsewatch::domain::{
-    Command, Control, ControlError, Counters, Entity, EntityView, Feature, FeatureVerdict,
-    FeatureView, Forecast, Gate, Grid, Histogram, HistoryAnswer, HistoryQuery, HistorySeries,
-    ModelView, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot, SourceState,
-    SourceView, Time, Verdict,
+    Command, Control, ControlError, Counters, Entity, EntityReadiness, EntityView, Feature,
+    FeatureVerdict, FeatureView, Forecast, Gate, Grid, Histogram, HistoryAnswer, HistoryQuery,
+    HistorySeries, ModelView, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot,
+    SourceState, SourceView, Time, Verdict,
 };
 use pulsewatch::serve::{Bound, Server};
 use tokio::sync::{oneshot, watch};
@@ -109,6 +109,7 @@ pub fn entity(name: &str, features: Vec<FeatureView>) -> EntityView {
         scores: Series::of(&scores),
         anomalous: Series::of(&flags),
         observed_in_window: Some(19),
+        readiness: EntityReadiness::default(),
     }
 }
 

@@ -87,6 +87,14 @@ fn waiting_for(pipeline: &PipelineView) -> String {
     }
 }
 
+/// How much of each season is known, by its period in seconds.
+fn seasons(view: &EntityView) -> Value {
+    let known = view.readiness.seasons.iter();
+    known
+        .map(|(period, part)| json!({ "period_seconds": period.as_secs_f64(), "known": part }))
+        .collect()
+}
+
 /// What every answer about a pipeline carries besides its rows.
 fn about(pipeline: &PipelineView, view: &EntityView) -> BTreeMap<&'static str, Value> {
     let latest = view.latest.as_deref();
@@ -106,6 +114,8 @@ fn about(pipeline: &PipelineView, view: &EntityView) -> BTreeMap<&'static str, V
         ("why", json!(latest.map(|verdict| &verdict.gates))),
         ("incident", json!(incident)),
         ("readiness", json!(pipeline.readiness.ratio())),
+        ("readiness_windows", json!(view.readiness.windows)),
+        ("readiness_seasons", seasons(view)),
         ("step_seconds", json!(view.grid.step().as_secs_f64())),
     ])
 }

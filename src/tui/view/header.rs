@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{
-    EntityView, PipelineId, PipelineView, Provisional, RowState, Snapshot, SourceState,
+    EntityView, PipelineId, PipelineView, Provisional, RowState, Snapshot, SourceState, Verdict,
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
@@ -172,16 +172,14 @@ fn judgement(
         return vec![Segment::new(0, vec![Span::styled("starting", theme.warn)])];
     };
     let verdict = entity.and_then(|e| e.latest.as_deref());
-    let scored = verdict.and_then(|v| Some((v.score?, v.is_anomaly)));
-    if let Some((score, anomaly)) = scored {
+    if let Some((verdict, score)) = verdict.and_then(|v| Some((v, v.score?))) {
         return match pipeline.source.state {
-            SourceState::Stale { .. } => old_score(score, anomaly, theme),
-            _ => score_segments(score, anomaly, theme, wide),
+            SourceState::Stale { .. } => old_score(score, verdict.is_anomaly, theme),
+            _ => score_segments(score, verdict, theme, wide),
         };
     }
     if pipeline.model.is_none() {
-        let provisional = verdict.and_then(|v| v.provisional.as_ref());
-        return readiness(pipeline, provisional, theme, wide);
+        return readiness(pipeline, entity, theme, wide);
     }
     let words = match verdict.map(|v| v.state) {
         Some(RowState::Stale) => "◌ too few samples to judge",
@@ -191,11 +189,13 @@ fn judgement(
     vec![Segment::new(0, vec![Span::styled(words, theme.warn)])]
 }
 
-fn score_segments(score: f64, anomaly: bool, theme: &Theme, wide: bool) -> Vec<Segment> {
-    let (word, style) = match (anomaly, score > 1.0) {
-        (true, _) => ("● anomaly", theme.bad),
-        (false, true) => ("● over the threshold", theme.warn),
-        (false, false) => ("● normal", theme.good),
+fn score_segments(score: f64, verdict: &Verdict, theme: &Theme, wide: bool) -> Vec<Segment> {
+    let stopped_by = verdict.gates.iter().find(|gate| !gate.passed);
+    let (word, style) = match (verdict.is_anomaly, score > 1.0, stopped_by) {
+        (true, _, _) => ("● anomaly".to_owned(), theme.bad),
+        (false, true, Some(gate)) => (format!("● no alarm: {}", gate.name), theme.warn),
+        (false, true, None) => ("● over the threshold".to_owned(), theme.warn),
+        (false, false, _) => ("● normal".to_owned(), theme.good),
     };
     let mut segments = vec![
         Segment::new(0, vec![Span::styled(word, style)]),
@@ -247,7 +247,7 @@ fn threshold_bar(score: f64, room: u16, style: Style, theme: &Theme) -> Vec<Span
 
 fn readiness(
     pipeline: &PipelineView,
-    provisional: Option<&Provisional>,
+    entity: Option<&EntityView>,
     theme: &Theme,
     wide: bool,
 ) -> Vec<Segment> {
@@ -270,8 +270,23 @@ fn readiness(
         let part = text::percent(ready.ratio());
         segments.push(Segment::new(3, vec![Span::styled(part, theme.dim)]));
     }
+    let latest = entity.and_then(|entity| entity.latest.as_deref());
+    let provisional = latest.and_then(|verdict| verdict.provisional.as_ref());
     segments.extend(provisional.map(|known| so_far(known, theme)));
+    segments.extend(entity.and_then(|entity| seasons(entity, theme)));
     segments
+}
+
+/// How much of each season is known, as long as one is not.
+fn seasons(entity: &EntityView, theme: &Theme) -> Option<Segment> {
+    let all = &entity.readiness.seasons;
+    let open = all.iter().any(|(_, known)| *known < 1.0);
+    let parts: Vec<String> = all
+        .iter()
+        .map(|(period, known)| format!("{} {}", text::exact_span(*period), text::percent(*known)))
+        .collect();
+    let words = format!("seasons known: {}", parts.join(", "));
+    open.then(|| Segment::new(4, vec![Span::styled(words, theme.dim)]))
 }
 
 /// The score of the first minutes, and how far it can be trusted.

@@ -9,8 +9,19 @@
 )]
 
 mod common;
+#[path = "screens/fixture.rs"]
+#[allow(dead_code, reason = "the golden screens take the rest")]
+mod fixture;
+#[path = "pty/panic.rs"]
+mod panic;
+#[path = "pty/storm.rs"]
+mod storm;
 #[path = "common/terminal.rs"]
 mod terminal;
+#[path = "pty/tour.rs"]
+mod tour;
+#[path = "common/views.rs"]
+mod views;
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -42,13 +42,17 @@ pub struct ApiConfig {
 
 /// Colours of the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum ThemeName {
     /// Light on dark.
     #[default]
     Dark,
     /// Dark on light.
     Light,
+    /// White on black, few and strong colours.
+    HighContrast,
+    /// Colours that stay apart for eyes that mix up red and green.
+    ColorBlind,
     /// No colours, only bold and reverse.
     Mono,
 }
@@ -71,6 +75,10 @@ pub struct UiConfig {
     pub retrain_enabled: bool,
     /// Keys that change the engine do nothing.
     pub read_only: bool,
+    /// Clicks and the wheel are the dashboard's; the terminal's own selection then needs Shift.
+    pub mouse: bool,
+    /// Order, colours and time ranges are as they were left at the last run.
+    pub remember: bool,
 }
 
 impl Default for UiConfig {
@@ -83,6 +91,8 @@ impl Default for UiConfig {
             show_forecast: true,
             retrain_enabled: true,
             read_only: false,
+            mouse: false,
+            remember: true,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, Forecast, Grid, PipelineId, Time};
+use super::{Entity, Forecast, Grid, LabelEffect, PipelineId, Time};
 
 /// An operator's word on an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub enum Command {
     Acknowledge(u64),
     /// Call an incident real or false; `None` takes the label back.
     Label(u64, Option<Label>),
+    /// Let another version of the registry score, from now on.
+    UseModel(String),
     /// Look at the source more or less often, from the next tick on.
     SetInterval(std::time::Duration),
     /// End the run: finish the tick, write the checkpoint, stop.
@@ -104,4 +106,11 @@ pub trait Control: Send + Sync {
         &self,
         query: HistoryQuery,
     ) -> Pin<Box<dyn Future<Output = Result<HistoryAnswer, ControlError>> + Send + '_>>;
+
+    /// Asks what a label on an incident would change, without setting it; `None` takes a label back.
+    fn preview(
+        &self,
+        incident: u64,
+        label: Option<Label>,
+    ) -> Pin<Box<dyn Future<Output = Result<LabelEffect, ControlError>> + Send + '_>>;
 }

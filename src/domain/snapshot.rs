@@ -145,6 +145,28 @@ pub struct TrainingOutcome {
     pub result: Result<String, String>,
     /// Whether the new model scores, and why; the old one goes on when it was refused.
     pub decision: Option<Decision>,
+    /// Validation loss per epoch; empty when it failed before the first.
+    pub losses: Vec<f64>,
+}
+
+/// A model in the registry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelEntry {
+    /// Its figures.
+    pub model: ModelView,
+    /// It scores now.
+    pub is_current: bool,
+    /// Whether it was promoted when it was new, and why; `None` for one of an older release.
+    pub decision: Option<Decision>,
+}
+
+/// What this process takes of the machine; `None` where the system does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessView {
+    /// Resident memory in bytes.
+    pub memory: Option<u64>,
+    /// Part of one core, averaged over the last seconds (0.02 is 2 %).
+    pub cpu: Option<f64>,
 }
 
 /// How far from being able to judge: `have` of `need` rows.
@@ -196,6 +218,9 @@ pub struct FeatureView {
     pub forecast_accuracy: Option<ForecastAccuracy>,
 }
 
+/// Verdicts that a pipeline keeps for its readers, over all entities.
+pub const RECENT: usize = 8192;
+
 /// One entity as readers see it. All series of an entity are on `grid` and equally long.
 #[derive(Clone, Debug)]
 pub struct EntityView {
@@ -211,6 +236,9 @@ pub struct EntityView {
     pub anomalous: Series,
     /// The newest verdict.
     pub latest: Option<Arc<Verdict>>,
+    /// The newest verdicts, oldest first, `latest` included: why a moment was or was not an anomaly, and the bands that were
+    /// expected. At most [`RECENT`] over all entities of a pipeline, but one for each.
+    pub recent: Arc<[Arc<Verdict>]>,
     /// Rows in the current window that were observed, not filled.
     pub observed_in_window: Option<usize>,
     /// How much of it is known already.
@@ -296,6 +324,8 @@ pub struct PipelineView {
     pub training: Option<TrainingView>,
     /// How the last one ended.
     pub last_training: Option<TrainingOutcome>,
+    /// Models that are kept, newest first; at most `[retrain] keep` promoted and as many refused ones. Empty in test mode.
+    pub models: Arc<[ModelEntry]>,
     /// How far from being able to judge.
     pub readiness: Readiness,
     /// Entities by name.
@@ -337,6 +367,8 @@ pub struct Snapshot {
     pub test: Option<Arc<PipelineView>>,
     /// What happened lately, oldest first; at most 100.
     pub notices: Arc<[Notice]>,
+    /// What this process takes.
+    pub process: ProcessView,
     /// The engine is about to end.
     pub stopping: bool,
 }

@@ -418,6 +418,7 @@ impl Lane {
             }),
             readiness: self.readiness_view(training.as_ref()),
             last_training: self.last_training.clone(),
+            models: Arc::from([]),
             training,
             entities,
             incidents: self.pipeline.ledger().shown(),

@@ -46,7 +46,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::{
-    BuildInfo, Command, Control, ControlError, HistoryAnswer, HistoryQuery, Snapshot,
+    BuildInfo, Command, Control, ControlError, HistoryAnswer, HistoryQuery, Label, LabelEffect,
+    Snapshot,
 };
 use crate::model::{BundleError, ModelError};
 use crate::source::SourceError;
@@ -133,6 +134,14 @@ impl Control for Handle {
             self.request(Request::History(query, reply))?;
             answer.await.map_err(|_| ControlError::Stopped)?
         })
+    }
+
+    fn preview(
+        &self,
+        _incident: u64,
+        _label: Option<Label>,
+    ) -> Pin<Box<dyn Future<Output = Result<LabelEffect, ControlError>> + Send + '_>> {
+        Box::pin(async { Err(ControlError::NotFound) })
     }
 }
 

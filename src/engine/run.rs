@@ -24,7 +24,8 @@ use super::trainer::Trainer;
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema, Snapshot, Time,
+    Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, ProcessView, Schema,
+    Snapshot, Time,
 };
 use crate::source::SourceError;
 use crate::source::any::Source;
@@ -313,6 +314,7 @@ impl Core {
             Command::Label(id, label) => {
                 self.change_incident(id, |pipeline| pipeline.label(id, label));
             }
+            Command::UseModel(_) => {}
             Command::SetInterval(interval) => {
                 self.live.interval =
                     interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
@@ -510,6 +512,7 @@ impl Core {
             live,
             test,
             notices: self.notices.iter().cloned().collect(),
+            process: ProcessView::default(),
             stopping: self.stopping,
         }
     }

@@ -342,6 +342,7 @@ impl Watched {
             scores: self.scores.clone(),
             anomalous: self.anomalous.clone(),
             latest: self.latest.clone(),
+            recent: Arc::from([]),
             observed_in_window: self.observed,
             readiness: self.readiness(config),
         }

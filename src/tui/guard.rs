@@ -53,6 +53,18 @@ impl Guard {
         restore();
     }
 
+    /// Takes clicks and the wheel from the terminal, or gives them back. Movement is not asked for: it would send bytes for
+    /// every column that the pointer passes.
+    ///
+    /// # Errors
+    /// When the terminal can't be written to.
+    pub fn mouse(ours: bool) -> io::Result<()> {
+        let (on, off) = ("\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l");
+        let mut out = io::stdout();
+        out.write_all(if ours { on } else { off }.as_bytes())?;
+        out.flush()
+    }
+
     /// How many panics happened while the screen was ours, and the last one's message.
     pub fn panics() -> (usize, Option<String>) {
         let kept = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +88,7 @@ fn restore() {
     if !OURS.swap(false, Ordering::SeqCst) {
         return;
     }
+    let _ = Guard::mouse(false);
     let mut out = io::stdout();
     let _ = queue!(
         out,

@@ -1,49 +1,66 @@
 //! From what the terminal reports to what it means.
 
-use crossterm::event::{Event, KeyEventKind};
+use crossterm::event::{Event, KeyEventKind, MouseButton, MouseEventKind};
 
-use super::action::Action;
-use super::keymap::{Key, Keymap};
+use super::action::{Action, Pointer};
+use super::keymap::Key;
 
-/// The action of a terminal event; `None` for keys without a binding and for everything that is not a key or a new size.
-pub fn action(event: &Event, keymap: &Keymap) -> Option<Action> {
+/// The action of a terminal event; `None` for everything that is not a key, a click, a turn of the wheel or a new size.
+pub fn action(event: &Event) -> Option<Action> {
     match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => {
-            keymap.intent(Key::of(key)).map(Action::Press)
-        }
+        Event::Key(key) if key.kind != KeyEventKind::Release => Some(Action::Key(Key::of(key))),
         Event::Resize(columns, rows) => Some(Action::Resize(*columns, *rows)),
+        Event::Mouse(mouse) => {
+            let pointer = match mouse.kind {
+                MouseEventKind::Down(MouseButton::Left) => Pointer::Click,
+                MouseEventKind::ScrollUp => Pointer::WheelUp,
+                MouseEventKind::ScrollDown => Pointer::WheelDown,
+                _ => return None,
+            };
+            Some(Action::Mouse(pointer, mouse.column, mouse.row))
+        }
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 
     use super::*;
-    use crate::tui::action::Intent;
 
     #[test]
-    fn keys_and_sizes_become_actions() {
-        let keymap = Keymap::new(&std::collections::BTreeMap::new()).unwrap();
+    fn keys_clicks_and_sizes_become_actions() {
         let press = |code, modifiers| Event::Key(KeyEvent::new(code, modifiers));
-        let of = |event: Event| action(&event, &keymap);
-        assert!(matches!(
-            of(press(KeyCode::Char('?'), KeyModifiers::SHIFT)),
-            Some(Action::Press(Intent::Help))
+        let is = |event: Event, key: &str| {
+            let wanted = Key::parse(key).unwrap();
+            matches!(action(&event), Some(Action::Key(found)) if found == wanted)
+        };
+        assert!(is(press(KeyCode::Char('?'), KeyModifiers::SHIFT), "?"));
+        assert!(is(
+            press(KeyCode::Char('c'), KeyModifiers::CONTROL),
+            "Ctrl-c"
         ));
+        assert!(action(&Event::FocusLost).is_none());
         assert!(matches!(
-            of(press(KeyCode::Char('c'), KeyModifiers::CONTROL)),
-            Some(Action::Press(Intent::Quit))
-        ));
-        assert!(of(press(KeyCode::Char('é'), KeyModifiers::NONE)).is_none());
-        assert!(of(Event::FocusLost).is_none());
-        assert!(matches!(
-            of(Event::Resize(80, 24)),
+            action(&Event::Resize(80, 24)),
             Some(Action::Resize(80, 24))
         ));
         let mut release = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         release.kind = KeyEventKind::Release;
-        assert!(of(Event::Key(release)).is_none());
+        assert!(action(&Event::Key(release)).is_none());
+        let mouse = |kind| {
+            Event::Mouse(MouseEvent {
+                kind,
+                column: 3,
+                row: 4,
+                modifiers: KeyModifiers::NONE,
+            })
+        };
+        assert!(matches!(
+            action(&mouse(MouseEventKind::ScrollUp)),
+            Some(Action::Mouse(Pointer::WheelUp, 3, 4))
+        ));
+        assert!(action(&mouse(MouseEventKind::Moved)).is_none());
     }
 }

@@ -44,6 +44,27 @@ impl Key {
         }
     }
 
+    /// A character without Ctrl or Alt, as typed into a line.
+    #[must_use]
+    pub const fn typed(self) -> Option<char> {
+        match self.code {
+            KeyCode::Char(c) if !self.ctrl && !self.alt => Some(c),
+            _ => None,
+        }
+    }
+
+    /// Whether it is this key without Ctrl or Alt.
+    #[must_use]
+    pub fn is(self, code: KeyCode) -> bool {
+        self.code == code && !self.ctrl && !self.alt
+    }
+
+    /// Ctrl-C.
+    #[must_use]
+    pub fn interrupts(self) -> bool {
+        self == INTERRUPT
+    }
+
     /// Reads `q`, `Tab`, `PageUp`, `F5`, `Ctrl-r`, `Alt-x`; names in any case, characters exactly. `None`: no such key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -103,6 +124,8 @@ pub enum Group {
     Modes,
     /// Where to look.
     Moving,
+    /// What else can be looked at.
+    Panels,
     /// Orders to the engine.
     Engine,
     /// Words on incidents.
@@ -111,12 +134,13 @@ pub enum Group {
 
 impl Group {
     /// Every chapter, in the order of the help screen.
-    pub const ALL: [Self; 5] = [
-        Self::General,
+    pub const ALL: [Self; 6] = [
         Self::Modes,
+        Self::Panels,
+        Self::Incidents,
         Self::Engine,
         Self::Moving,
-        Self::Incidents,
+        Self::General,
     ];
 
     /// Its heading.
@@ -126,6 +150,7 @@ impl Group {
             Self::General => "General",
             Self::Modes => "Modes",
             Self::Moving => "Moving",
+            Self::Panels => "Panels",
             Self::Engine => "Engine",
             Self::Incidents => "Incidents",
         }
@@ -139,11 +164,17 @@ pub enum Hint {
     Never,
     /// Everywhere.
     Always,
+    /// Wherever there is something to choose from.
+    Lists,
+    /// Where a model scores.
+    Scored,
+    /// On screens without a log.
+    Compact,
     /// On the grid of panes.
     Panes,
     /// Wherever there are charts.
     Charts,
-    /// While one feature fills the screen, or help is open.
+    /// While one feature fills the screen, or a panel is open.
     Inside,
     /// While a training runs.
     Training,
@@ -196,7 +227,7 @@ const fn row(
 
 /// The table: every key the dashboard knows. Order is that of the hint bar and of each chapter of help.
 #[rustfmt::skip]
-pub const BINDINGS: [Binding; 31] = [
+pub const BINDINGS: [Binding; 47] = [
     row(Intent::Quit, "quit", "q", Group::General, Hint::Always, "quit", "end the dashboard"),
     row(Intent::Help, "help", "?", Group::General, Hint::Always, "help", "show or hide this screen"),
     row(Intent::Back, "back", "Esc", Group::General, Hint::Inside, "back", "go back one step"),
@@ -207,12 +238,14 @@ pub const BINDINGS: [Binding; 31] = [
     row(Intent::Expand, "expand", "Enter", Group::Moving, Hint::Panes, "expand", "large chart of the selected pane or incident"),
     row(Intent::PreviousEntity, "previous_entity", "[", Group::Moving, Hint::Never, "entity", "previous entity"),
     row(Intent::NextEntity, "next_entity", "]", Group::Moving, Hint::Entities, "entity", "next entity"),
+    row(Intent::Why, "why", "w", Group::Panels, Hint::Scored, "why", "why the selected moment or incident is an anomaly, or is not"),
     row(Intent::Cancel, "cancel", "c", Group::Engine, Hint::Training, "cancel training", "stop the training that runs"),
     row(Intent::Inject, "inject", "x", Group::Engine, Hint::Test, "inject spike", "put a spike into the test data"),
     row(Intent::Acknowledge, "acknowledge", "a", Group::Incidents, Hint::Incident, "acknowledge", "mark the selected incident as seen"),
     row(Intent::MarkFalse, "mark_false", "m", Group::Incidents, Hint::Incident, "false alarm", "call it a false alarm; again takes it back"),
     row(Intent::MarkReal, "mark_real", "M", Group::Incidents, Hint::Incident, "real", "call it a real problem; again takes it back"),
-    row(Intent::Sort, "sort", "s", Group::Moving, Hint::Panes, "sort", "order panes by name or by part in the score"),
+    row(Intent::Filter, "filter", "/", Group::Moving, Hint::Lists, "filter", "show only what a word is in: panes, anomalies, entities, keys"),
+    row(Intent::Sort, "sort", "s", Group::Moving, Hint::Lists, "sort", "another order of the panes, or of the open table"),
     row(Intent::ZoomIn, "zoom_in", "+ =", Group::Moving, Hint::Charts, "zoom", "shorter time range"),
     row(Intent::ZoomOut, "zoom_out", "-", Group::Moving, Hint::Never, "zoom out", "longer time range"),
     row(Intent::Freeze, "freeze", "f", Group::General, Hint::Always, "freeze", "hold the picture still; again goes on"),
@@ -223,9 +256,23 @@ pub const BINDINGS: [Binding; 31] = [
     row(Intent::Down, "down", "Down j", Group::Moving, Hint::Never, "down", "pane or incident below"),
     row(Intent::PageUp, "page_up", "PageUp", Group::Moving, Hint::Never, "page up", "one page of panes or incidents back"),
     row(Intent::PageDown, "page_down", "PageDown", Group::Moving, Hint::Never, "page down", "one page on"),
+    row(Intent::Home, "home", "Home g", Group::Moving, Hint::Never, "first", "to the first line, or to the oldest moment"),
+    row(Intent::End, "end", "End G", Group::Moving, Hint::Never, "last", "to the last line, or to the newest moment"),
+    row(Intent::RangeShorter, "range_shorter", "{", Group::Moving, Hint::Never, "shorter range", "the next shorter usual time range: 15 min, 1 h, 6 h, a day, a week"),
+    row(Intent::RangeLonger, "range_longer", "}", Group::Moving, Hint::Never, "longer range", "the next longer usual time range"),
+    row(Intent::Log, "log", "L", Group::Panels, Hint::Compact, "log", "all anomalies, one line each"),
+    row(Intent::Errors, "errors", "E", Group::Panels, Hint::Never, "errors", "error, part and band of each feature"),
+    row(Intent::Entities, "entities", "n", Group::Panels, Hint::Entities, "entities", "all entities by their scores"),
+    row(Intent::Training, "training", "T", Group::Panels, Hint::Never, "training", "how training goes, and how the last one went"),
+    row(Intent::Models, "models", "v", Group::Panels, Hint::Never, "models", "the models that are kept, and going back to one"),
+    row(Intent::Health, "health", "H", Group::Panels, Hint::Never, "health", "source, readiness, memory and processor time"),
     row(Intent::Slower, "slower", "<", Group::Engine, Hint::Never, "slower", "look at the source less often"),
     row(Intent::Faster, "faster", ">", Group::Engine, Hint::Never, "faster", "look at the source more often"),
-    row(Intent::Theme, "theme", "t", Group::General, Hint::Always, "theme", "dark, light or no colours"),
+    row(Intent::Palette, "palette", ":", Group::General, Hint::Always, "do", "choose any action by its words"),
+    row(Intent::Theme, "theme", "t", Group::General, Hint::Never, "theme", "other colours: dark, light, high contrast, colour-blind safe, none"),
+    row(Intent::Copy, "copy", "y", Group::General, Hint::Never, "copy", "copy what is selected to the clipboard"),
+    row(Intent::Export, "export", "e", Group::General, Hint::Never, "export", "save what is shown as CSV"),
+    row(Intent::Mouse, "mouse", "o", Group::General, Hint::Never, "mouse", "clicks and wheel for the dashboard, or for the terminal again"),
     row(Intent::Screenshot, "screenshot", "S", Group::General, Hint::Never, "screenshot", "save the screen as SVG and as text"),
     row(Intent::Suspend, "suspend", "Ctrl-z", Group::General, Hint::Never, "suspend", "give the terminal back to the shell"),
 ];

@@ -5,6 +5,8 @@
 //! and commands, nothing of the engine behind them.
 
 pub mod action;
+mod copy;
+mod export;
 mod guard;
 mod input;
 pub mod keymap;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::EventStream;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use crossterm::{execute, queue};
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::domain::{Control, ControlError, HistoryQuery, Level, Snapshot};
+use crate::domain::{Control, ControlError, HistoryQuery, Label, Level, Snapshot};
 
 use super::action::{Action, Effect};
 use super::guard::Guard;
@@ -58,7 +59,7 @@ pub async fn run(
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => {
-                    if let Some(action) = input::action(&event, &runner.state.keymap) {
+                    if let Some(action) = input::action(&event) {
                         runner.apply(action);
                     }
                 }
@@ -130,6 +131,9 @@ impl Runner {
             (size.width, size.height),
             shown.now,
         );
+        if state.mouse {
+            Guard::mouse(true)?;
+        }
         let now = Instant::now();
         Ok(Self {
             _guard: guard,
@@ -182,6 +186,14 @@ impl Runner {
                 Effect::Quit => self.ended = true,
                 Effect::Screenshot => self.screenshot(),
                 Effect::Query { ticket, query } => self.query(ticket, query),
+                Effect::Preview {
+                    ticket,
+                    incident,
+                    label,
+                } => self.preview(ticket, incident, label),
+                Effect::Copy(text) => self.copy(text),
+                Effect::Export { name, csv } => self.export(name, csv),
+                Effect::Mouse(ours) => self.mouse(ours),
                 Effect::Suspend => {
                     if let Err(error) = self.suspend() {
                         self.apply(Action::Say(Level::Error, error.to_string()));
@@ -210,6 +222,63 @@ impl Runner {
         if let Some(old) = self.asking.replace(asking) {
             old.abort();
         }
+    }
+
+    /// Asks in the background what a label would change.
+    fn preview(&self, ticket: u64, incident: u64, label: Option<Label>) {
+        let control = Arc::clone(&self.control);
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let result = timeout(PATIENCE, control.preview(incident, label))
+                .await
+                .unwrap_or(Err(ControlError::Busy));
+            let _ = answers.send(Action::Preview { ticket, result }).await;
+        });
+    }
+
+    /// By OSC 52: the terminal's clipboard, also over SSH.
+    fn copy(&mut self, text: String) {
+        let said = format!("copied: {}", one_line(&text));
+        let sent = execute!(
+            self.terminal.backend_mut(),
+            CopyToClipboard::to_clipboard_from(text)
+        );
+        self.apply(match sent {
+            Ok(()) => Action::Say(Level::Info, said),
+            Err(error) => Action::Say(Level::Error, format!("not copied: {error}")),
+        });
+    }
+
+    fn export(&self, name: &'static str, csv: String) {
+        let file = format!("pulsewatch-{name}-{}.csv", text::stamp(self.state.now));
+        let folder = self.options.shots.clone();
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let saved = async {
+                tokio::fs::create_dir_all(&folder).await?;
+                tokio::fs::write(folder.join(&file), csv).await
+            };
+            let action = match saved.await {
+                Ok(()) => Action::Say(Level::Info, format!("saved {file} in {}", folder.display())),
+                Err(error) => Action::Say(
+                    Level::Error,
+                    format!("no export in {}: {error}", folder.display()),
+                ),
+            };
+            let _ = answers.send(action).await;
+        });
+    }
+
+    fn mouse(&mut self, ours: bool) {
+        let said = if ours {
+            "clicks and wheel are the dashboard's; Shift gives the terminal's selection"
+        } else {
+            "clicks and wheel are the terminal's"
+        };
+        self.apply(match Guard::mouse(ours) {
+            Ok(()) => Action::Say(Level::Info, said.into()),
+            Err(error) => Action::Say(Level::Error, error.to_string()),
+        });
     }
 
     fn theme(&self) -> Theme {

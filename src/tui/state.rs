@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::config::{ThemeName, UiConfig};
 use crate::domain::{
-    ControlError, Entity, EntityView, HistoryAnswer, Incident, Level, PipelineId, PipelineView,
-    Snapshot, Time,
+    Command, ControlError, Entity, EntityView, FeatureView, HistoryAnswer, Incident, Level,
+    PipelineId, PipelineView, Snapshot, Time,
 };
 
+use super::action::Intent;
 use super::keymap::Keymap;
 
 /// Which data is shown.
@@ -55,6 +56,135 @@ pub enum Sort {
     Name,
     /// Largest part in the score first.
     Score,
+    /// Those of the latest incidents first.
+    LastIncident,
+}
+
+/// Order of the error table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorOrder {
+    /// Largest part in the score first.
+    #[default]
+    Share,
+    /// Largest error first.
+    Error,
+    /// Farthest from what is expected first, seen against the band.
+    Deviation,
+    /// By name.
+    Name,
+}
+
+/// What lies over the dashboard, or in place of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panel {
+    /// Keys, over the dashboard.
+    Help,
+    /// The explanation of a moment or incident, over the dashboard.
+    Why,
+    /// The anomaly log.
+    Log,
+    /// The per-feature error table.
+    Errors,
+    /// All entities.
+    Entities,
+    /// The training that runs, and how the last one went.
+    Training,
+    /// The models that are kept.
+    Models,
+    /// Source, readiness, process.
+    Health,
+}
+
+/// An open panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Which.
+    pub panel: Panel,
+    /// First line that is shown, or the selected row, from 0.
+    pub line: usize,
+}
+
+/// Where keys act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The grid of panes.
+    Panes,
+    /// The log beside or under it.
+    Log,
+    /// One feature over the whole body.
+    Detail,
+    /// An open panel.
+    Panel(Panel),
+}
+
+/// A line that is being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What for.
+    pub kind: PromptKind,
+    /// What was typed; at most 64 characters.
+    pub text: String,
+    /// The chosen line of what matches, from 0.
+    pub chosen: usize,
+}
+
+/// What a line is typed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptKind {
+    /// Choosing an action.
+    Palette,
+    /// Choosing what is shown in a place.
+    Filter(Place),
+}
+
+/// Words that choose what is shown; empty ones choose everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Panes by name.
+    pub panes: String,
+    /// Anomalies by entity, feature, state or label.
+    pub log: String,
+    /// Entities by name.
+    pub entities: String,
+    /// Keys by their words.
+    pub help: String,
+}
+
+impl Filters {
+    /// The word for a place; `None` where nothing is chosen from.
+    pub const fn of(&mut self, place: Place) -> Option<&mut String> {
+        match place {
+            Place::Panes | Place::Panel(Panel::Errors) => Some(&mut self.panes),
+            Place::Log | Place::Panel(Panel::Log) => Some(&mut self.log),
+            Place::Panel(Panel::Entities) => Some(&mut self.entities),
+            Place::Panel(Panel::Help) => Some(&mut self.help),
+            Place::Detail
+            | Place::Panel(Panel::Why | Panel::Training | Panel::Models | Panel::Health) => None,
+        }
+    }
+}
+
+/// Whether `word` is in `text`, whatever the case; an empty one is in everything.
+#[must_use]
+pub fn has(text: &str, word: &str) -> bool {
+    word.is_empty() || text.to_lowercase().contains(&word.to_lowercase())
+}
+
+/// Something costly or lasting that waits for a yes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The question.
+    pub text: String,
+    /// What to know before the answer.
+    pub detail: Vec<String>,
+    /// What is sent on a yes.
+    pub command: Command,
+    /// What is told then.
+    pub said: String,
+    /// The key that asked; pressed again it says yes.
+    pub again: Intent,
+    /// The preview that `detail` waits for.
+    pub ticket: Option<u64>,
 }
 
 /// What the arrow keys move.
@@ -87,6 +217,17 @@ pub struct Toast {
     pub until: Time,
 }
 
+/// Rows since a feature last carried an anomaly; the largest number when it did not.
+fn last_marked(feature: &FeatureView) -> usize {
+    let marks = &feature.anomalous;
+    let newest = (0_usize..)
+        .zip(marks.iter())
+        .filter(|(_, mark)| *mark > 0.5);
+    newest
+        .last()
+        .map_or(usize::MAX, |(row, _)| marks.len() - row)
+}
+
 /// What a history question was about; a new question is asked when this changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryTopic {
@@ -115,7 +256,8 @@ pub struct History {
     pub error: Option<ControlError>,
 }
 
-/// The state of the screen. Bounded: at most [`super::update::TOASTS`] toasts and one history answer.
+/// The state of the screen. Bounded: at most [`super::update::TOASTS`] toasts, one history answer, and lines of 64
+/// characters.
 #[derive(Clone, Debug)]
 pub struct UiState {
     /// Which data is shown.
@@ -146,8 +288,24 @@ pub struct UiState {
     pub frozen: Option<Time>,
     /// The selected feature fills the screen.
     pub expanded: bool,
-    /// First line of the open help screen.
-    pub help: Option<usize>,
+    /// The moment that is pointed at in the large chart; `None`: the newest.
+    pub cursor: Option<Time>,
+    /// The right edge of the large chart; `None`: the newest row, as it comes.
+    pub until: Option<Time>,
+    /// Order of the error table.
+    pub errors: ErrorOrder,
+    /// The open panel.
+    pub open: Option<Open>,
+    /// The line that is being typed.
+    pub prompt: Option<Prompt>,
+    /// What waits for a yes.
+    pub question: Option<Question>,
+    /// Number of the last preview that was asked for.
+    pub previews: u64,
+    /// What is shown in each place.
+    pub filters: Filters,
+    /// Clicks and the wheel are the dashboard's.
+    pub mouse: bool,
     /// Time range of live and test mode; `None`: all that the snapshot has.
     pub live_range: Option<Duration>,
     /// Time range of long-term mode; `None`: all that is kept.
@@ -187,7 +345,15 @@ impl UiState {
             sort: Sort::default(),
             frozen: None,
             expanded: false,
-            help: None,
+            cursor: None,
+            until: None,
+            errors: ErrorOrder::default(),
+            open: None,
+            prompt: None,
+            question: None,
+            previews: 0,
+            filters: Filters::default(),
+            mouse: config.mouse,
             live_range: None,
             long_range: None,
             history: History::default(),
@@ -195,6 +361,24 @@ impl UiState {
             seen_notice: None,
             test_asked: false,
         }
+    }
+
+    /// Where keys act.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match (self.open, self.expanded, self.focus) {
+            (Some(open), _, _) => Place::Panel(open.panel),
+            (None, true, _) => Place::Detail,
+            (None, false, Focus::Log) => Place::Log,
+            (None, false, Focus::Panes) => Place::Panes,
+        }
+    }
+
+    /// Line of an open panel; `None` when it is not open.
+    #[must_use]
+    pub fn line(&self, panel: Panel) -> Option<usize> {
+        let open = self.open.filter(|open| open.panel == panel);
+        open.map(|open| open.line)
     }
 
     /// The pipeline that the mode looks at, if it runs.
@@ -224,10 +408,14 @@ impl UiState {
             .map(Arc::as_ref)
     }
 
-    /// Columns of the entity's features in the order of the panes.
+    /// Columns of the entity's features that the filter lets through, in the order of the panes.
     #[must_use]
     pub fn order(&self, entity: &EntityView) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..entity.features.len()).collect();
+        let wanted = |i: &usize| {
+            let feature = entity.features.get(*i);
+            feature.is_some_and(|f| has(&f.feature.name, &self.filters.panes))
+        };
+        let mut order: Vec<usize> = (0..entity.features.len()).filter(wanted).collect();
         let name = |i: &usize| entity.features.get(*i).map(|f| &*f.feature.name);
         let share = |i: &usize| entity.features.get(*i).and_then(|f| f.share);
         match self.sort {
@@ -236,6 +424,10 @@ impl UiState {
                 let (a, b) = (share(a).unwrap_or(-1.0), share(b).unwrap_or(-1.0));
                 b.total_cmp(&a)
             }),
+            Sort::LastIncident => {
+                let age = |i: &usize| entity.features.get(*i).map_or(usize::MAX, last_marked);
+                order.sort_by(|a, b| age(a).cmp(&age(b)).then_with(|| name(a).cmp(&name(b))));
+            }
         }
         order
     }

@@ -131,6 +131,41 @@ const LIGHT: Palette = Palette {
     raised: Ink(235, 240, 247, Color::White),
 };
 
+/// White on black; nothing steps back so far that it is hard to read.
+const HIGH_CONTRAST: Palette = Palette {
+    ground: Ink(0, 0, 0, Color::Black),
+    text: Ink(255, 255, 255, Color::White),
+    strong: Ink(255, 255, 255, Color::White),
+    dim: Ink(208, 208, 208, Color::Gray),
+    faint: Ink(140, 140, 140, Color::Gray),
+    accent: Ink(255, 240, 0, Color::LightYellow),
+    line: Ink(0, 240, 255, Color::LightCyan),
+    good: Ink(90, 255, 90, Color::LightGreen),
+    warn: Ink(255, 190, 0, Color::LightYellow),
+    bad: Ink(255, 90, 90, Color::LightRed),
+    forecast: Ink(255, 150, 255, Color::LightMagenta),
+    band: Ink(64, 20, 72, Color::Reset),
+    raised: Ink(48, 48, 48, Color::Reset),
+};
+
+/// Blue, sky, amber and vermilion: the hues that Okabe and Ito chose so that they stay apart for every common kind of colour
+/// blindness (<https://jfly.uni-koeln.de/color/>), as bright as a dark ground needs.
+const COLOR_BLIND: Palette = Palette {
+    ground: Ink(14, 18, 24, Color::Reset),
+    text: Ink(204, 210, 218, Color::Gray),
+    strong: Ink(244, 246, 250, Color::White),
+    dim: Ink(138, 147, 160, Color::DarkGray),
+    faint: Ink(52, 61, 74, Color::DarkGray),
+    accent: Ink(240, 228, 66, Color::LightYellow),
+    line: Ink(86, 180, 233, Color::LightBlue),
+    good: Ink(86, 180, 233, Color::LightBlue),
+    warn: Ink(230, 159, 0, Color::Yellow),
+    bad: Ink(255, 122, 38, Color::LightRed),
+    forecast: Ink(214, 140, 180, Color::Magenta),
+    band: Ink(44, 32, 46, Color::Reset),
+    raised: Ink(26, 33, 44, Color::Reset),
+};
+
 /// Every style that panes use, by role. Made anew for a frame from its name and the terminal's depth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Theme {
@@ -178,6 +213,8 @@ impl Theme {
             (ThemeName::Mono, _) | (_, ColorDepth::None) => Self::mono(unicode),
             (ThemeName::Dark, _) => Self::painted(&DARK, depth, unicode),
             (ThemeName::Light, _) => Self::painted(&LIGHT, depth, unicode),
+            (ThemeName::HighContrast, _) => Self::painted(&HIGH_CONTRAST, depth, unicode),
+            (ThemeName::ColorBlind, _) => Self::painted(&COLOR_BLIND, depth, unicode),
         }
     }
 
@@ -279,6 +316,8 @@ fn ascii(symbol: char) -> char {
         '█' => '#',
         '·' => '.',
         '▲' | '↑' => '^',
+        '↗' => '/',
+        '↘' => '\\',
         '→' | '▸' => '>',
         '←' => '<',
         '●' | '↻' => '*',

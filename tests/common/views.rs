@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::domain::{
-    BuildInfo, Counters, PipelineId, PipelineView, Readiness, Snapshot, SourceState, SourceView,
-    Time,
+    BuildInfo, Counters, PipelineId, PipelineView, ProcessView, Readiness, Snapshot, SourceState,
+    SourceView, Time,
 };
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -26,6 +26,7 @@ pub fn pipeline(id: PipelineId) -> PipelineView {
         model: None,
         training: None,
         last_training: None,
+        models: Arc::from([]),
         readiness: Readiness {
             have: 0,
             need: 120,
@@ -54,6 +55,7 @@ pub fn snapshot(now: Time, live: PipelineView) -> Snapshot {
         live: Arc::new(live),
         test: None,
         notices: Arc::from([]),
+        process: ProcessView::default(),
         stopping: false,
     }
 }

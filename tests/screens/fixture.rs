@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::domain::{
-    Breach, BuildInfo, Contribution, Counters, Entity, EntityReadiness, EntityView, Feature,
-    FeatureVerdict, FeatureView, Forecast, ForecastAccuracy, Grid, HistoryAnswer, HistorySeries,
-    Incident, IncidentState, Label, Level, ModelView, Notice, PipelineId, PipelineView, Readiness,
-    RowState, Series, Snapshot, SourceState, Time, TrainingView, Unit, Verdict, Why,
+    Breach, BuildInfo, Comparison, Contribution, Counters, Decision, Entity, EntityReadiness,
+    EntityView, Feature, FeatureVerdict, FeatureView, Forecast, ForecastAccuracy, Gate, Grid,
+    HistoryAnswer, HistorySeries, Incident, IncidentState, Label, Level, ModelEntry, ModelView,
+    Notice, PipelineId, PipelineView, ProcessView, Readiness, RowState, Series, Snapshot,
+    SourceState, Time, TrainingView, Unit, Verdict, Why,
 };
 
 use crate::views;
@@ -179,34 +180,132 @@ pub fn entity(name: &str, hot: bool, scored: bool, rows: usize) -> EntityView {
         .map(|r| f64::from(u8::from(hot && r + HOT >= rows)))
         .collect();
     let entity = Entity::named(name);
-    let latest = scored.then(|| {
-        let score = *track.last().unwrap();
-        Arc::new(Verdict {
-            score: Some(score),
-            mse: Some(score * 0.003),
-            is_anomaly: hot,
-            state: RowState::Scored,
-            features: vec![FeatureVerdict {
-                value: 1.0,
-                expected: 1.0,
-                lower: 0.5,
-                upper: 1.5,
-                mse: 0.0,
-                share: 1.0,
-            }],
-            ..Verdict::unscored(grid.last().unwrap(), entity.clone(), RowState::Scored)
-        })
-    });
+    let recent: Vec<Arc<Verdict>> = if scored {
+        (0..rows)
+            .map(|row| Arc::new(verdict(&entity, &grid, row, &features, &track, &flags)))
+            .collect()
+    } else {
+        Vec::new()
+    };
     EntityView {
         entity,
         grid,
         features,
         scores: Series::of(&track),
         anomalous: Series::of(&flags),
-        latest,
+        latest: recent.last().cloned(),
+        recent: Arc::from(recent),
         observed_in_window: Some(20),
         readiness: EntityReadiness::default(),
     }
+}
+
+/// The verdict on a row: what was seen beside the shape of the day, with the gates that were asked.
+fn verdict(
+    entity: &Entity,
+    grid: &Grid,
+    row: usize,
+    features: &[FeatureView],
+    track: &[f64],
+    flags: &[f64],
+) -> Verdict {
+    let (time, score, anomaly) = (grid.time(row), track[row], flags[row] > 0.5);
+    if !score.is_finite() {
+        return Verdict::unscored(time, entity.clone(), RowState::Missing);
+    }
+    let parts = metrics().iter().enumerate().map(|(salt, metric)| {
+        let expected = value(metric, time, salt);
+        let width = 2.0 * metric.noise + 0.2 * metric.swing;
+        FeatureVerdict {
+            value: features[salt].values.iter().nth(row).unwrap(),
+            expected,
+            lower: expected - width,
+            upper: expected + width,
+            mse: score * 0.003 * metric.share,
+            share: if anomaly { metric.share } else { 1.0 / 7.0 },
+        }
+    });
+    Verdict {
+        score: Some(score),
+        mse: Some(score * 0.003),
+        is_anomaly: anomaly,
+        features: parts.collect(),
+        gates: gates(score, anomaly),
+        ..Verdict::unscored(time, entity.clone(), RowState::Scored)
+    }
+}
+
+pub fn gates(score: f64, anomaly: bool) -> Vec<Gate> {
+    let gate = |name: &str, passed: bool, detail: String| Gate {
+        name: name.into(),
+        passed,
+        detail,
+    };
+    let mut gates = vec![gate(
+        "threshold",
+        score > 1.0,
+        format!("score {score:.2}, over 1 is asked for"),
+    )];
+    if score > 1.0 {
+        gates.extend([
+            gate(
+                "budget",
+                anomaly,
+                format!("{:.2} times what 0.5 false alarms a day allow", score / 1.4),
+            ),
+            gate(
+                "direction",
+                true,
+                "latency is above what is expected, both count".into(),
+            ),
+            gate(
+                "min_deviation",
+                true,
+                "latency is 342 % off, 3 % is asked for".into(),
+            ),
+            gate(
+                "min_duration",
+                true,
+                "5 of the last 5 rows were candidates, 3 are asked for".into(),
+            ),
+            gate("maintenance", true, "no window is open".into()),
+        ]);
+    }
+    gates
+}
+
+/// Three kept models: the one that scores, one before it, one that was refused.
+pub fn models() -> Vec<ModelEntry> {
+    let entry = |version: &str, hours: u64, is_current, promoted| ModelEntry {
+        model: ModelView {
+            version: version.into(),
+            trained_at: now() - Duration::from_secs(hours * HOUR + 400),
+            val_loss: 0.0009 + 0.0001 * hours as f64,
+            ..model()
+        },
+        is_current,
+        decision: Some(Decision {
+            promoted,
+            reason: if promoted {
+                "no worse than the one before".into()
+            } else {
+                "clearly worse than the one that scores".into()
+            },
+            comparison: Some(Comparison {
+                windows: 412,
+                champion_error: 1.0e-3,
+                challenger_error: if promoted { 0.94e-3 } else { 1.41e-3 },
+                uncertainty: 0.04,
+                champion_alarms: 0.004,
+                challenger_alarms: if promoted { 0.005 } else { 0.031 },
+            }),
+        }),
+    };
+    vec![
+        entry("20261118T105500Z-3f9a2c", 3, true, true),
+        entry("20261117T225500Z-b01177", 15, false, false),
+        entry("20261116T105400Z-9d02ee", 51, false, true),
+    ]
 }
 
 fn incident(id: u64, hours_ago: f64, minutes: u64, peak: f64, parts: &[(&str, f64)]) -> Incident {
@@ -223,16 +322,27 @@ fn incident(id: u64, hours_ago: f64, minutes: u64, peak: f64, parts: &[(&str, f6
         state: IncidentState::Closed,
         features: parts
             .iter()
-            .map(|(name, share)| Contribution {
-                feature: Arc::from(*name),
-                share: *share,
-                value: 1.0,
-                expected: 0.5,
-                lower: 0.25,
-                upper: 0.75,
+            .map(|(name, share)| {
+                let metric = metrics().into_iter().find(|m| m.name == *name).unwrap();
+                let width = 2.0 * metric.noise + 0.2 * metric.swing;
+                Contribution {
+                    feature: Arc::from(*name),
+                    share: *share,
+                    value: if metric.hot.is_finite() {
+                        metric.hot
+                    } else {
+                        metric.base + 2.5 * metric.swing
+                    },
+                    expected: metric.base,
+                    lower: metric.base - width,
+                    upper: metric.base + width,
+                }
             })
             .collect(),
-        why: Why::default(),
+        why: Why {
+            opening: gates(1.3, true),
+            peak: gates(peak, true),
+        },
         acknowledged: false,
         label: None,
     }
@@ -311,6 +421,7 @@ pub fn scoring(id: PipelineId, hot: bool) -> PipelineView {
         incidents_by_entity: BTreeMap::new(),
         ..Counters::default()
     });
+    pipeline.models = Arc::from(models());
     pipeline.last_scored = grid().last();
     pipeline
 }
@@ -333,6 +444,10 @@ pub fn snapshot(live: PipelineView) -> Snapshot {
     Snapshot {
         revision: 7,
         started: now() - Duration::from_secs(5 * HOUR),
+        process: ProcessView {
+            memory: Some(47_400_000),
+            cpu: Some(0.007),
+        },
         build: BuildInfo {
             version: "0.1.0",
             target: "x86_64-linux",

@@ -378,7 +378,7 @@ fn help_lists_every_binding() {
     }
     assert!(screen.text().contains("call it a real problem"));
     screen.press(Intent::Back);
-    assert!(screen.state.help.is_none());
+    assert!(screen.state.open.is_none());
 }
 
 #[test]

@@ -156,6 +156,7 @@ pub fn failed() -> Scene {
             "the loss is not finite after epoch 3; lower [autoencoder] learning_rate".into(),
         ),
         decision: None,
+        losses: Vec::new(),
     });
     Scene::of("failed", fixture::snapshot(pipeline))
 }

@@ -10,8 +10,8 @@ use pulsewatch::config::{ApiConfig, ExporterConfig, Secret};
 use pulsewatch::domain::{
     Command, Control, ControlError, Counters, Entity, EntityReadiness, EntityView, Feature,
     FeatureVerdict, FeatureView, Forecast, Gate, Grid, Histogram, HistoryAnswer, HistoryQuery,
-    HistorySeries, ModelView, PipelineId, PipelineView, Readiness, RowState, Series, Snapshot,
-    SourceState, SourceView, Time, Verdict,
+    HistorySeries, Label, LabelEffect, ModelView, PipelineId, PipelineView, Readiness, RowState,
+    Series, Snapshot, SourceState, SourceView, Time, Verdict,
 };
 use pulsewatch::serve::{Bound, Server};
 use tokio::sync::{oneshot, watch};
@@ -104,6 +104,7 @@ pub fn entity(name: &str, features: Vec<FeatureView>) -> EntityView {
                 detail: "score 1.50, threshold 1".into(),
             }],
         })),
+        recent: Arc::from([]),
         entity,
         features,
         scores: Series::of(&scores),
@@ -198,6 +199,14 @@ impl Control for Recorder {
         self.asked.lock().unwrap().push(query);
         let refused = *self.refuse.lock().unwrap();
         Box::pin(async move { refused.map_or_else(|| Ok(history()), Err) })
+    }
+
+    fn preview(
+        &self,
+        _incident: u64,
+        _label: Option<Label>,
+    ) -> Pin<Box<dyn Future<Output = Result<LabelEffect, ControlError>> + Send + '_>> {
+        Box::pin(async { Err(ControlError::NotFound) })
     }
 }
 

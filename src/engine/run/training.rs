@@ -74,6 +74,7 @@ impl Core {
                 took,
                 result,
                 decision,
+                losses: Vec::new(),
             });
         }
     }

@@ -1,8 +1,14 @@
 //! From what happened to the next state: no I/O, no clock, no terminal.
 
+mod detail;
 mod history;
+mod log;
+mod mouse;
 mod moves;
 mod orders;
+mod panels;
+mod prompt;
+mod question;
 
 use std::time::Duration;
 
@@ -10,7 +16,9 @@ use crate::config::ThemeName;
 use crate::domain::{Command, Level, Snapshot, Time};
 
 use super::action::{Action, Effect, Intent};
-use super::state::{Mode, Toast, UiState};
+use super::keymap::Key;
+use super::state::{Mode, Panel, Toast, UiState};
+use super::{copy, export};
 
 /// Most toasts kept at once.
 pub const TOASTS: usize = 3;
@@ -21,11 +29,16 @@ const NEWS: Duration = Duration::from_secs(60);
 pub fn update(state: &mut UiState, action: Action, snapshot: &Snapshot) -> Vec<Effect> {
     let mut effects = Vec::new();
     match action {
+        Action::Key(key) => typed(state, key, snapshot, &mut effects),
         Action::Press(intent) => press(state, intent, snapshot, &mut effects),
+        Action::Mouse(pointer, column, row) => {
+            mouse::moved(state, pointer, (column, row), snapshot, &mut effects);
+        }
         Action::Resize(columns, rows) => state.size = (columns, rows),
         Action::Arrived => arrived(state, snapshot),
         Action::Tick(now) => tick(state, now),
         Action::History { ticket, result } => history::answered(state, ticket, result),
+        Action::Preview { ticket, result } => question::answered(state, ticket, result),
         Action::Say(level, text) => toast(state, level, text),
     }
     orders::wake_test(state, snapshot, &mut effects);
@@ -33,10 +46,28 @@ pub fn update(state: &mut UiState, action: Action, snapshot: &Snapshot) -> Vec<E
     effects
 }
 
+/// A key goes to the line that is typed, if there is one, else to what it is bound to.
+fn typed(state: &mut UiState, key: Key, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    if key.interrupts() {
+        effects.push(Effect::Quit);
+    } else if state.question.is_some() {
+        question::typed(state, key, effects);
+    } else if state.prompt.is_some() {
+        prompt::typed(state, key, snapshot, effects);
+    } else if let Some(intent) = state.keymap.intent(key) {
+        press(state, intent, snapshot, effects);
+    }
+}
+
 fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    if state.question.is_some() {
+        return question::press(state, intent, effects);
+    }
+    if let Some(panel) = panel(intent) {
+        return panels::toggle(state, panel);
+    }
     match intent {
         Intent::Quit => effects.push(Effect::Quit),
-        Intent::Help => state.help = if state.help.is_some() { None } else { Some(0) },
         Intent::Back => back(state),
         Intent::Theme => state.theme = next_theme(state.theme),
         Intent::Freeze => {
@@ -50,26 +81,14 @@ fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut
         Intent::Live => enter(state, Mode::Live),
         Intent::LongTerm => enter(state, Mode::LongTerm),
         Intent::Test => enter(state, Mode::Test),
-        Intent::NextMode => enter(
-            state,
-            match state.mode {
-                Mode::Live => Mode::LongTerm,
-                Mode::LongTerm => Mode::Test,
-                Mode::Test => Mode::Live,
-            },
-        ),
-        Intent::Left
-        | Intent::Right
-        | Intent::Up
-        | Intent::Down
-        | Intent::PageUp
-        | Intent::PageDown
-        | Intent::Expand
-        | Intent::PreviousEntity
-        | Intent::NextEntity
-        | Intent::Sort
-        | Intent::ZoomIn
-        | Intent::ZoomOut => moves::press(state, intent, snapshot),
+        Intent::NextMode => enter(state, next_mode(state.mode)),
+        Intent::Palette | Intent::Filter => prompt::open(state, intent),
+        Intent::Copy => effects.extend(copy::words(state, snapshot).map(Effect::Copy)),
+        Intent::Export => effects.push(export::table(state, snapshot)),
+        Intent::Mouse => {
+            state.mouse = !state.mouse;
+            effects.push(Effect::Mouse(state.mouse));
+        }
         Intent::Slower
         | Intent::Faster
         | Intent::Retrain
@@ -78,14 +97,35 @@ fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut
         | Intent::Acknowledge
         | Intent::MarkFalse
         | Intent::MarkReal => orders::press(state, intent, snapshot, effects),
+        _ => moves::press(state, intent, snapshot),
     }
 }
 
+/// The panel that a key opens and closes.
+const fn panel(intent: Intent) -> Option<Panel> {
+    Some(match intent {
+        Intent::Help => Panel::Help,
+        Intent::Why => Panel::Why,
+        Intent::Log => Panel::Log,
+        Intent::Errors => Panel::Errors,
+        Intent::Entities => Panel::Entities,
+        Intent::Training => Panel::Training,
+        Intent::Models => Panel::Models,
+        Intent::Health => Panel::Health,
+        _ => return None,
+    })
+}
+
+/// Closes the innermost of what is open; on the grid, lets the filters go.
 fn back(state: &mut UiState) {
-    if state.help.is_some() {
-        state.help = None;
+    let place = state.place();
+    if let Some(word) = state.filters.of(place).filter(|word| !word.is_empty()) {
+        word.clear();
+    } else if state.open.is_some() {
+        state.open = None;
     } else if state.expanded {
         state.expanded = false;
+        (state.cursor, state.until) = (None, None);
     } else {
         state.focus = super::state::Focus::Panes;
     }
@@ -98,13 +138,24 @@ fn enter(state: &mut UiState, mode: Mode) {
         state.focus = super::state::Focus::Panes;
     }
     state.mode = mode;
-    state.help = None;
+    state.open = None;
+    (state.cursor, state.until) = (None, None);
+}
+
+const fn next_mode(mode: Mode) -> Mode {
+    match mode {
+        Mode::Live => Mode::LongTerm,
+        Mode::LongTerm => Mode::Test,
+        Mode::Test => Mode::Live,
+    }
 }
 
 const fn next_theme(theme: ThemeName) -> ThemeName {
     match theme {
         ThemeName::Dark => ThemeName::Light,
-        ThemeName::Light => ThemeName::Mono,
+        ThemeName::Light => ThemeName::HighContrast,
+        ThemeName::HighContrast => ThemeName::ColorBlind,
+        ThemeName::ColorBlind => ThemeName::Mono,
         ThemeName::Mono => ThemeName::Dark,
     }
 }

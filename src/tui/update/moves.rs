@@ -8,11 +8,10 @@ use ratatui::layout::Rect;
 use crate::domain::{EntityView, Snapshot};
 
 use super::super::action::Intent;
-use super::super::state::{Focus, Mode, Sort, UiState, key_of};
+use super::super::state::{Focus, Mode, Place, Sort, UiState, key_of};
 use super::super::view::{self, layout::Panes};
+use super::{detail, log, panels};
 
-/// Lines that a page of help moves by.
-const HELP_PAGE: usize = 8;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 const DAY: u64 = 86400;
@@ -34,33 +33,28 @@ const RANGES: [u64; 13] = [
 ];
 
 pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
-    if let Some(line) = state.help {
-        state.help = Some(scroll(line, intent));
-        return;
-    }
     match intent {
         Intent::PreviousEntity => entity(state, snapshot, false),
         Intent::NextEntity => entity(state, snapshot, true),
         Intent::Sort => {
             state.sort = match state.sort {
                 Sort::Name => Sort::Score,
-                Sort::Score => Sort::Name,
+                Sort::Score => Sort::LastIncident,
+                Sort::LastIncident => Sort::Name,
             }
         }
         Intent::ZoomIn | Intent::ZoomOut => zoom(state, snapshot, intent == Intent::ZoomIn),
-        Intent::Expand => expand(state, snapshot),
-        _ if state.focus == Focus::Log && !state.expanded => log(state, snapshot, intent),
-        _ => panes(state, snapshot, intent),
-    }
-}
-
-fn scroll(line: usize, intent: Intent) -> usize {
-    match intent {
-        Intent::Up => line.saturating_sub(1),
-        Intent::Down => (line + 1).min(super::super::keymap::BINDINGS.len()),
-        Intent::PageUp => line.saturating_sub(HELP_PAGE),
-        Intent::PageDown => (line + HELP_PAGE).min(super::super::keymap::BINDINGS.len()),
-        _ => line,
+        _ => match state.place() {
+            Place::Panel(_) => {
+                if let Some(open) = state.open {
+                    panels::press(state, open, intent, snapshot);
+                }
+            }
+            Place::Detail => detail::press(state, intent, snapshot),
+            _ if intent == Intent::Expand => expand(state, snapshot),
+            Place::Log => log::press(state, intent, snapshot),
+            Place::Panes => panes(state, snapshot, intent),
+        },
     }
 }
 
@@ -74,7 +68,7 @@ fn entity(state: &mut UiState, snapshot: &Snapshot, forward: bool) {
     state.entity = pipeline.entities.get(next).map(|view| view.entity.clone());
 }
 
-fn panes(state: &mut UiState, snapshot: &Snapshot, intent: Intent) {
+pub(super) fn panes(state: &mut UiState, snapshot: &Snapshot, intent: Intent) {
     let Some(entity) = state.shown(snapshot) else {
         return;
     };
@@ -127,28 +121,6 @@ fn can_focus_log(state: &UiState, snapshot: &Snapshot, log: Rect) -> bool {
         .pipeline(snapshot)
         .is_some_and(|p| !p.incidents.is_empty());
     any && !log.is_empty() && !state.expanded
-}
-
-fn log(state: &mut UiState, snapshot: &Snapshot, intent: Intent) {
-    let Some(pipeline) = state.pipeline(snapshot) else {
-        state.focus = Focus::Panes;
-        return;
-    };
-    let layout = view::arrange(state, snapshot);
-    let beside = layout.log.x >= layout.grid.right();
-    let page = usize::from(layout.log.height.saturating_sub(2)).max(1);
-    let at = state.incident_index(pipeline);
-    let last = pipeline.incidents.len().saturating_sub(1);
-    let next = match intent {
-        Intent::Left if beside => return state.focus = Focus::Panes,
-        Intent::Up if at == 0 && !beside => return state.focus = Focus::Panes,
-        Intent::Up => at.saturating_sub(1),
-        Intent::Down => at + 1,
-        Intent::PageUp => at.saturating_sub(page),
-        Intent::PageDown => at + page,
-        _ => at,
-    };
-    state.incident = pipeline.incidents.get(next.min(last)).map(key_of);
 }
 
 /// The selected pane fills the screen; with the log in focus, the first feature of the selected incident does.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::domain::{Command, Incident, Label, Level, Snapshot};
+use crate::domain::{Command, Incident, Label, Level, PipelineId, Snapshot};
 
 use super::super::action::{Effect, Intent};
-use super::super::state::{Mode, UiState};
+use super::super::state::{Mode, Question, UiState};
 use super::super::text;
 use super::{order, toast};
 
@@ -21,7 +21,7 @@ pub(super) fn press(
     match intent {
         Intent::Slower => interval(state, snapshot, false, effects),
         Intent::Faster => interval(state, snapshot, true, effects),
-        Intent::Retrain => retrain(state, effects),
+        Intent::Retrain => retrain(state, snapshot, effects),
         Intent::Cancel => cancel(state, snapshot, effects),
         Intent::Inject => inject(state, snapshot, effects),
         Intent::Acknowledge => acknowledge(state, snapshot, effects),
@@ -56,14 +56,36 @@ fn interval(state: &mut UiState, snapshot: &Snapshot, faster: bool, effects: &mu
     }
 }
 
-fn retrain(state: &mut UiState, effects: &mut Vec<Effect>) {
+/// A first model, and one of test mode, cost nothing that is in use; a model that scores is not replaced by a slip of a finger.
+fn retrain(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
     if !state.config.retrain_enabled {
         let why = "training from the screen is off: [ui] retrain_enabled is false";
         return toast(state, Level::Warning, why.into());
     }
-    if order(state, Command::Retrain(state.mode.pipeline()), effects) {
-        toast(state, Level::Info, "a new model will be trained".into());
-    }
+    let pipeline = state.mode.pipeline();
+    let (command, said) = (
+        Command::Retrain(pipeline),
+        "a new model will be trained".to_owned(),
+    );
+    let model = snapshot.live.model.as_ref();
+    let Some(model) = model.filter(|_| pipeline == PipelineId::Live && !state.config.read_only)
+    else {
+        if order(state, command, effects) {
+            toast(state, Level::Info, said);
+        }
+        return;
+    };
+    state.question = Some(Question {
+        text: "Train a new model now?".into(),
+        detail: vec![format!(
+            "The last training took {}. Scoring goes on meanwhile; the new model scores only if it is no worse.",
+            text::span(model.training_took)
+        )],
+        command,
+        said,
+        again: Intent::Retrain,
+        ticket: None,
+    });
 }
 
 fn cancel(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
@@ -134,14 +156,46 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
         return;
     };
     let id = incident.id;
-    let (label, said) = match (incident.label == Some(label), label) {
-        (true, _) => (None, format!("anomaly {id}: label taken back")),
-        (false, Label::Real) => (Some(label), format!("anomaly {id} marked as real")),
-        (false, Label::False) => (Some(label), format!("anomaly {id} marked as a false alarm")),
+    let again = match label {
+        Label::Real => Intent::MarkReal,
+        Label::False => Intent::MarkFalse,
     };
-    if order(state, Command::Label(id, label), effects) {
-        toast(state, Level::Info, said);
+    let (label, text, said) = match (incident.label == Some(label), label) {
+        (true, _) => (
+            None,
+            format!("Take the label of anomaly {id} back?"),
+            format!("anomaly {id}: label taken back"),
+        ),
+        (false, Label::Real) => (
+            Some(label),
+            format!("Mark anomaly {id} as real?"),
+            format!("anomaly {id} marked as real"),
+        ),
+        (false, Label::False) => (
+            Some(label),
+            format!("Mark anomaly {id} as a false alarm?"),
+            format!("anomaly {id} marked as a false alarm"),
+        ),
+    };
+    let command = Command::Label(id, label);
+    if state.config.read_only {
+        order(state, command, effects);
+        return;
     }
+    state.previews += 1;
+    state.question = Some(Question {
+        text,
+        detail: vec!["Working out what it would have changed …".into()],
+        command,
+        said,
+        again,
+        ticket: Some(state.previews),
+    });
+    effects.push(Effect::Preview {
+        ticket: state.previews,
+        incident: id,
+        label,
+    });
 }
 
 /// Test mode is shown and its pipeline does not run: start it, once.

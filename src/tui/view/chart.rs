@@ -1,5 +1,7 @@
 //! A small line chart of braille dots (2×4 a cell) or ASCII dots (1×2), with gaps, red columns, a band and a divider.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -15,6 +17,78 @@ pub struct Axis {
     pub from: Time,
     /// Right edge.
     pub to: Time,
+    /// Distance of the rows.
+    pub step: Duration,
+}
+
+/// Where times are on a number of cells with some dots each.
+///
+/// Where a row has a dot column or more, the axis is spread over the cells. Where several rows share one, cells begin at
+/// multiples of their own length, counted from the epoch: as time goes on a cell keeps its rows, and all cells move left
+/// together once in a while. The picture stands still in between, and little has to be sent over a slow line.
+#[derive(Clone, Copy)]
+struct Columns {
+    axis: Axis,
+    cells: usize,
+    /// Dot columns of a cell.
+    across: usize,
+    /// Length of a cell in seconds, where cells stand still.
+    cell: Option<f64>,
+}
+
+impl Columns {
+    fn new(axis: Axis, cells: usize, across: usize) -> Self {
+        let length = axis.to.since(axis.from).as_secs_f64();
+        let rows = length / axis.step.as_secs_f64();
+        // One cell more than the length takes: the first and the last are rarely full.
+        let still = cells > 2 && rows > (cells * across) as f64;
+        Self {
+            axis,
+            cells,
+            across,
+            cell: still.then(|| length / (cells - 1) as f64),
+        }
+    }
+
+    const fn wide(&self) -> usize {
+        self.cells * self.across
+    }
+
+    /// The dot column of a time; `None` outside of the axis.
+    fn column(&self, time: Time) -> Option<usize> {
+        let last = self.columns.wide().checked_sub(1)?;
+        if time < self.axis.from || time > self.axis.to {
+            return None;
+        }
+        if let Some(cell) = self.cell {
+            let place = |time: Time| time.as_secs_f64() / cell;
+            let back = place(self.axis.to).floor() - place(time).floor();
+            let dot = (place(time).fract() * self.across as f64).floor();
+            let from_right = whole(back) * self.across + self.across - 1 - whole(dot);
+            return Some(last.saturating_sub(from_right));
+        }
+        let length = self.axis.to.since(self.axis.from).as_secs_f64();
+        if length <= 0.0 {
+            return Some(last);
+        }
+        let part = time.since(self.axis.from).as_secs_f64() / length;
+        Some(whole(part * last as f64).min(last))
+    }
+
+    /// The time in the middle of a dot column.
+    fn time(&self, column: usize) -> Option<Time> {
+        let last = self.columns.wide().checked_sub(1)?.max(1);
+        if let Some(cell) = self.cell {
+            let end = ((self.axis.to.as_secs_f64() / cell).floor() + 1.0) * cell;
+            let dot = cell / self.across as f64;
+            let back = end - (last - column.min(last)) as f64 * dot - dot / 2.0;
+            let middle = Duration::try_from_secs_f64(back).ok()?;
+            return Some((Time::from_secs(0) + middle).clamp(self.axis.from, self.axis.to));
+        }
+        let length = self.axis.to.since(self.axis.from).as_secs_f64();
+        let offset = Duration::try_from_secs_f64(length * column as f64 / last as f64).ok()?;
+        Some(self.axis.from + offset)
+    }
 }
 
 /// The values at the bottom and top edge.
@@ -96,7 +170,7 @@ const SPIKE: f64 = 0.3;
 /// A chart under way.
 pub struct Chart {
     area: Rect,
-    axis: Axis,
+    columns: Columns,
     scale: Scale,
     unicode: bool,
     cells: Vec<Cell>,
@@ -107,9 +181,10 @@ pub struct Chart {
 impl Chart {
     /// An empty chart over `area`.
     pub fn new(area: Rect, axis: Axis, scale: Scale, unicode: bool) -> Self {
+        let across = if unicode { 2 } else { 1 };
         Self {
             area,
-            axis,
+            columns: Columns::new(axis, usize::from(area.width), across),
             scale,
             unicode,
             cells: vec![Cell::default(); usize::from(area.width) * usize::from(area.height)],
@@ -122,32 +197,20 @@ impl Chart {
         if self.unicode { (2, 4) } else { (1, 2) }
     }
 
-    fn wide(&self) -> usize {
-        usize::from(self.area.width) * self.dots().0
-    }
-
     fn tall(&self) -> usize {
         usize::from(self.area.height) * self.dots().1
     }
 
-    /// The dot column of a time; `None` outside of the axis.
-    fn column(&self, time: Time) -> Option<usize> {
-        let length = self.axis.to.since(self.axis.from).as_secs_f64();
-        let last = self.wide().checked_sub(1)?;
-        if time < self.axis.from || time > self.axis.to {
-            return None;
-        }
-        if length <= 0.0 {
-            return Some(last);
-        }
-        let part = time.since(self.axis.from).as_secs_f64() / length;
-        Some(whole(part * last as f64).min(last))
-    }
-
     /// The cell column of a time; `None` outside of the axis.
     pub fn cell_column(&self, time: Time) -> Option<u16> {
-        let column = self.column(time)? / self.dots().0;
+        let column = self.columns.column(time)? / self.dots().0;
         u16::try_from(column).ok()
+    }
+
+    /// The time in the middle of a cell column.
+    pub fn time(&self, column: u16) -> Option<Time> {
+        let across = self.dots().0;
+        self.columns.time(usize::from(column) * across + across / 2)
     }
 
     /// The dot row of a value, 0 at the top.
@@ -186,9 +249,11 @@ impl Chart {
         let half = grid.step() / 2;
         for (row, _) in anomalous.iter().enumerate().filter(|(_, hot)| **hot) {
             let time = grid.time(row);
-            let from = (time - half).max(self.axis.from);
-            let to = (time + half).min(self.axis.to);
-            let (Some(from), Some(to)) = (self.column(from), self.column(to)) else {
+            let axis = self.columns.axis;
+            let from = (time - half).max(axis.from);
+            let to = (time + half).min(axis.to);
+            let ends = (self.columns.column(from), self.columns.column(to));
+            let (Some(from), Some(to)) = ends else {
                 continue;
             };
             let across = self.dots().0;
@@ -226,7 +291,7 @@ impl Chart {
         let mut bins: Vec<Bin> = Vec::new();
         let mut gap = true;
         for (time, value) in grid.times().zip(values.iter().copied()) {
-            let Some(column) = self.column(time) else {
+            let Some(column) = self.columns.column(time) else {
                 continue;
             };
             if !value.is_finite() {
@@ -281,7 +346,7 @@ impl Chart {
         }
         let level = self.level(value);
         let every = if self.unicode { 4 } else { 3 };
-        for column in (0..self.wide()).step_by(every) {
+        for column in (0..self.columns.wide()).step_by(every) {
             self.dot(column, level, Ink::Guide);
         }
     }
@@ -290,7 +355,7 @@ impl Chart {
     pub fn band(&mut self, grid: &Grid, lower: &[f64], upper: &[f64], theme: &Theme) {
         let every = if self.unicode { 3 } else { 2 };
         let (across, down) = self.dots();
-        for column in 0..self.wide() {
+        for column in 0..self.columns.wide() {
             let Some((low, high)) = self.bounds(column, grid, lower, upper) else {
                 continue;
             };
@@ -318,10 +383,7 @@ impl Chart {
         lower: &[f64],
         upper: &[f64],
     ) -> Option<(f64, f64)> {
-        let length = self.axis.to.since(self.axis.from).as_secs_f64();
-        let last = self.wide().checked_sub(1)?.max(1);
-        let offset = length * column as f64 / last as f64;
-        let time = self.axis.from + std::time::Duration::try_from_secs_f64(offset).ok()?;
+        let time = self.columns.time(column)?;
         let row = grid.row(time)?;
         let (low, high) = (*lower.get(row)?, *upper.get(row)?);
         (low.is_finite() && high.is_finite()).then_some((low, high))
@@ -329,7 +391,7 @@ impl Chart {
 
     /// A vertical rule at a time.
     pub fn divide(&mut self, time: Time) {
-        self.divider = self.column(time).map(|column| column / self.dots().0);
+        self.divider = self.cell_column(time).map(usize::from);
     }
 
     /// Cell columns with anomalous rows, from the left edge.
@@ -401,6 +463,7 @@ mod tests {
         let axis = Axis {
             from: grid.start(),
             to: grid.last().unwrap(),
+            step: grid.step(),
         };
         let area = Rect::new(0, 0, width, height);
         let scale = Scale {
@@ -430,6 +493,34 @@ mod tests {
     }
 
     #[test]
+    fn cells_keep_their_rows_as_time_goes_on() {
+        let step = Duration::from_secs(60);
+        let axis = |start: u64| Axis {
+            from: Time::from_secs(start),
+            to: Time::from_secs(start) + step * 299,
+            step,
+        };
+        let at = Time::from_secs(1_700_010_000);
+        let columns = |start| Columns::new(axis(start), 60, 2);
+        let mut moves = Vec::new();
+        for minute in 0..100 {
+            let now = columns(1_700_000_000 + minute * 60);
+            let column = now.column(at).unwrap();
+            assert_eq!(column % 2, columns(1_700_000_000).column(at).unwrap() % 2);
+            moves.push(column);
+            let middle = now.time(column).unwrap();
+            assert_eq!(now.column(middle), Some(column));
+            assert!(now.column(now.axis.to).unwrap() >= 118);
+            assert!(now.column(now.axis.from).unwrap() <= 3);
+        }
+        moves.dedup();
+        assert!(
+            (15..25).contains(&moves.len()),
+            "once in about five rows: {moves:?}"
+        );
+    }
+
+    #[test]
     fn gaps_stay_gaps() {
         let mut values = vec![0.0; 16];
         values[6..10].fill(f64::NAN);
@@ -451,6 +542,7 @@ mod tests {
         let axis = Axis {
             from: grid.start(),
             to: grid.last().unwrap(),
+            step: grid.step(),
         };
         let scale = Scale {
             low: 0.0,

@@ -304,6 +304,7 @@ mod tests {
         let axis = Axis {
             from: Time::from_secs(1_700_000_000),
             to: Time::from_secs(1_700_030_000),
+            step: Duration::from_secs(60),
         };
         let found = ticks(axis, 120);
         assert!((4..=9).contains(&found.len()), "{found:?}");

@@ -6,6 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{EntityView, FeatureView, RowState};
+use crate::tui::state::UiState;
 use crate::tui::text::{cut, number, percent, short, width};
 use crate::tui::theme::Theme;
 
@@ -19,7 +20,7 @@ use super::plot::latest;
 /// │feature          value  expected    error  part in the score │
 /// │latency         840 ms    210 ms   0.0123   61 % ━━━━━━───── │
 /// ```
-pub fn draw(entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+pub fn draw(_state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let mut right = Vec::new();
     if let Some(mse) = entity.latest.as_ref().and_then(|v| v.mse) {
         let words = format!("window error {}", number(mse));

@@ -7,11 +7,11 @@ use ratatui::text::Span;
 use crate::domain::{Level, Snapshot};
 use crate::tui::action::Intent;
 use crate::tui::keymap::{BINDINGS, Binding, Hint};
-use crate::tui::state::{Mode, Sort, UiState};
+use crate::tui::state::{Mode, Panel, Sort, UiState};
 use crate::tui::text::{cut, short, width};
 use crate::tui::theme::Theme;
 
-use super::layout::{Kind, Layout, Panes};
+use super::layout::{Kind, Layout, Panes, layout};
 use super::pen::Pen;
 
 /// Draws the keys that do something here, as many as fit, and which panes of how many are shown.
@@ -60,35 +60,50 @@ pub fn draw(
 fn word(binding: &Binding, state: &UiState) -> String {
     match (binding.intent, state.sort, state.frozen) {
         (Intent::Sort, Sort::Name, _) => "sort by score".into(),
-        (Intent::Sort, Sort::Score, _) => "sort by name".into(),
+        (Intent::Sort, Sort::Score, _) => "sort by last anomaly".into(),
+        (Intent::Sort, Sort::LastIncident, _) => "sort by name".into(),
         (Intent::Freeze, _, Some(_)) => "go on".into(),
         _ => binding.short.into(),
     }
 }
 
 fn applies(binding: &Binding, state: &UiState, snapshot: &Snapshot) -> bool {
-    let inside = state.help.is_some() || state.expanded;
+    let inside = state.open.is_some() || state.expanded;
+    let helping = state.line(Panel::Help).is_some();
     let pipeline = state.pipeline(snapshot);
     match binding.hint {
         Hint::Never => false,
         Hint::Always => true,
         Hint::Panes => !inside && state.shown(snapshot).is_some(),
-        Hint::Charts => state.help.is_none() && state.shown(snapshot).is_some(),
+        Hint::Lists => !state.expanded && state.shown(snapshot).is_some(),
+        Hint::Scored => !helping && pipeline.is_some_and(|p| p.model.is_some()),
+        Hint::Compact => {
+            !inside
+                && pipeline.is_some_and(|p| !p.incidents.is_empty())
+                && view_kind(state) == Kind::Compact
+        }
+        Hint::Charts => state.open.is_none() && state.shown(snapshot).is_some(),
         Hint::Inside => inside,
         Hint::Training => pipeline.is_some_and(|p| p.training.is_some()),
         Hint::Test => state.mode == Mode::Test && pipeline.is_some(),
-        Hint::Entities => state.help.is_none() && pipeline.is_some_and(|p| p.entities.len() > 1),
+        Hint::Entities => !helping && pipeline.is_some_and(|p| p.entities.len() > 1),
         Hint::Incident => {
             state.mode != Mode::Test
-                && state.help.is_none()
+                && !helping
                 && pipeline.is_some_and(|p| !p.incidents.is_empty())
         }
     }
 }
 
+fn view_kind(state: &UiState) -> Kind {
+    let area = Rect::new(0, 0, state.size.0, state.size.1);
+    layout(area, 0, 0, state.hints).kind
+}
+
 /// `1–6 of 24`, when not all panes fit.
 fn page(state: &UiState, snapshot: &Snapshot, layout: &Layout) -> Option<String> {
-    let entity = state.shown(snapshot).filter(|_| !state.expanded)?;
+    let inside = state.expanded || state.open.is_some();
+    let entity = state.shown(snapshot).filter(|_| !inside)?;
     let count = entity.features.len();
     let per_page = match layout.kind {
         Kind::TooSmall => return None,

@@ -65,6 +65,11 @@ pub fn draw(state: &UiState, first: usize, theme: &Theme, buffer: &mut Buffer, a
     }
 }
 
+/// Lines in one column.
+pub fn lines(state: &UiState) -> usize {
+    chapters(state).iter().map(Vec::len).sum()
+}
+
 fn chapters(state: &UiState) -> Vec<Vec<Line>> {
     let chapter = |group: Group| {
         let mut lines = vec![Line::Head(group.title())];

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
-use crate::tui::state::{Focus, UiState};
+use crate::tui::state::{Panel, Place, UiState};
 use crate::tui::text::{self, cut, percent, short, span, when};
 use crate::tui::theme::Theme;
 
@@ -26,7 +26,7 @@ pub fn draw(
     buffer: &mut Buffer,
     area: Rect,
 ) {
-    let focused = state.focus == Focus::Log && !state.expanded;
+    let focused = matches!(state.place(), Place::Log | Place::Panel(Panel::Log));
     let border = if focused { theme.accent } else { theme.faint };
     let open = pipeline.incidents.iter().filter(|i| i.is_open()).count();
     let title = [Span::styled(

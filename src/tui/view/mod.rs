@@ -5,16 +5,23 @@ mod chart;
 mod compact;
 mod detail;
 mod empty;
+mod entities;
 mod errors;
 mod footer;
 mod header;
+mod health;
 mod help;
 pub mod layout;
 mod log;
+mod models;
 mod pane;
 mod pen;
 mod plot;
+mod prompt;
+mod question;
 mod score;
+mod training;
+mod why;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -22,7 +29,7 @@ use ratatui::layout::Rect;
 use crate::domain::{Snapshot, SourceState};
 
 use self::layout::{Kind, Layout, SMALLEST};
-use super::state::{Mode, UiState};
+use super::state::{Mode, Panel, UiState};
 use super::theme::{Theme, spell_in_ascii};
 
 /// Where everything is on this screen.
@@ -58,16 +65,65 @@ pub fn view(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
         body(state, snapshot, theme, buffer, &layout);
         footer::draw(state, snapshot, theme, buffer, &layout);
         footer::toasts(state, theme, buffer, layout.body);
-        if let Some(first) = state.help {
+        if let Some(first) = state.line(Panel::Help) {
             help::draw(state, first, theme, buffer, layout.body);
         }
+        if let Some(first) = state.line(Panel::Why) {
+            why::draw(state, snapshot, first, theme, buffer, layout.body);
+        }
+        prompt::draw(state, theme, buffer, &layout);
+        question::draw(state, theme, buffer, layout.body);
     }
     if !theme.unicode {
         spell_in_ascii(buffer);
     }
 }
 
+/// Lines of a panel that scrolls, or its rows; what it has no more of can't be gone to.
+#[must_use]
+pub fn lines(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
+    match panel {
+        Panel::Help => help::lines(state),
+        Panel::Why => why::lines(state, snapshot),
+        Panel::Health => health::lines(state, snapshot),
+        Panel::Training => training::lines(state, snapshot),
+        Panel::Models => models::lines(state, snapshot),
+        Panel::Entities => entities::lines(state, snapshot),
+        Panel::Errors | Panel::Log => 0,
+    }
+}
+
+/// Draws a panel in place of the body; `false` when none is open that does.
+fn panel(
+    state: &UiState,
+    snapshot: &Snapshot,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    layout: &Layout,
+) -> bool {
+    let (Some(open), Some(pipeline)) = (state.open, state.pipeline(snapshot)) else {
+        return false;
+    };
+    let area = layout.body;
+    match open.panel {
+        Panel::Help | Panel::Why => return false,
+        Panel::Log => log::draw(state, pipeline, theme, buffer, area),
+        Panel::Errors => match state.shown(snapshot) {
+            Some(entity) => errors::draw(state, entity, theme, buffer, area),
+            None => return false,
+        },
+        Panel::Entities => entities::draw(state, pipeline, theme, buffer, area),
+        Panel::Training => training::draw(state, pipeline, open.line, theme, buffer, area),
+        Panel::Models => models::draw(state, pipeline, open.line, theme, buffer, area),
+        Panel::Health => health::draw(state, snapshot, open.line, theme, buffer, area),
+    }
+    true
+}
+
 fn body(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer, layout: &Layout) {
+    if panel(state, snapshot, theme, buffer, layout) {
+        return;
+    }
     let pipeline = state.pipeline(snapshot);
     let shown = state.shown(snapshot).filter(|e| !e.features.is_empty());
     let (Some(pipeline), Some(entity)) = (pipeline, shown) else {
@@ -93,7 +149,7 @@ fn body(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer
         log::draw(state, pipeline, theme, buffer, layout.log);
     }
     if !layout.errors.is_empty() {
-        errors::draw(entity, theme, buffer, layout.errors);
+        errors::draw(state, entity, theme, buffer, layout.errors);
     }
 }
 

@@ -128,6 +128,9 @@ pub fn figures(
         let words = format!("↓ {}  ↑ {}", unit.show(low), unit.show(high));
         figures.push(Segment::new(2, vec![Span::styled(words, theme.dim)]));
     }
+    if let (Some(trend), Some(_)) = (plot.trend(), now) {
+        figures.push(Segment::new(1, vec![Span::styled(trend.sign(), theme.dim)]));
+    }
     let value = unit.show(now.unwrap_or(f64::NAN));
     let style = match (now, alarmed) {
         (None, _) => theme.dim,

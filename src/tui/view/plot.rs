@@ -66,6 +66,7 @@ impl<'a> Window<'a> {
             axis: Axis {
                 from: grid.start(),
                 to: grid.last().unwrap_or(grid.start()),
+                step: grid.step(),
             },
             answer: None,
             skip,
@@ -175,6 +176,30 @@ impl Plot {
             })
     }
 
+    /// The newest tenth of the known rows beside the tenth before it, by their medians: a change of a tenth of the range that
+    /// is shown is a trend. `None` when too little is known.
+    pub fn trend(&self) -> Option<Trend> {
+        const FEWEST: usize = 3;
+        let known: Vec<f64> = self
+            .values
+            .iter()
+            .copied()
+            .filter(|v| v.is_finite())
+            .collect();
+        let rows = (known.len() / 10).max(FEWEST);
+        let (rest, newest) = known.split_at(known.len().checked_sub(rows)?);
+        let before = rest.get(rest.len().checked_sub(rows)?..)?;
+        let (low, high) = self.extremes()?;
+        let change = median(newest)? - median(before)?;
+        let least = (high - low) * 0.1;
+        Some(match change {
+            _ if least <= 0.0 => Trend::Level,
+            up if up >= least => Trend::Rising,
+            down if down <= -least => Trend::Falling,
+            _ => Trend::Level,
+        })
+    }
+
     /// A scale for values and forecast, for the limit once they come near it, and for the band as long as it leaves the
     /// values half of the height: how unsure a forecast is must not flatten what is known.
     pub fn scale(&self, limit: Option<f64>) -> Option<Scale> {
@@ -193,6 +218,28 @@ impl Plot {
     }
 }
 
+/// Where a metric is going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trend {
+    /// Up.
+    Rising,
+    /// Neither.
+    Level,
+    /// Down.
+    Falling,
+}
+
+impl Trend {
+    /// Its arrow.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Rising => "↗",
+            Self::Level => "→",
+            Self::Falling => "↘",
+        }
+    }
+}
+
 /// The newest known value among the last few rows, and whether it is the very newest row's.
 pub fn latest(feature: &FeatureView) -> Option<(f64, bool)> {
     const LOOK_BACK: usize = 3;
@@ -202,4 +249,37 @@ pub fn latest(feature: &FeatureView) -> Option<(f64, bool)> {
         .filter(|(_, v)| v.is_finite())
         .map(|(age, v)| (*v, age == 0))
         .next()
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plot(values: Vec<f64>) -> Plot {
+        Plot {
+            values,
+            hot: Vec::new(),
+            forecast: None,
+        }
+    }
+
+    #[test]
+    fn trends_are_seen_against_the_range() {
+        let ramp: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(plot(ramp.clone()).trend(), Some(Trend::Rising));
+        let mut back = ramp;
+        back.reverse();
+        assert_eq!(plot(back).trend(), Some(Trend::Falling));
+        let wave: Vec<f64> = (0..200).map(|i| f64::from(i % 10)).collect();
+        assert_eq!(plot(wave).trend(), Some(Trend::Level));
+        assert_eq!(plot(vec![3.0; 50]).trend(), Some(Trend::Level));
+        assert_eq!(plot(vec![3.0; 5]).trend(), None);
+        assert_eq!(plot(vec![f64::NAN; 50]).trend(), None);
+    }
 }

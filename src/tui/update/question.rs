@@ -1,0 +1,61 @@
+//! Yes or no to something costly or lasting.
+
+use crossterm::event::KeyCode;
+
+use crate::domain::{ControlError, LabelEffect, Level};
+
+use super::super::action::{Effect, Intent};
+use super::super::keymap::Key;
+use super::super::state::UiState;
+use super::{order, toast};
+
+/// `y`, Enter, or the key that asked, says yes; `n` and Esc say no. Everything else leaves the question where it is.
+pub(super) fn typed(state: &mut UiState, key: Key, effects: &mut Vec<Effect>) {
+    let bound = state.keymap.intent(key);
+    let asked = state.question.as_ref().map(|question| question.again);
+    if matches!(key.typed(), Some('y' | 'Y')) || (bound.is_some() && bound == asked) {
+        yes(state, effects);
+    } else if matches!(key.typed(), Some('n' | 'N')) {
+        state.question = None;
+    } else if key.is(KeyCode::Enter) {
+        yes(state, effects);
+    } else if key.is(KeyCode::Esc) {
+        state.question = None;
+    }
+}
+
+/// The same for what keys ask for.
+pub(super) fn press(state: &mut UiState, intent: Intent, effects: &mut Vec<Effect>) {
+    let asked = state.question.as_ref().map(|question| question.again);
+    match intent {
+        Intent::Expand => yes(state, effects),
+        Intent::Back => state.question = None,
+        Intent::Quit => effects.push(Effect::Quit),
+        _ if Some(intent) == asked => yes(state, effects),
+        _ => {}
+    }
+}
+
+fn yes(state: &mut UiState, effects: &mut Vec<Effect>) {
+    if let Some(question) = state.question.take()
+        && order(state, question.command, effects)
+    {
+        toast(state, Level::Info, question.said);
+    }
+}
+
+/// What a label would change has been worked out.
+pub(super) fn answered(
+    state: &mut UiState,
+    ticket: u64,
+    result: Result<LabelEffect, ControlError>,
+) {
+    let waiting = state.question.as_mut().filter(|q| q.ticket == Some(ticket));
+    if let Some(question) = waiting {
+        question.ticket = None;
+        question.detail = vec![match result {
+            Ok(effect) => format!("On the rows that are kept it {}.", effect.told()),
+            Err(error) => format!("What it would have changed is not known: {error}."),
+        }];
+    }
+}

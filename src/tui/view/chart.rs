@@ -56,7 +56,7 @@ impl Columns {
 
     /// The dot column of a time; `None` outside of the axis.
     fn column(&self, time: Time) -> Option<usize> {
-        let last = self.columns.wide().checked_sub(1)?;
+        let last = self.wide().checked_sub(1)?;
         if time < self.axis.from || time > self.axis.to {
             return None;
         }
@@ -77,7 +77,7 @@ impl Columns {
 
     /// The time in the middle of a dot column.
     fn time(&self, column: usize) -> Option<Time> {
-        let last = self.columns.wide().checked_sub(1)?.max(1);
+        let last = self.wide().checked_sub(1)?.max(1);
         if let Some(cell) = self.cell {
             let end = ((self.axis.to.as_secs_f64() / cell).floor() + 1.0) * cell;
             let dot = cell / self.across as f64;
@@ -495,7 +495,7 @@ mod tests {
     #[test]
     fn cells_keep_their_rows_as_time_goes_on() {
         let step = Duration::from_secs(60);
-        let axis = |start: u64| Axis {
+        let axis = |start: i64| Axis {
             from: Time::from_secs(start),
             to: Time::from_secs(start) + step * 299,
             step,

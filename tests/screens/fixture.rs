@@ -213,7 +213,8 @@ fn verdict(
     if !score.is_finite() {
         return Verdict::unscored(time, entity.clone(), RowState::Missing);
     }
-    let parts = metrics().iter().enumerate().map(|(salt, metric)| {
+    let metrics = metrics();
+    let parts = metrics.iter().enumerate().map(|(salt, metric)| {
         let expected = value(metric, time, salt);
         let width = 2.0 * metric.noise + 0.2 * metric.swing;
         FeatureVerdict {

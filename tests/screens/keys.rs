@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::config::{ThemeName, UiConfig};
-use pulsewatch::domain::{Command, ControlError, HistoryQuery, Label, Level, PipelineId, Snapshot};
+use pulsewatch::domain::{
+    Command, ControlError, Entity, HistoryQuery, Label, LabelEffect, Level, PipelineId, Snapshot,
+};
 use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::keymap::Key;
 use pulsewatch::tui::state::{Focus, Sort};
 use pulsewatch::tui::update::{TOASTS, update};
 use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
@@ -84,9 +87,16 @@ fn modes_change_and_test_mode_is_started_once() {
 #[test]
 fn orders_go_to_the_shown_pipeline() {
     let mut screen = incident();
+    assert_eq!(screen.press(Intent::Retrain), [], "a model scores already");
+    assert!(screen.text().contains("Train a new model now?"));
+    assert!(screen.text().contains("took 21 s"), "{}", screen.text());
+    screen.act(Action::Key(Key::parse("n").unwrap()));
+    assert!(!screen.text().contains("Train a new model now?"));
+    screen.press(Intent::Retrain);
     assert_eq!(
         sent(screen.press(Intent::Retrain)),
-        Some(Command::Retrain(PipelineId::Live))
+        Some(Command::Retrain(PipelineId::Live)),
+        "the key again says yes"
     );
     assert_eq!(screen.press(Intent::Cancel), []);
     assert_eq!(screen.toast(), "no training is running");
@@ -157,17 +167,45 @@ fn words_on_the_selected_incident() {
         sent(screen.press(Intent::Acknowledge)),
         Some(Command::Acknowledge(42))
     );
+    let asked = screen.press(Intent::MarkFalse);
+    let [Effect::Preview { ticket, .. }] = asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert!(screen.text().contains("anomaly 42 as a false alarm?"));
+    let at = (Entity::sole(), fixture::now());
+    let effect = LabelEffect {
+        raise_before: 1.0,
+        raise_after: 1.4,
+        replayed: 9,
+        removed: vec![at; 7],
+        lost: Vec::new(),
+        returned: Vec::new(),
+    };
+    let late = Action::Preview {
+        ticket: ticket + 1,
+        result: Err(ControlError::Busy),
+    };
+    screen.act(late);
+    assert!(screen.text().contains("Working out"), "another question's");
+    screen.act(Action::Preview {
+        ticket,
+        result: Ok(effect),
+    });
+    assert!(screen.text().contains("would have removed 7 alerts"));
     assert_eq!(
-        sent(screen.press(Intent::MarkFalse)),
+        sent(screen.act(Action::Key(Key::parse("y").unwrap()))),
         Some(Command::Label(42, Some(Label::False)))
     );
+    assert!(screen.toast().contains("marked as a false alarm"));
     // To the right edge, into the log, one down: number 41 is real and seen already.
     for intent in [Intent::Right, Intent::Right, Intent::Down] {
         screen.press(intent);
     }
     assert_eq!(screen.state.focus, Focus::Log);
+    screen.press(Intent::MarkReal);
+    assert!(screen.text().contains("Take the label of anomaly 41 back?"));
     assert_eq!(
-        sent(screen.press(Intent::MarkReal)),
+        sent(screen.press(Intent::Expand)),
         Some(Command::Label(41, None))
     );
     assert_eq!(screen.press(Intent::Acknowledge), []);

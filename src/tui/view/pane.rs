@@ -45,7 +45,7 @@ struct Pane<'a> {
 
 impl Pane<'_> {
     /// ```text
-    /// ╭ cpu ──────────── ↓ 12 % ↑ 89 % ─ 37.2 % ╮
+    /// ╭ cpu ────────── ↓ 12 % ↑ 89 % ─ ↗ 37.2 % ╮
     /// │ ⣀⡠⠔⠊⠑⠢⣀          ⢀⡠⠔⠊⠑⠢⣀               │
     /// ╰ 05:40 ─────────────▲▲────────── 14:00 ╯
     /// ```
@@ -110,7 +110,7 @@ pub fn fill(
     chart.line(&window.grid, &plot.values, Ink::Line);
 }
 
-/// Value, extremes, and what the forecast says of the limit.
+/// Value with its trend, extremes, and what the forecast says of the limit.
 pub fn figures(
     feature: &FeatureView,
     plot: &Plot,
@@ -128,16 +128,18 @@ pub fn figures(
         let words = format!("↓ {}  ↑ {}", unit.show(low), unit.show(high));
         figures.push(Segment::new(2, vec![Span::styled(words, theme.dim)]));
     }
-    if let (Some(trend), Some(_)) = (plot.trend(), now) {
-        figures.push(Segment::new(1, vec![Span::styled(trend.sign(), theme.dim)]));
-    }
     let value = unit.show(now.unwrap_or(f64::NAN));
     let style = match (now, alarmed) {
         (None, _) => theme.dim,
         (_, true) => theme.bad,
         _ => theme.strong,
     };
-    figures.push(Segment::new(0, vec![Span::styled(value, style)]));
+    let mut spans = Vec::new();
+    if let (Some(trend), Some(_)) = (plot.trend(), now) {
+        spans.push(Span::styled(format!("{} ", trend.sign()), theme.dim));
+    }
+    spans.push(Span::styled(value, style));
+    figures.push(Segment::new(0, spans));
     figures
 }
 

@@ -212,7 +212,7 @@ fn any_size_is_drawn() {
     terminal.resize((200, 60));
     terminal.until("large screen", |screen| {
         let text = screen.contents();
-        text.contains("╭ errors") && text.contains("t theme")
+        text.contains("╭ errors") && text.contains(": do")
     });
     terminal.resize((80, 24));
     terminal.until("usual screen", |screen| {

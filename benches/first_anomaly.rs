@@ -17,7 +17,7 @@ mod program;
 use program::terminal::has_mark;
 
 fn main() {
-    let (_home, mut terminal) = program::start(&[]);
+    let (_home, mut terminal) = program::start(&[], &[], (120, 40));
     terminal.until("marked anomaly", has_mark);
     let seconds = terminal.age().as_secs_f64();
     println!(

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use terminal::Terminal;
 
-/// The program with `args` on a terminal of 120 × 40. Its home directory, empty at first, goes when it is dropped.
-pub fn start(args: &[&str]) -> (TempDir, Terminal) {
+/// The program with `args` and environment variables on a terminal of `size` (columns, rows). Its home directory, empty at
+/// first, goes when it is dropped.
+pub fn start(args: &[&str], variables: &[(&str, &str)], size: (u16, u16)) -> (TempDir, Terminal) {
     let home = TempDir::new().unwrap();
-    let terminal = Terminal::start(&path(), args, home.path(), &[], (120, 40));
+    let terminal = Terminal::start(&path(), args, home.path(), variables, size);
     (home, terminal)
 }
 

@@ -11,8 +11,9 @@ use ratatui::buffer::Buffer;
 
 use crate::scene::{self, Scene};
 
-const LARGE: (u16, u16) = (200, 60);
-const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 10), (1, 1)];
+const SIZES: [(u16, u16); 5] = [(200, 60), (120, 40), (80, 24), (40, 10), (1, 1)];
+/// The size whose colours are written out; of the others a checksum is kept.
+const WRITTEN_OUT: (u16, u16) = (80, 24);
 
 fn drawn(scene: &Scene, (width, height): (u16, u16)) -> Buffer {
     let buffer = scene.draw(width, height, ThemeName::Dark, ColorDepth::True);
@@ -23,33 +24,87 @@ fn drawn(scene: &Scene, (width, height): (u16, u16)) -> Buffer {
     buffer
 }
 
-fn golden(scene: &Scene, sizes: &[(u16, u16)]) {
-    let mut text = String::new();
-    for size in sizes {
-        writeln!(text, "== {}×{}", size.0, size.1).unwrap();
-        text.push_str(&buffer_text(&drawn(scene, *size)));
-    }
+fn check(name: String, text: &str) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!(scene.name, text);
+        insta::assert_snapshot!(name, text);
     });
 }
 
 #[test]
-fn small_and_usual_sizes() {
+fn characters_at_every_size() {
     for scene in scene::all() {
-        let large = ["incident", "long_term", "expanded"].contains(&scene.name);
-        if !large {
-            golden(&scene, &SIZES);
+        let mut text = String::new();
+        for size in SIZES {
+            writeln!(text, "== {}×{}", size.0, size.1).unwrap();
+            text.push_str(&buffer_text(&drawn(&scene, size)));
         }
+        check(scene.name.to_owned(), &text);
     }
 }
 
 #[test]
-fn large_sizes_too() {
-    for scene in [scene::incident(), scene::long_term(), scene::expanded()] {
-        let sizes: Vec<_> = std::iter::once(LARGE).chain(SIZES).collect();
-        golden(&scene, &sizes);
+fn plain_ascii_at_every_size() {
+    for mut scene in scene::all() {
+        scene.unicode = false;
+        let mut text = String::new();
+        for (width, height) in SIZES {
+            let buffer = scene.draw(width, height, ThemeName::Dark, ColorDepth::None);
+            let words = buffer_text(&buffer);
+            assert!(words.is_ascii(), "{} at {width}×{height}", scene.name);
+            writeln!(text, "== {width}×{height}").unwrap();
+            text.push_str(&words);
+        }
+        check(format!("{}_ascii", scene.name), &text);
     }
+}
+
+#[test]
+fn colours_at_every_depth_and_size() {
+    for scene in scene::all() {
+        let mut text = String::new();
+        for depth in [
+            ColorDepth::True,
+            ColorDepth::Ansi256,
+            ColorDepth::Ansi16,
+            ColorDepth::None,
+        ] {
+            for (width, height) in SIZES {
+                let styles = styled(&scene.draw(width, height, ThemeName::Dark, depth));
+                let sum = checksum(&styles);
+                writeln!(text, "== {depth:?} {width}×{height}: {sum:016x}").unwrap();
+                if (width, height) == WRITTEN_OUT && depth != ColorDepth::Ansi256 {
+                    text.push_str(&styles);
+                }
+            }
+        }
+        check(format!("{}_colours", scene.name), &text);
+    }
+}
+
+#[test]
+fn every_theme_colours_an_incident() {
+    let scene = scene::incident();
+    let mut text = String::new();
+    for theme in [
+        ThemeName::Dark,
+        ThemeName::Light,
+        ThemeName::HighContrast,
+        ThemeName::ColorBlind,
+        ThemeName::Mono,
+    ] {
+        for depth in [ColorDepth::True, ColorDepth::Ansi16] {
+            let styles = styled(&scene.draw(60, 16, theme, depth));
+            writeln!(text, "== {theme:?} {depth:?}\n{styles}").unwrap();
+        }
+    }
+    check("themes".to_owned(), &text);
+}
+
+/// FNV-1a of 64 bits: the same on every machine and with every compiler.
+fn checksum(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Runs of cells of one look: `row:column text | look`.
@@ -73,24 +128,6 @@ fn styled(buffer: &Buffer) -> String {
         }
     }
     out
-}
-
-#[test]
-fn colours_at_every_depth() {
-    let scene = scene::incident();
-    let mut out = String::new();
-    for depth in [
-        ColorDepth::True,
-        ColorDepth::Ansi256,
-        ColorDepth::Ansi16,
-        ColorDepth::None,
-    ] {
-        let buffer = scene.draw(60, 16, ThemeName::Dark, depth);
-        writeln!(out, "== {depth:?}\n{}", styled(&buffer)).unwrap();
-    }
-    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!("colours", out);
-    });
 }
 
 #[test]

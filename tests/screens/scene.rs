@@ -161,6 +161,29 @@ pub fn failed() -> Scene {
     Scene::of("failed", fixture::snapshot(pipeline))
 }
 
+/// A training that ended well.
+pub fn trained() -> Scene {
+    let mut pipeline = fixture::scoring(PipelineId::Live, false);
+    let newest = fixture::models().remove(0);
+    pipeline.last_training = Some(TrainingOutcome {
+        ended: fixture::now() - Duration::from_secs(500),
+        took: Duration::from_secs(21),
+        result: Ok(newest.model.version),
+        decision: newest.decision,
+        losses: (0..31)
+            .map(|i| 0.0009 + 0.05 * (-0.3 * f64::from(i)).exp())
+            .collect(),
+    });
+    Scene::of("trained", fixture::snapshot(pipeline))
+}
+
+pub fn frozen() -> Scene {
+    Scene {
+        keys: vec![Intent::Freeze],
+        ..Scene::of("frozen", incident().snapshot)
+    }
+}
+
 pub fn long_term() -> Scene {
     Scene {
         mode: Mode::LongTerm,
@@ -222,10 +245,81 @@ pub fn empty() -> Scene {
     Scene::of("empty", fixture::snapshot(pipeline))
 }
 
-pub fn ascii() -> Scene {
+/// The explanation of the newest row, over the dashboard.
+pub fn why() -> Scene {
     Scene {
-        unicode: false,
-        ..Scene::of("ascii", incident().snapshot)
+        keys: vec![Intent::Why],
+        ..Scene::of("why", incident().snapshot)
+    }
+}
+
+/// The source can't be asked at all.
+pub fn error() -> Scene {
+    let mut snapshot = failed().snapshot;
+    let live = Arc::make_mut(&mut snapshot.live);
+    live.source.state = SourceState::Stale {
+        since: Some(fixture::now() - Duration::from_secs(7300)),
+        error: "http://127.0.0.1:9090/api/v1/query_range: 401 Unauthorized; set [source] auth to what the server asks for".into(),
+        retry_at: fixture::now() + Duration::from_secs(45),
+    };
+    live.source.warnings = vec![
+        "query latency: 3 series were dropped, [entities] max is 1000".into(),
+        "the server's clock is 40 s behind".into(),
+    ];
+    snapshot.notices = Arc::from([fixture::notice(
+        9,
+        Level::Error,
+        "rows up to 14:02:00 could not be scored: the model has other features",
+    )]);
+    Scene::of("error", snapshot)
+}
+
+/// A panel of the incident scene, opened by its key.
+fn panel(name: &'static str, keys: &[Intent], snapshot: Snapshot) -> Scene {
+    Scene {
+        keys: keys.to_vec(),
+        ..Scene::of(name, snapshot)
+    }
+}
+
+/// A fleet of 300 entities, some of them anomalous, some without data.
+pub fn fleet() -> Scene {
+    let mut pipeline = fixture::scoring(PipelineId::Live, true);
+    pipeline.grouped = true;
+    pipeline.entities = (0..300)
+        .map(|i| {
+            let name = format!("node-{i:03}.example.org");
+            let (hot, scored) = (i % 97 == 5, i % 41 != 7);
+            Arc::new(fixture::entity(&name, hot, scored, 60))
+        })
+        .collect();
+    let mut incidents = fixture::incidents(true);
+    for (incident, entity) in incidents
+        .iter_mut()
+        .zip(pipeline.entities.iter().skip(5).step_by(97))
+    {
+        incident.entity = entity.entity.clone();
+    }
+    pipeline.incidents = Arc::from(incidents);
+    Scene {
+        keys: vec![Intent::Entities],
+        ..Scene::of("fleet", fixture::snapshot(pipeline))
+    }
+}
+
+/// Why an incident is marked false is asked with what that would change.
+pub fn question() -> Scene {
+    Scene {
+        keys: vec![Intent::MarkFalse],
+        ..Scene::of("question", incident().snapshot)
+    }
+}
+
+/// Nothing but the wanted word is typed.
+pub fn palette() -> Scene {
+    Scene {
+        keys: vec![Intent::Palette],
+        ..Scene::of("palette", live().snapshot)
     }
 }
 
@@ -244,6 +338,17 @@ pub fn all() -> Vec<Scene> {
         expanded(),
         expanded_forecast(),
         empty(),
-        ascii(),
+        why(),
+        error(),
+        fleet(),
+        question(),
+        palette(),
+        panel("log", &[Intent::Log, Intent::Down], incident().snapshot),
+        panel("errors", &[Intent::Errors], incident().snapshot),
+        panel("training_panel", &[Intent::Training], training().snapshot),
+        panel("trained", &[Intent::Training], trained().snapshot),
+        panel("models", &[Intent::Models, Intent::Down], live().snapshot),
+        panel("health", &[Intent::Health], stale().snapshot),
+        frozen(),
     ]
 }

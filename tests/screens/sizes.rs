@@ -78,7 +78,7 @@ proptest! {
         count in 0_usize..40,
         name in "[a-z温度\u{301}\u{200b}\u{1b}👩‍👩‍👧 ]{0,40}",
         values in prop::collection::vec(any_value(), 0..300),
-        which in 0_usize..14,
+        which in 0..scene::all().len(),
         keys in prop::collection::vec(0..BINDINGS.len(), 0..24),
     ) {
         let scene = scene::all().swap_remove(which);

@@ -47,6 +47,7 @@ fn main() {
                 terminal.1.press("f");
                 terminal.1.sees("frozen at");
                 measure("frozen", size, &terminal.1);
+                answers(size, &mut terminal.1);
             }
             terminal.1.press("q");
             terminal.1.ended();
@@ -100,6 +101,34 @@ fn measure(workload: &str, size: (u16, u16), terminal: &Terminal) {
             "cpu_percent_of_one_core": (share * 1e4).round() / 100.0,
             "resident_mb": (resident_mb(terminal.id(), "VmRSS") * 10.0).round() / 10.0,
             "terminal_kb": ((terminal.written() - written) as f64 / 100.0).round() / 10.0,
+        })
+    );
+}
+
+/// How long a key takes until the screen shows what it does: from the writing of its byte to the banner that it brings or
+/// takes away.
+fn answers(size: (u16, u16), terminal: &mut Terminal) {
+    let mut seconds: Vec<f64> = (0..40)
+        .map(|_| {
+            std::thread::sleep(Duration::from_millis(370));
+            let was = terminal.text().contains("frozen at");
+            let began = Instant::now();
+            terminal.press("f");
+            while terminal.text().contains("frozen at") == was {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            began.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "{}",
+        serde_json::json!({
+            "workload": "key_answer",
+            "impl": "pulsewatch",
+            "screen": format!("{}x{}", size.0, size.1),
+            "seconds": seconds[seconds.len() / 2],
+            "most": seconds[seconds.len() - 1],
         })
     );
 }

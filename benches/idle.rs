@@ -60,6 +60,8 @@ fn main() {
     terminal.sees("recording has ended");
     terminal.press("1");
     terminal.sees("this host");
+    // The sample's last forecasts are made after its end.
+    std::thread::sleep(MINUTE);
     measure("host_after_test", LARGE, &terminal);
     terminal.press("q");
     terminal.ended();

@@ -4,8 +4,12 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::cast_possible_wrap
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss
 )]
+
+#[path = "engine/shown.rs"]
+mod shown;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -51,6 +55,7 @@ fn recording() -> Recording {
 
 struct Bench {
     running: Running,
+    config: Arc<Config>,
     clock: ManualClock,
     now: Time,
 }
@@ -74,8 +79,9 @@ impl Bench {
         );
         let source = source.unwrap().paused();
         let clock = ManualClock::at(now);
+        let config = Arc::new(for_recording(&config, &source));
         let setup = Setup {
-            config: Arc::new(for_recording(&config, &source)),
+            config: Arc::clone(&config),
             data_dir: dir.to_path_buf(),
             source: Source::Replay(Box::new(source)),
             test: Box::new(|wall| ReplaySource::sample(wall, 0.0, 1)),
@@ -85,6 +91,7 @@ impl Bench {
         };
         Self {
             running: start(setup, Arc::new(clock.clone())).unwrap(),
+            config,
             clock,
             now,
         }

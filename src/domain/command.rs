@@ -91,6 +91,9 @@ pub enum ControlError {
     /// No such pipeline, entity or incident.
     #[error("there is nothing by that name")]
     NotFound,
+    /// It was tried and did not work.
+    #[error("it could not be worked out; the log says why")]
+    Failed,
 }
 
 /// The readers' way to the engine: the same for a local engine and for one that runs elsewhere.

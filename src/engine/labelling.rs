@@ -180,6 +180,11 @@ impl Labelling {
         self.raise
     }
 
+    /// What the threshold of the model that scores was derived from.
+    pub const fn grounds(&self) -> Option<&Grounds> {
+        self.grounds.as_ref()
+    }
+
     /// Another model scores.
     pub fn model(&mut self, grounds: Grounds) {
         self.grounds = Some(grounds);

@@ -11,8 +11,8 @@ use super::learn::FEWEST_WINDOWS;
 use super::pipeline::Pipeline;
 use crate::config::Config;
 use crate::domain::{
-    Counters, EntityView, Histogram, ModelView, PipelineId, PipelineView, Readiness, SourceState,
-    SourceView, Time, TrainingOutcome, TrainingView,
+    Counters, EntityView, Histogram, ModelEntry, ModelView, PipelineId, PipelineView, Readiness,
+    SourceState, SourceView, Time, TrainingOutcome, TrainingView,
 };
 use crate::source::any::Source;
 use crate::source::{Collect, SourceError};
@@ -54,6 +54,8 @@ pub struct Lane {
     pub next_tick: Time,
     /// The model's figures.
     pub model: Option<ModelView>,
+    /// The models that are kept.
+    pub models: Arc<[ModelEntry]>,
     /// How the last training ended.
     pub last_training: Option<TrainingOutcome>,
     /// When the newest model was trained and from what, also one that was refused.
@@ -130,6 +132,7 @@ impl Lane {
             pace,
             next_tick: now,
             model: None,
+            models: Arc::from([]),
             last_training: None,
             learned: None,
             wants_training: false,
@@ -418,7 +421,7 @@ impl Lane {
             }),
             readiness: self.readiness_view(training.as_ref()),
             last_training: self.last_training.clone(),
-            models: Arc::from([]),
+            models: Arc::clone(&self.models),
             training,
             entities,
             incidents: self.pipeline.ledger().shown(),

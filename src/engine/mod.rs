@@ -28,8 +28,10 @@ pub mod models;
 pub mod notices;
 pub mod open;
 pub mod pipeline;
+pub mod process;
 pub mod processed;
 pub mod promotion;
+pub mod recent;
 pub mod run;
 pub mod scorer;
 pub mod sequences;
@@ -100,6 +102,11 @@ pub(crate) enum Request {
         HistoryQuery,
         oneshot::Sender<Result<HistoryAnswer, ControlError>>,
     ),
+    Preview(
+        u64,
+        Option<Label>,
+        oneshot::Sender<Result<LabelEffect, ControlError>>,
+    ),
 }
 
 /// The readers' way to a local engine.
@@ -138,10 +145,14 @@ impl Control for Handle {
 
     fn preview(
         &self,
-        _incident: u64,
-        _label: Option<Label>,
+        incident: u64,
+        label: Option<Label>,
     ) -> Pin<Box<dyn Future<Output = Result<LabelEffect, ControlError>> + Send + '_>> {
-        Box::pin(async { Err(ControlError::NotFound) })
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.request(Request::Preview(incident, label, reply))?;
+            answer.await.map_err(|_| ControlError::Stopped)?
+        })
     }
 }
 

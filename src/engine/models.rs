@@ -1,6 +1,7 @@
 //! Models between the registry and the engine: loading the last good one, refusing one that does not fit, keeping a new one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -8,9 +9,9 @@ use super::EngineError;
 use super::learn::{self, Learned};
 use crate::config::Config;
 use crate::detect::calibration::under;
-use crate::domain::{Decision, ModelView, Time};
+use crate::domain::{Decision, ModelEntry, ModelView, Time};
 use crate::model::Bundle;
-use crate::store::{ModelMeta, Registry, RegistryError};
+use crate::store::{ListedModel, ModelMeta, Registry, RegistryError};
 
 /// A bundle that was found, or what was wrong with those that were not taken.
 #[derive(Debug, Default)]
@@ -32,38 +33,70 @@ const TRIES: usize = 10;
 pub fn load(registry: &Registry, config: &Config) -> Result<Found, EngineError> {
     let mut found = Found::default();
     for _ in 0..TRIES {
-        let (damaged, reason) = match registry.current() {
-            Ok(None) => break,
-            Err(RegistryError::Damaged { version, reason }) => (version, reason),
+        let Some(version) = registry.current_version()? else {
+            break;
+        };
+        if found.look_at(registry, &version, config)? {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// One version, if it can be read and fits the configuration; a damaged one is set aside.
+///
+/// # Errors
+/// [`EngineError::Registry`] when there is no such version or the registry can't be read.
+pub fn choose(registry: &Registry, version: &str, config: &Config) -> Result<Found, EngineError> {
+    registry.find(version)?;
+    let mut found = Found::default();
+    found.look_at(registry, version, config)?;
+    Ok(found)
+}
+
+impl Found {
+    /// Takes a version that fits; `false` when it is damaged and was set aside.
+    fn look_at(
+        &mut self,
+        registry: &Registry,
+        version: &str,
+        config: &Config,
+    ) -> Result<bool, EngineError> {
+        let reason = match registry.read(version) {
+            Err(RegistryError::Damaged { reason, .. }) => reason,
             Err(error) => return Err(error.into()),
-            Ok(Some((version, bytes, meta))) => match Bundle::from_bytes(&bytes) {
-                Err(error) => (version, error.to_string()),
-                Ok(mut bundle) => {
-                    let differences = differences(&bundle.fingerprint, &learn::fingerprint(config));
-                    if differences.is_empty() {
-                        found.notices.extend(recalibrate(&mut bundle, config));
-                        let meta = ModelMeta {
-                            threshold_mse: bundle.calibration.threshold_mse,
-                            threshold_rule: bundle.calibration.rule.clone(),
-                            ..meta
-                        };
-                        found.model = Some((bundle, meta));
-                    } else {
-                        let list = differences.join("; ");
-                        found.notices.push(format!(
-                            "model {version} does not fit the configuration and is not used: {list}"
-                        ));
-                    }
-                    break;
+            Ok((bytes, meta)) => match Bundle::from_bytes(&bytes) {
+                Err(error) => error.to_string(),
+                Ok(bundle) => {
+                    self.take(bundle, meta, config);
+                    return Ok(true);
                 }
             },
         };
-        registry.set_aside(&damaged)?;
-        found.notices.push(format!(
-            "model {damaged} is damaged and was set aside: {reason}"
+        registry.set_aside(version)?;
+        self.notices.push(format!(
+            "model {version} is damaged and was set aside: {reason}"
         ));
+        Ok(false)
     }
-    Ok(found)
+
+    fn take(&mut self, mut bundle: Bundle, meta: ModelMeta, config: &Config) {
+        let differences = differences(&bundle.fingerprint, &learn::fingerprint(config));
+        if !differences.is_empty() {
+            let (version, list) = (&meta.version, differences.join("; "));
+            self.notices.push(format!(
+                "model {version} does not fit the configuration and is not used: {list}"
+            ));
+            return;
+        }
+        self.notices.extend(recalibrate(&mut bundle, config));
+        let meta = ModelMeta {
+            threshold_mse: bundle.calibration.threshold_mse,
+            threshold_rule: bundle.calibration.rule.clone(),
+            ..meta
+        };
+        self.model = Some((bundle, meta));
+    }
 }
 
 /// Puts the configured threshold in force; says so when that takes a new training.
@@ -167,11 +200,68 @@ pub fn view(meta: &ModelMeta) -> ModelView {
     }
 }
 
+/// What readers see of the models that are kept, newest first. One that scores and could not be kept comes before them.
+pub fn entries(kept: &[ListedModel], scoring: Option<&ModelView>) -> Arc<[ModelEntry]> {
+    let scores = |version: &str| scoring.is_some_and(|model| model.version == version);
+    let lost = scoring.filter(|model| kept.iter().all(|k| k.meta.version != model.version));
+    let lost = lost.map(|model| ModelEntry {
+        model: model.clone(),
+        is_current: true,
+        decision: None,
+    });
+    let kept = kept.iter().map(|ListedModel { meta, .. }| ModelEntry {
+        model: view(meta),
+        is_current: scores(&meta.version),
+        decision: meta.decision.clone(),
+    });
+    lost.into_iter().chain(kept).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_model_that_scores_is_listed_also_when_it_could_not_be_kept() {
+        let meta = |version: &str| ModelMeta {
+            version: version.into(),
+            trained_at: Time::from_secs(0),
+            training_took_ms: 0,
+            trained_on: (Time::from_secs(0), Time::from_secs(0)),
+            windows: 0,
+            epochs: 0,
+            val_loss: 0.0,
+            threshold_mse: 0.0,
+            threshold_rule: "auto".into(),
+            features: Vec::new(),
+            entities: 1,
+            decision: None,
+        };
+        let listed = |version: &str, current| ListedModel {
+            meta: meta(version),
+            current,
+        };
+        let kept = [listed("b", true), listed("a", false)];
+        let shown = |scoring: Option<&str>| -> Vec<(String, bool)> {
+            let scoring = scoring.map(|version| view(&meta(version)));
+            let entries = entries(&kept, scoring.as_ref());
+            let each = entries.iter();
+            each.map(|e| (e.model.version.clone(), e.is_current))
+                .collect()
+        };
+        let named = |all: &[(&str, bool)]| -> Vec<(String, bool)> {
+            all.iter().map(|(v, is)| ((*v).to_owned(), *is)).collect()
+        };
+        assert_eq!(shown(Some("a")), named(&[("b", false), ("a", true)]));
+        assert_eq!(
+            shown(Some("in memory")),
+            named(&[("in memory", true), ("b", false), ("a", false)])
+        );
+        // The registry's choice may not fit: then nothing scores.
+        assert_eq!(shown(None), named(&[("b", false), ("a", false)]));
+    }
 
     #[test]
     fn differences_are_listed_place_by_place() {

@@ -15,6 +15,7 @@ use super::fusing::State;
 use super::judging::{judge, maintenance, record, rules, span, typical};
 use super::labelling::Labelling;
 use super::ledger::Ledger;
+use super::recent;
 use super::scorer::{RowScore, Rows, Scorer, Space};
 use super::watched::Watched;
 use crate::config::Config;
@@ -294,8 +295,10 @@ impl Pipeline {
     /// Entities that came or went change what each of them may keep.
     fn share_memory(&mut self) {
         let capacity = self.capacity(self.schema.as_ref().map_or(0, |s| s.len()));
+        let verdicts = recent::share(self.entities.len(), self.config.ui.max_points);
         for watched in self.entities.values_mut() {
             watched.tail.limit(capacity);
+            watched.keep_recent(verdicts);
         }
     }
 

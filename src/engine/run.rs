@@ -1,5 +1,7 @@
 //! The loop: ticks, answers, commands, trainings and forecasts, and a snapshot after every change.
 
+mod models;
+mod preview;
 mod training;
 
 use std::path::PathBuf;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::clock::Clock;
 use super::collector::{Answer, Ask};
@@ -16,16 +18,14 @@ use super::keeping::Keeping;
 use super::lane::Lane;
 use super::learn::{FEWEST_WINDOWS, time_zone};
 use super::ledger::{self, Ledger};
-use super::models;
 use super::notices::Notices;
 use super::pipeline::Pipeline;
-use super::scorer::Scorer;
+use super::process::Process;
 use super::trainer::Trainer;
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, ProcessView, Schema,
-    Snapshot, Time,
+    Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema, Snapshot, Time,
 };
 use crate::source::SourceError;
 use crate::source::any::Source;
@@ -79,6 +79,11 @@ struct Core {
     config: Arc<Config>,
     clock: Arc<dyn Clock>,
     registry: Registry,
+    /// The journal's file.
+    journal: PathBuf,
+    /// Room for previews under way.
+    previewing: Arc<Semaphore>,
+    process: Process,
     live: Lane,
     test: Option<Lane>,
     test_source: TestSource,
@@ -108,7 +113,8 @@ impl Core {
             notices,
         } = setup;
         let registry = Registry::open(&data_dir.join("models"));
-        let (mut journal, set_aside) = Journal::open(&data_dir.join("journal.sqlite"))?;
+        let path = data_dir.join("journal.sqlite");
+        let (mut journal, set_aside) = Journal::open(&path)?;
         ledger::prune(&mut journal, now - config.journal.retention.0)?;
         let (answering, answers) = mpsc::channel(4);
         let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
@@ -124,6 +130,9 @@ impl Core {
             config,
             clock,
             registry,
+            journal: path,
+            previewing: Arc::new(Semaphore::new(preview::AT_ONCE)),
+            process: Process::default(),
             live,
             test: None,
             test_source: test,
@@ -147,29 +156,6 @@ impl Core {
             core.start_test();
         }
         Ok(core)
-    }
-
-    /// The last good model scores at once.
-    fn load_model(&mut self) -> Result<(), EngineError> {
-        let found = models::load(&self.registry, &self.config)?;
-        for text in found.notices {
-            self.note(Level::Warning, text);
-        }
-        if let Some((bundle, meta)) = found.model {
-            self.live
-                .pipeline
-                .adopt(Arc::new(Scorer::new(bundle, Arc::clone(&self.config))?));
-            let held_back = self.registry.held_back(&meta.version);
-            self.live.pipeline.know(&meta.version, &held_back)?;
-            self.live.model = Some(models::view(&meta));
-            let newest = self.registry.list()?.into_iter().next();
-            self.live.learned =
-                newest.map(|newest| (newest.meta.trained_at, newest.meta.trained_on));
-        }
-        if self.live.model.is_some() || !self.config.autoencoder.enabled {
-            self.live.collector.play();
-        }
-        Ok(())
     }
 
     fn start_test(&mut self) {
@@ -261,6 +247,7 @@ impl Core {
                 // A reader that no longer waits needs no answer.
                 let _ = reply.send(self.history(&query));
             }
+            Some(Request::Preview(id, label, reply)) => self.preview(id, label, reply),
         }
     }
 
@@ -314,7 +301,7 @@ impl Core {
             Command::Label(id, label) => {
                 self.change_incident(id, |pipeline| pipeline.label(id, label));
             }
-            Command::UseModel(_) => {}
+            Command::UseModel(version) => self.use_model(&version),
             Command::SetInterval(interval) => {
                 self.live.interval =
                     interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
@@ -512,7 +499,7 @@ impl Core {
             live,
             test,
             notices: self.notices.iter().cloned().collect(),
-            process: ProcessView::default(),
+            process: self.process.look(now),
             stopping: self.stopping,
         }
     }

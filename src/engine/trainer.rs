@@ -64,6 +64,8 @@ pub struct Ended {
     pub started: Time,
     /// The model, or why there is none.
     pub result: Result<Taught, LearnError>,
+    /// Validation loss of each pass over the windows, of the last network that was trained.
+    pub losses: Vec<f64>,
 }
 
 /// The trainer: at most one running job and one queued per pipeline.
@@ -194,11 +196,13 @@ impl Trainer {
             Ok(()) = running.heard.changed() => return None,
         };
         let (pipeline, started) = (running.pipeline, running.started);
+        let losses = running.heard.borrow().losses.clone();
         self.running = None;
         Some(Ended {
             pipeline,
             started,
             result,
+            losses,
         })
     }
 }
@@ -228,11 +232,47 @@ fn give_way() {
 
 impl Heard {
     fn take(&mut self, progress: &Progress) {
-        if let (Some(loss), true) = (progress.val_loss, progress.epoch > self.losses.len()) {
-            self.losses.push(loss);
+        match progress.val_loss {
+            // A network's first pass: what was heard before is of another one.
+            None => self.losses.clear(),
+            Some(loss) => {
+                // During a pass the loss is that of the one before.
+                let done = progress.epoch - usize::from(progress.fraction < 1.0);
+                self.losses.resize(done, loss);
+                if let Some(last) = self.losses.last_mut() {
+                    *last = loss;
+                }
+            }
         }
         (self.epoch, self.epochs) = (progress.epoch, progress.epochs);
         let whole = progress.epoch.saturating_sub(1) as f64 + progress.fraction;
         self.progress = (whole / progress.epochs.max(1) as f64).clamp(0.0, 1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pass_has_one_loss_and_the_next_network_begins_anew() {
+        let mut heard = Heard::default();
+        let mut hear = |epoch, fraction, val_loss| {
+            heard.take(&Progress {
+                epoch,
+                epochs: 4,
+                fraction,
+                train_loss: 1.0,
+                val_loss,
+            });
+            heard.losses.clone()
+        };
+        assert!(hear(1, 0.5, None).is_empty());
+        assert_eq!(hear(1, 1.0, Some(0.9)), [0.9]);
+        assert_eq!(hear(2, 0.5, Some(0.9)), [0.9]);
+        hear(2, 1.0, Some(0.9));
+        assert_eq!(hear(2, 1.0, Some(0.5)), [0.9, 0.5]);
+        assert_eq!(hear(3, 0.1, Some(0.5)), [0.9, 0.5]);
+        assert!(hear(1, 0.1, None).is_empty());
     }
 }

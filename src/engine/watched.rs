@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::checkpoint::Kept;
 use super::fusing::State;
 use super::learn::FEWEST_WINDOWS;
+use super::recent::Recent;
 use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
 use crate::config::{Config, Span};
@@ -36,7 +37,8 @@ struct Column {
     record: Record,
 }
 
-/// One entity's rows, verdicts and open incident. Bounded: the tail by its capacity, every series by `points`.
+/// One entity's rows, verdicts and open incident. Bounded: the tail by its capacity, every series by `points`, the
+/// verdicts by what the pipeline shares out.
 #[derive(Debug)]
 pub struct Watched {
     /// Whose.
@@ -56,7 +58,7 @@ pub struct Watched {
     columns: Vec<Column>,
     scores: Series,
     anomalous: Series,
-    latest: Option<Arc<Verdict>>,
+    recent: Recent,
     observed: Option<usize>,
     points: usize,
 }
@@ -82,7 +84,7 @@ impl Watched {
             columns: vec![column; columns],
             scores: Series::with_capacity(points),
             anomalous: Series::with_capacity(points),
-            latest: None,
+            recent: Recent::new(1),
             observed: None,
             points,
         }
@@ -147,6 +149,7 @@ impl Watched {
         for column in &mut self.columns {
             column.record = Record::default();
         }
+        self.recent.rewind(time);
         self.fusing = State::default();
         self.judge.rewind(time);
         self.tracker.rewind(time);
@@ -155,7 +158,13 @@ impl Watched {
     /// Lets all rows go: the next one is the first of `grid`.
     pub fn restart(&mut self, grid: &Grid) {
         self.tail.restart(grid.start());
+        self.recent.clear();
         self.seen = 0;
+    }
+
+    /// Keeps the newest `most` verdicts from now on, at least one.
+    pub fn keep_recent(&mut self, most: usize) {
+        self.recent.limit(most);
     }
 
     /// Rows that a training could use: those in which something was observed.
@@ -251,7 +260,7 @@ impl Watched {
                 .is_some_and(|r| r.iter().any(|v| v.is_finite()))
         };
         self.observed = Some((rows.saturating_sub(window)..rows).filter(observed).count());
-        self.latest = Some(Arc::new(verdict));
+        self.recent.push(verdict);
     }
 
     /// Sets what is expected of one column, and what after that, if it has a limit.
@@ -341,8 +350,8 @@ impl Watched {
                 .collect(),
             scores: self.scores.clone(),
             anomalous: self.anomalous.clone(),
-            latest: self.latest.clone(),
-            recent: Arc::from([]),
+            latest: self.recent.newest().cloned(),
+            recent: self.recent.shown(),
             observed_in_window: self.observed,
             readiness: self.readiness(config),
         }
@@ -365,8 +374,8 @@ impl Watched {
     fn feature(&self, at: usize, feature: &Feature, column: &Column) -> FeatureView {
         // A feature that was masked has no error: its part in the score is unknown, not 0.
         let scored = self
-            .latest
-            .as_ref()
+            .recent
+            .newest()
             .filter(|v| v.state == RowState::Scored)
             .and_then(|v| v.features.get(at))
             .filter(|f| f.mse.is_finite());

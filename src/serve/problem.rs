@@ -49,6 +49,7 @@ impl From<ControlError> for Problem {
             ControlError::Busy => Self::unavailable(error.to_string(), 1),
             ControlError::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             ControlError::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            ControlError::Failed => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }
 }

@@ -158,11 +158,20 @@ impl Registry {
         let Some(version) = self.current_version()? else {
             return Ok(None);
         };
+        let (bytes, meta) = self.read(&version)?;
+        Ok(Some((version, bytes, meta)))
+    }
+
+    /// A version's bundle and figures.
+    ///
+    /// # Errors
+    /// [`RegistryError::Damaged`] when it is incomplete or its bytes are not those that were stored.
+    pub fn read(&self, version: &str) -> Result<(Vec<u8>, ModelMeta), RegistryError> {
         let damaged = |reason: String| RegistryError::Damaged {
-            version: version.clone(),
+            version: version.to_owned(),
             reason,
         };
-        let folder = self.folder(&version).ok_or_else(|| {
+        let folder = self.folder(version).ok_or_else(|| {
             damaged(format!(
                 "{} does not hold a version's name",
                 self.dir.join(CURRENT).display()
@@ -180,7 +189,7 @@ impl Registry {
                 checksum(&bytes)
             )));
         }
-        Ok(Some((version, bytes, meta)))
+        Ok((bytes, meta))
     }
 
     /// The errors on held-back windows that came with a version, in the order of time; none of one that an older release
@@ -239,18 +248,26 @@ impl Registry {
             .collect())
     }
 
+    /// The figures of a version in the list.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] when it is not in the list; else the path and the system's reason.
+    pub fn find(&self, version: &str) -> Result<ModelMeta, RegistryError> {
+        let mut listed = self.newest_first()?.into_iter();
+        let found = listed.find(|meta| meta.version == version);
+        found.ok_or_else(|| RegistryError::NotFound {
+            models: self.dir.clone(),
+            version: version.to_owned(),
+        })
+    }
+
     /// Makes a version the current one.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`] when it is not in the list; else the path and the system's reason.
     pub fn use_version(&self, version: &str) -> Result<(), RegistryError> {
-        if self.newest_first()?.iter().any(|m| m.version == version) {
-            return self.point_at(version);
-        }
-        Err(RegistryError::NotFound {
-            models: self.dir.clone(),
-            version: version.to_owned(),
-        })
+        self.find(version)?;
+        self.point_at(version)
     }
 
     /// Goes back to the version trained before the current one (the newest, when none is current), leaving out those that
@@ -276,7 +293,11 @@ impl Registry {
         Ok(write_atomic(&self.dir.join(CURRENT), line.as_bytes())?)
     }
 
-    fn current_version(&self) -> Result<Option<String>, RegistryError> {
+    /// Which version was chosen to score, `None` when none was yet; whether it can be used, [`Registry::read`] says.
+    ///
+    /// # Errors
+    /// The path and the system's reason.
+    pub fn current_version(&self) -> Result<Option<String>, RegistryError> {
         let path = self.dir.join(CURRENT);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),

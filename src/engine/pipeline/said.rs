@@ -46,6 +46,11 @@ impl Pipeline {
         self.weigh_labels()
     }
 
+    /// What labels raise the threshold from; `None` before a model scores.
+    pub const fn grounds(&self) -> Option<&Grounds> {
+        self.labelling.grounds()
+    }
+
     fn weigh_labels(&mut self) -> Result<(), JournalError> {
         if let Some(journal) = self.ledger.journal() {
             self.told.extend(self.labelling.weigh(journal)?);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::models::adopt;
 use crate::domain::{Decision, Frame, Level, PipelineId, Time, TrainingOutcome};
 use crate::engine::cleaning::LeftOut;
 use crate::engine::learn::Learned;
@@ -52,6 +53,7 @@ impl Core {
     pub(super) fn training_ended(&mut self, ended: Ended) {
         let now = self.clock.now();
         let (id, took) = (ended.pipeline, now.since(ended.started));
+        let losses = ended.losses;
         let outcome = ended.result.map_err(EngineError::from);
         let outcome = outcome.and_then(|taught| self.take_model(id, taught, (ended.started, now)));
         self.trainer.start_next(now);
@@ -74,8 +76,11 @@ impl Core {
                 took,
                 result,
                 decision,
-                losses: Vec::new(),
+                losses,
             });
+        }
+        if id == PipelineId::Live {
+            self.list_models();
         }
     }
 
@@ -106,11 +111,8 @@ impl Core {
         lane.learned = Some((meta.trained_at, meta.trained_on));
         if decision.promoted {
             let config = Arc::clone(lane.config());
-            let scorer = Arc::new(Scorer::new(learned.bundle, config)?);
-            lane.has_history &= !lane.pipeline.adopt(scorer);
-            lane.model = Some(models::view(&meta));
-            lane.forecast_at = None;
-            lane.pipeline.know(&meta.version, &learned.held_back)?;
+            let scorer = Scorer::new(learned.bundle, config)?;
+            adopt(lane, scorer, &meta, &learned.held_back)?;
         } else {
             lane.pipeline.forget_drift();
         }

@@ -1,0 +1,94 @@
+//! Which model scores: the last good one at the start, a new one after a training, or one that somebody chose.
+
+use std::sync::Arc;
+
+use super::Core;
+use crate::domain::Level;
+use crate::engine::lane::Lane;
+use crate::engine::scorer::Scorer;
+use crate::engine::{EngineError, models};
+use crate::store::ModelMeta;
+
+impl Core {
+    /// The last good model scores at once.
+    pub(super) fn load_model(&mut self) -> Result<(), EngineError> {
+        let found = models::load(&self.registry, &self.config)?;
+        for text in found.notices {
+            self.note(Level::Warning, text);
+        }
+        if let Some((bundle, meta)) = found.model {
+            let scorer = Scorer::new(bundle, Arc::clone(&self.config))?;
+            let held_back = self.registry.held_back(&meta.version);
+            adopt(&mut self.live, scorer, &meta, &held_back)?;
+            let newest = self.registry.list()?.into_iter().next();
+            self.live.learned =
+                newest.map(|newest| (newest.meta.trained_at, newest.meta.trained_on));
+        }
+        if self.live.model.is_some() || !self.config.autoencoder.enabled {
+            self.live.collector.play();
+        }
+        self.list_models();
+        Ok(())
+    }
+
+    /// Another version of the registry scores from now on and after the next start; says so, or why not.
+    pub(super) fn use_model(&mut self, version: &str) {
+        let before = self.live.model.as_ref().map(|model| model.version.clone());
+        if before.as_deref() == Some(version) {
+            return self.note(Level::Info, format!("model {version} scores already"));
+        }
+        match self.change_model(version) {
+            Ok(true) => {
+                let place = before.map_or_else(String::new, |old| format!(", in place of {old}"));
+                let text = format!("model {version} scores from now on{place}");
+                self.note(Level::Info, text);
+            }
+            Ok(false) => {}
+            Err(error) => self.note(
+                Level::Error,
+                format!("model {version} could not be taken: {error}"),
+            ),
+        }
+        self.list_models();
+    }
+
+    /// Whether it was taken: one that is damaged or does not fit is not, and that was told.
+    fn change_model(&mut self, version: &str) -> Result<bool, EngineError> {
+        let found = models::choose(&self.registry, version, &self.config)?;
+        for text in found.notices {
+            self.note(Level::Warning, text);
+        }
+        let Some((bundle, meta)) = found.model else {
+            return Ok(false);
+        };
+        let scorer = Scorer::new(bundle, Arc::clone(&self.config))?;
+        // First for the next start: what can't be kept must not score until then only.
+        self.registry.use_version(version)?;
+        let held_back = self.registry.held_back(version);
+        adopt(&mut self.live, scorer, &meta, &held_back)?;
+        self.live.collector.play();
+        Ok(true)
+    }
+
+    /// Reads anew which models are kept; to be called when that has changed.
+    pub(super) fn list_models(&mut self) {
+        match self.registry.list() {
+            Ok(kept) => self.live.models = models::entries(&kept, self.live.model.as_ref()),
+            Err(error) => tracing::warn!("the models that are kept can't be listed: {error}"),
+        }
+    }
+}
+
+/// Lets a model score in a lane from the next row on.
+pub(super) fn adopt(
+    lane: &mut Lane,
+    scorer: Scorer,
+    meta: &ModelMeta,
+    held_back: &[f64],
+) -> Result<(), EngineError> {
+    lane.has_history &= !lane.pipeline.adopt(Arc::new(scorer));
+    lane.model = Some(models::view(meta));
+    lane.forecast_at = None;
+    lane.touch();
+    Ok(lane.pipeline.know(&meta.version, held_back)?)
+}

@@ -12,6 +12,8 @@ mod common;
 #[path = "screens/fixture.rs"]
 #[allow(dead_code, reason = "the golden screens take the rest")]
 mod fixture;
+#[path = "pty/keys.rs"]
+mod keys;
 #[path = "pty/panic.rs"]
 mod panic;
 #[path = "pty/storm.rs"]

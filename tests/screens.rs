@@ -6,12 +6,20 @@
     clippy::indexing_slicing
 )]
 
+#[path = "screens/around.rs"]
+mod around;
+#[path = "screens/detail.rs"]
+mod detail;
+#[path = "screens/engine.rs"]
+mod engine;
 #[path = "screens/fixture.rs"]
 mod fixture;
 #[path = "screens/golden.rs"]
 mod golden;
 #[path = "screens/keys.rs"]
 mod keys;
+#[path = "screens/lists.rs"]
+mod lists;
 #[path = "screens/scene.rs"]
 mod scene;
 #[path = "screens/sizes.rs"]

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::Context;
 use crate::cli::{self, RunArgs};
 use crate::config::{Config, Span, ThemeName};
-use crate::disk::DirLock;
+use crate::disk::{DirLock, write_atomic};
 use crate::domain::{Command, Control, PipelineId, Snapshot, SourceState};
 use crate::engine::clock::WallClock;
 use crate::engine::open;
@@ -232,8 +232,10 @@ async fn with_screen(
         config: config.ui.clone(),
         shots: context.data_dir.join("plots"),
         picture: svg::svg,
+        write: |path, bytes| write_atomic(path, bytes).map_err(std::io::Error::other),
+        memory: context.data_dir.join("ui.toml"),
         color: color_depth(context),
-        unicode: tui::utf8_locale(variable),
+        unicode: tui::has_glyphs(variable),
     };
     let control: Arc<Handle> = Arc::clone(&running.control);
     tokio::select! {
@@ -249,7 +251,8 @@ fn variable(name: &str) -> Option<String> {
 fn color_depth(context: &Context) -> tui::ColorDepth {
     match context.global.color {
         cli::Color::Never => tui::ColorDepth::None,
-        cli::Color::Auto | cli::Color::Always => tui::ColorDepth::detect(variable),
+        cli::Color::Auto => tui::ColorDepth::detect(variable),
+        cli::Color::Always => tui::ColorDepth::forced(variable),
     }
 }
 
@@ -397,7 +400,7 @@ async fn once(
     );
     std::io::stdout().write_all(tui::buffer_text(&buffer).as_bytes())?;
     if let Some(path) = &args.svg {
-        crate::disk::write_atomic(path, svg::svg(&buffer).as_bytes())?;
+        write_atomic(path, svg::svg(&buffer).as_bytes())?;
     }
     Ok(())
 }

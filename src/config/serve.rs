@@ -60,6 +60,7 @@ pub enum ThemeName {
 /// `[ui]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of its own in the file.
 pub struct UiConfig {
     /// How often the screen takes a new snapshot, at most.
     pub refresh: Span,
@@ -77,7 +78,8 @@ pub struct UiConfig {
     pub read_only: bool,
     /// Clicks and the wheel are the dashboard's; the terminal's own selection then needs Shift.
     pub mouse: bool,
-    /// Order, colours and time ranges are as they were left at the last run.
+    /// Colours, orders, time ranges and the mouse are as they were left at the last run, in `ui.toml` of the data directory;
+    /// what is changed here since then counts instead.
     pub remember: bool,
 }
 

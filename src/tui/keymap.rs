@@ -59,6 +59,12 @@ impl Key {
         self.code == code && !self.ctrl && !self.alt
     }
 
+    /// Whether it is Ctrl with this letter.
+    #[must_use]
+    pub fn is_control(self, letter: char) -> bool {
+        self.code == KeyCode::Char(letter) && self.ctrl && !self.alt
+    }
+
     /// Ctrl-C.
     #[must_use]
     pub fn interrupts(self) -> bool {
@@ -174,8 +180,10 @@ pub enum Hint {
     Panes,
     /// Wherever there are charts.
     Charts,
-    /// While one feature fills the screen, or a panel is open.
+    /// While one feature fills the screen; panels have words of their own.
     Inside,
+    /// In the large chart.
+    Detail,
     /// While a training runs.
     Training,
     /// In test mode.
@@ -236,30 +244,30 @@ pub const BINDINGS: [Binding; 47] = [
     row(Intent::LongTerm, "long_term", "2", Group::Modes, Hint::Never, "long-term", "long-term: all that is kept, and a forecast"),
     row(Intent::Test, "test", "3", Group::Modes, Hint::Never, "test", "test: recorded data with spikes put in"),
     row(Intent::Expand, "expand", "Enter", Group::Moving, Hint::Panes, "expand", "large chart of the selected pane or incident"),
+    row(Intent::Left, "left", "Left h", Group::Moving, Hint::Detail, "moment", "pane to the left; in a chart: earlier"),
+    row(Intent::Right, "right", "Right l", Group::Moving, Hint::Never, "right", "pane to the right or the log; in a chart: later"),
     row(Intent::PreviousEntity, "previous_entity", "[", Group::Moving, Hint::Never, "entity", "previous entity"),
     row(Intent::NextEntity, "next_entity", "]", Group::Moving, Hint::Entities, "entity", "next entity"),
-    row(Intent::Why, "why", "w", Group::Panels, Hint::Scored, "why", "why the selected moment or incident is an anomaly, or is not"),
+    row(Intent::Why, "why", "w", Group::Panels, Hint::Scored, "why", "why the selected moment is an anomaly, or not"),
     row(Intent::Cancel, "cancel", "c", Group::Engine, Hint::Training, "cancel training", "stop the training that runs"),
     row(Intent::Inject, "inject", "x", Group::Engine, Hint::Test, "inject spike", "put a spike into the test data"),
     row(Intent::Acknowledge, "acknowledge", "a", Group::Incidents, Hint::Incident, "acknowledge", "mark the selected incident as seen"),
     row(Intent::MarkFalse, "mark_false", "m", Group::Incidents, Hint::Incident, "false alarm", "call it a false alarm; again takes it back"),
     row(Intent::MarkReal, "mark_real", "M", Group::Incidents, Hint::Incident, "real", "call it a real problem; again takes it back"),
-    row(Intent::Filter, "filter", "/", Group::Moving, Hint::Lists, "filter", "show only what a word is in: panes, anomalies, entities, keys"),
-    row(Intent::Sort, "sort", "s", Group::Moving, Hint::Lists, "sort", "another order of the panes, or of the open table"),
+    row(Intent::Filter, "filter", "/", Group::Moving, Hint::Lists, "filter", "show only what a word is in; Esc shows all"),
+    row(Intent::Sort, "sort", "s", Group::Moving, Hint::Lists, "sort", "another order of panes, or of the open table"),
     row(Intent::ZoomIn, "zoom_in", "+ =", Group::Moving, Hint::Charts, "zoom", "shorter time range"),
     row(Intent::ZoomOut, "zoom_out", "-", Group::Moving, Hint::Never, "zoom out", "longer time range"),
     row(Intent::Freeze, "freeze", "f", Group::General, Hint::Always, "freeze", "hold the picture still; again goes on"),
     row(Intent::Retrain, "retrain", "r", Group::Engine, Hint::Panes, "retrain", "train a new model for the shown mode"),
-    row(Intent::Left, "left", "Left h", Group::Moving, Hint::Never, "left", "pane to the left"),
-    row(Intent::Right, "right", "Right l", Group::Moving, Hint::Never, "right", "pane to the right, then the anomaly log"),
-    row(Intent::Up, "up", "Up k", Group::Moving, Hint::Never, "up", "pane or incident above"),
+    row(Intent::Up, "up", "Up k", Group::Moving, Hint::Never, "up", "pane or incident above; in a chart: feature"),
     row(Intent::Down, "down", "Down j", Group::Moving, Hint::Never, "down", "pane or incident below"),
-    row(Intent::PageUp, "page_up", "PageUp", Group::Moving, Hint::Never, "page up", "one page of panes or incidents back"),
+    row(Intent::PageUp, "page_up", "PageUp", Group::Moving, Hint::Never, "page up", "one page back; in a chart: half of it"),
     row(Intent::PageDown, "page_down", "PageDown", Group::Moving, Hint::Never, "page down", "one page on"),
     row(Intent::Home, "home", "Home g", Group::Moving, Hint::Never, "first", "to the first line, or to the oldest moment"),
     row(Intent::End, "end", "End G", Group::Moving, Hint::Never, "last", "to the last line, or to the newest moment"),
-    row(Intent::RangeShorter, "range_shorter", "{", Group::Moving, Hint::Never, "shorter range", "the next shorter usual time range: 15 min, 1 h, 6 h, a day, a week"),
-    row(Intent::RangeLonger, "range_longer", "}", Group::Moving, Hint::Never, "longer range", "the next longer usual time range"),
+    row(Intent::RangeShorter, "range_shorter", "{", Group::Moving, Hint::Never, "shorter range", "shorter usual range: 15 min, 1 h, 6 h, 1 d, 7 d"),
+    row(Intent::RangeLonger, "range_longer", "}", Group::Moving, Hint::Never, "longer range", "longer usual range, up to all that is kept"),
     row(Intent::Log, "log", "L", Group::Panels, Hint::Compact, "log", "all anomalies, one line each"),
     row(Intent::Errors, "errors", "E", Group::Panels, Hint::Never, "errors", "error, part and band of each feature"),
     row(Intent::Entities, "entities", "n", Group::Panels, Hint::Entities, "entities", "all entities by their scores"),
@@ -269,10 +277,10 @@ pub const BINDINGS: [Binding; 47] = [
     row(Intent::Slower, "slower", "<", Group::Engine, Hint::Never, "slower", "look at the source less often"),
     row(Intent::Faster, "faster", ">", Group::Engine, Hint::Never, "faster", "look at the source more often"),
     row(Intent::Palette, "palette", ":", Group::General, Hint::Always, "do", "choose any action by its words"),
-    row(Intent::Theme, "theme", "t", Group::General, Hint::Never, "theme", "other colours: dark, light, high contrast, colour-blind safe, none"),
+    row(Intent::Theme, "theme", "t", Group::General, Hint::Never, "theme", "next colours: light, contrast, colour-blind"),
     row(Intent::Copy, "copy", "y", Group::General, Hint::Never, "copy", "copy what is selected to the clipboard"),
     row(Intent::Export, "export", "e", Group::General, Hint::Never, "export", "save what is shown as CSV"),
-    row(Intent::Mouse, "mouse", "o", Group::General, Hint::Never, "mouse", "clicks and wheel for the dashboard, or for the terminal again"),
+    row(Intent::Mouse, "mouse", "o", Group::General, Hint::Never, "mouse", "clicks and wheel here, or the terminal's again"),
     row(Intent::Screenshot, "screenshot", "S", Group::General, Hint::Never, "screenshot", "save the screen as SVG and as text"),
     row(Intent::Suspend, "suspend", "Ctrl-z", Group::General, Hint::Never, "suspend", "give the terminal back to the shell"),
 ];

@@ -10,6 +10,9 @@ mod export;
 mod guard;
 mod input;
 pub mod keymap;
+pub mod lists;
+mod memory;
+mod palette;
 mod run;
 mod signals;
 pub mod state;
@@ -18,7 +21,8 @@ pub mod theme;
 pub mod update;
 pub mod view;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
@@ -30,7 +34,7 @@ use crate::domain::Snapshot;
 pub use self::keymap::{Keymap, KeymapError};
 pub use self::run::run;
 pub use self::state::{Mode, UiState};
-pub use self::theme::{ColorDepth, Theme, utf8_locale};
+pub use self::theme::{ColorDepth, Theme, has_glyphs};
 
 /// How the dashboard starts.
 #[derive(Clone, Debug)]
@@ -43,6 +47,10 @@ pub struct Options {
     pub shots: PathBuf,
     /// Makes a picture of a screen: the SVG of `report`, given here because rooms do not know each other.
     pub picture: fn(&Buffer) -> String,
+    /// Writes a file whole or not at all, and its folder when it is missing; given here for the same reason.
+    pub write: fn(&Path, &[u8]) -> io::Result<()>,
+    /// The file that remembers how the dashboard was left; only with `[ui] remember`.
+    pub memory: PathBuf,
     /// Colours of the terminal.
     pub color: ColorDepth,
     /// The terminal shows more than ASCII.

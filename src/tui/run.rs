@@ -1,7 +1,6 @@
 //! The dashboard's loop: terminal events, snapshots, answers, signals and the clock in; frames and commands out.
 
 use std::io::{self, BufWriter, Stdout};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +11,9 @@ use crossterm::{execute, queue};
 use futures::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::domain::{Control, ControlError, HistoryQuery, Label, Level, Snapshot};
@@ -23,6 +21,7 @@ use crate::domain::{Control, ControlError, HistoryQuery, Label, Level, Snapshot}
 use super::action::{Action, Effect};
 use super::guard::Guard;
 use super::keymap::Keymap;
+use super::memory::Memory;
 use super::signals::{Signal, Signals};
 use super::state::UiState;
 use super::theme::Theme;
@@ -51,6 +50,7 @@ pub async fn run(
     let (sender, mut answers) = mpsc::channel(8);
     let shown = Arc::clone(&snapshots.borrow_and_update());
     let mut runner = Runner::new(guard, keymap, control, options, shown, sender)?;
+    runner.recall()?;
     runner.apply(Action::Arrived);
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -109,6 +109,8 @@ struct Runner {
     /// The history question under way.
     asking: Option<JoinHandle<()>>,
     panics: usize,
+    /// What the file remembers by now; `None` when nothing is to be remembered.
+    remembered: Option<Memory>,
     ended: bool,
 }
 
@@ -131,9 +133,6 @@ impl Runner {
             (size.width, size.height),
             shown.now,
         );
-        if state.mouse {
-            Guard::mouse(true)?;
-        }
         let now = Instant::now();
         Ok(Self {
             _guard: guard,
@@ -150,8 +149,57 @@ impl Runner {
             answers,
             asking: None,
             panics: 0,
+            remembered: None,
             ended: false,
         })
+    }
+
+    /// Makes the dashboard as it was left. A file that is not understood is left alone, and said so.
+    fn recall(&mut self) -> io::Result<()> {
+        if self.options.config.remember {
+            match Memory::read(&self.options.memory) {
+                Ok(found) => {
+                    if let Some(memory) = found {
+                        memory.restore(&mut self.state);
+                    }
+                    self.remembered = Some(Memory::of(&self.state));
+                }
+                Err(why) => {
+                    let file = self.options.memory.display();
+                    let line = format!(
+                        "the layout is not remembered: {file} is not understood and left as it is ({why})"
+                    );
+                    self.apply(Action::Say(Level::Warning, line));
+                }
+            }
+        }
+        if self.state.mouse {
+            Guard::mouse(true)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what has changed, if anything has, in the background.
+    fn remember(&mut self) {
+        let Some(memory) = self.changed() else { return };
+        let (path, write) = (self.options.memory.clone(), self.options.write);
+        let answers = self.answers.clone();
+        let text = memory.text();
+        self.remembered = Some(memory);
+        tokio::spawn(async move {
+            let saved = spawn_blocking(move || write(&path, text.as_bytes())).await;
+            if let Err(error) = flat(saved) {
+                let line = format!("the layout is not remembered: {error}");
+                let _ = answers.send(Action::Say(Level::Warning, line)).await;
+            }
+        });
+    }
+
+    /// What is to be remembered, if the file does not say it yet.
+    fn changed(&self) -> Option<Memory> {
+        let before = self.remembered.as_ref()?;
+        let memory = Memory::of(&self.state);
+        (memory != *before).then_some(memory)
     }
 
     /// A newer snapshot is there and wanted: freezing is not taking it.
@@ -170,6 +218,7 @@ impl Runner {
     fn tick(&mut self) {
         let now = self.shown.now + self.taken.elapsed();
         self.apply(Action::Tick(now));
+        self.remember();
         let (panics, last) = Guard::panics();
         if panics > self.panics {
             self.panics = panics;
@@ -238,7 +287,10 @@ impl Runner {
 
     /// By OSC 52: the terminal's clipboard, also over SSH.
     fn copy(&mut self, text: String) {
-        let said = format!("copied: {}", one_line(&text));
+        let said = match text.lines().count() {
+            0 | 1 => format!("copied: {}", one_line(&text)),
+            lines => format!("copied {lines} lines"),
+        };
         let sent = execute!(
             self.terminal.backend_mut(),
             CopyToClipboard::to_clipboard_from(text)
@@ -251,22 +303,7 @@ impl Runner {
 
     fn export(&self, name: &'static str, csv: String) {
         let file = format!("pulsewatch-{name}-{}.csv", text::stamp(self.state.now));
-        let folder = self.options.shots.clone();
-        let answers = self.answers.clone();
-        tokio::spawn(async move {
-            let saved = async {
-                tokio::fs::create_dir_all(&folder).await?;
-                tokio::fs::write(folder.join(&file), csv).await
-            };
-            let action = match saved.await {
-                Ok(()) => Action::Say(Level::Info, format!("saved {file} in {}", folder.display())),
-                Err(error) => Action::Say(
-                    Level::Error,
-                    format!("no export in {}: {error}", folder.display()),
-                ),
-            };
-            let _ = answers.send(action).await;
-        });
+        self.save(vec![(file.clone(), csv)], file, "no export");
     }
 
     fn mouse(&mut self, ours: bool) {
@@ -288,19 +325,29 @@ impl Runner {
     fn screenshot(&self) {
         let buffer = render(&self.state, &self.shown, &self.theme());
         let name = format!("pulsewatch-{}", text::stamp(self.state.now));
-        let picture = self.options.picture;
-        let folder = self.options.shots.clone();
+        let files = vec![
+            (format!("{name}.svg"), (self.options.picture)(&buffer)),
+            (format!("{name}.txt"), buffer_text(&buffer)),
+        ];
+        self.save(files, format!("{name}.svg and .txt"), "no screenshot");
+    }
+
+    /// Writes files (name, text) in the background, and tells how that went.
+    fn save(&self, files: Vec<(String, String)>, what: String, failed: &'static str) {
+        let (folder, write) = (self.options.shots.clone(), self.options.write);
         let answers = self.answers.clone();
         tokio::spawn(async move {
-            let saved = save(&folder, &name, &buffer, picture).await;
-            let action = match saved {
-                Ok(()) => Action::Say(
-                    Level::Info,
-                    format!("saved {name}.svg and .txt in {}", folder.display()),
-                ),
+            let target = folder.clone();
+            let saved = spawn_blocking(move || {
+                files
+                    .iter()
+                    .try_for_each(|(name, text)| write(&target.join(name), text.as_bytes()))
+            });
+            let action = match flat(saved.await) {
+                Ok(()) => Action::Say(Level::Info, format!("saved {what} in {}", folder.display())),
                 Err(error) => Action::Say(
                     Level::Error,
-                    format!("no screenshot in {}: {error}", folder.display()),
+                    format!("{failed} in {}: {error}", folder.display()),
                 ),
             };
             let _ = answers.send(action).await;
@@ -312,6 +359,9 @@ impl Runner {
         Guard::pause();
         let stopped = super::signals::stop();
         Guard::resume()?;
+        if self.state.mouse {
+            Guard::mouse(true)?;
+        }
         // Forgets what was drawn, without asking the terminal where its cursor is: the event stream holds its answers.
         let size = self.terminal.size()?;
         self.terminal.resize(Rect::from((Position::ORIGIN, size)))?;
@@ -337,21 +387,18 @@ impl Drop for Runner {
         if let Some(asking) = &self.asking {
             asking.abort();
         }
+        // What changed in the last second, before the process may end; there is nobody left to tell when it fails.
+        if let Some(memory) = self.changed().filter(|_| !std::thread::panicking()) {
+            let _ = (self.options.write)(&self.options.memory, memory.text().as_bytes());
+        }
     }
+}
+
+/// A task that can't be waited for has failed too.
+fn flat(ended: Result<io::Result<()>, JoinError>) -> io::Result<()> {
+    ended.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Writes `<name>.svg` and `<name>.txt`.
-async fn save(
-    folder: &Path,
-    name: &str,
-    buffer: &Buffer,
-    picture: fn(&Buffer) -> String,
-) -> io::Result<()> {
-    tokio::fs::create_dir_all(folder).await?;
-    tokio::fs::write(folder.join(format!("{name}.svg")), picture(buffer)).await?;
-    tokio::fs::write(folder.join(format!("{name}.txt")), buffer_text(buffer)).await
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{ThemeName, UiConfig};
 use crate::domain::{
     Command, ControlError, Entity, EntityView, FeatureView, HistoryAnswer, Incident, Level,
@@ -11,6 +13,7 @@ use crate::domain::{
 
 use super::action::Intent;
 use super::keymap::Keymap;
+use super::lists::{EntityOrder, LogOrder};
 
 /// Which data is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +52,8 @@ impl Mode {
 }
 
 /// Order of the feature panes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sort {
     /// By name.
     #[default]
@@ -61,7 +65,8 @@ pub enum Sort {
 }
 
 /// Order of the error table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorOrder {
     /// Largest part in the score first.
     #[default]
@@ -72,6 +77,19 @@ pub enum ErrorOrder {
     Deviation,
     /// By name.
     Name,
+}
+
+impl ErrorOrder {
+    /// The one that a key changes to.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Share => Self::Error,
+            Self::Error => Self::Deviation,
+            Self::Deviation => Self::Name,
+            Self::Name => Self::Share,
+        }
+    }
 }
 
 /// What lies over the dashboard, or in place of it.
@@ -151,6 +169,19 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// What is typed in a place; empty where nothing is, or nothing is chosen from.
+    #[must_use]
+    pub fn word(&self, place: Place) -> &str {
+        match place {
+            Place::Panes | Place::Panel(Panel::Errors) => &self.panes,
+            Place::Log | Place::Panel(Panel::Log) => &self.log,
+            Place::Panel(Panel::Entities) => &self.entities,
+            Place::Panel(Panel::Help) => &self.help,
+            Place::Detail
+            | Place::Panel(Panel::Why | Panel::Training | Panel::Models | Panel::Health) => "",
+        }
+    }
+
     /// The word for a place; `None` where nothing is chosen from.
     pub const fn of(&mut self, place: Place) -> Option<&mut String> {
         match place {
@@ -235,6 +266,8 @@ pub struct HistoryTopic {
     pub entity: Entity,
     /// How far back; `None`: all.
     pub range: Option<Duration>,
+    /// Up to when, coarsely; `None`: the newest row.
+    pub until: Option<Time>,
     /// Points per feature.
     pub max_points: usize,
 }
@@ -252,13 +285,25 @@ pub struct History {
     pub of: Option<Entity>,
     /// The last answer.
     pub answer: Option<Arc<HistoryAnswer>>,
+    /// Whose history begins when, once an answer has told it.
+    pub oldest: Option<(Entity, Time)>,
     /// Why the last question got none.
     pub error: Option<ControlError>,
+}
+
+impl History {
+    /// When an entity's history begins; `None` as long as no answer has told it.
+    #[must_use]
+    pub fn oldest_of(&self, entity: &Entity) -> Option<Time> {
+        let oldest = self.oldest.as_ref().filter(|(of, _)| of == entity);
+        oldest.map(|(_, time)| *time)
+    }
 }
 
 /// The state of the screen. Bounded: at most [`super::update::TOASTS`] toasts, one history answer, and lines of 64
 /// characters.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own, not the state of one machine.
 pub struct UiState {
     /// Which data is shown.
     pub mode: Mode,
@@ -294,6 +339,12 @@ pub struct UiState {
     pub until: Option<Time>,
     /// Order of the error table.
     pub errors: ErrorOrder,
+    /// Order of the anomaly log.
+    pub log: LogOrder,
+    /// Order of the list of entities.
+    pub entity_order: EntityOrder,
+    /// The entity that is pointed at in that list; `None`: the shown one.
+    pub pointed: Option<Entity>,
     /// The open panel.
     pub open: Option<Open>,
     /// The line that is being typed.
@@ -318,6 +369,8 @@ pub struct UiState {
     pub seen_notice: Option<u64>,
     /// The test pipeline was asked for and is not there yet.
     pub test_asked: bool,
+    /// The interval that was asked for and is not in force yet: the next key press steps on from it.
+    pub interval: Option<Duration>,
 }
 
 impl UiState {
@@ -348,6 +401,9 @@ impl UiState {
             cursor: None,
             until: None,
             errors: ErrorOrder::default(),
+            log: LogOrder::default(),
+            entity_order: EntityOrder::default(),
+            pointed: None,
             open: None,
             prompt: None,
             question: None,
@@ -360,6 +416,7 @@ impl UiState {
             toasts: Vec::new(),
             seen_notice: None,
             test_asked: false,
+            interval: None,
         }
     }
 
@@ -439,17 +496,6 @@ impl UiState {
         order
             .iter()
             .position(|i| entity.features.get(*i).map(|f| &*f.feature.name) == wanted)
-            .unwrap_or(0)
-    }
-
-    /// Position of the selected incident in the pipeline's log.
-    #[must_use]
-    pub fn incident_index(&self, pipeline: &PipelineView) -> usize {
-        let wanted = self.incident.as_ref();
-        pipeline
-            .incidents
-            .iter()
-            .position(|i| wanted == Some(&key_of(i)))
             .unwrap_or(0)
     }
 

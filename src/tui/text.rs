@@ -104,6 +104,11 @@ pub fn when(time: Time, now: Time) -> String {
     }
 }
 
+/// `14 Nov 22:13`, UTC.
+pub fn moment(time: Time) -> String {
+    utc(time, "%d %b %H:%M")
+}
+
 /// A label on a time axis that spans `length`: `14:02` up to a day and a half, `Tue 14:00` up to four days, else `14 Nov`.
 pub fn tick(time: Time, length: Duration) -> String {
     match length.as_secs() {
@@ -182,6 +187,7 @@ mod tests {
         assert_eq!(clock(t), "22:13:20");
         assert_eq!(when(t, t + Duration::from_secs(60)), "22:13");
         assert_eq!(when(t, t + Duration::from_secs(90_000)), "14 Nov");
+        assert_eq!(moment(t), "14 Nov 22:13");
         assert_eq!(span(Duration::from_secs(7200)), "2 h");
         assert_eq!(number(0.002_53), "0.0025");
         assert_eq!(number(f64::NAN), "–");

@@ -1,9 +1,13 @@
 //! Colours by role, for every colour depth, and the spelling of a screen in plain ASCII.
 
+mod palette;
+
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::config::ThemeName;
+
+use self::palette::{COLOR_BLIND, DARK, DARK_ON_TAB, HIGH_CONTRAST, Ink, LIGHT, Palette};
 
 /// How many colours the terminal can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,22 +22,57 @@ pub enum ColorDepth {
     True,
 }
 
+/// Beginnings of `TERM` of terminals that show 24 bits and, over SSH, have no other way to say so.
+const TRUE_COLOR: [&str; 7] = [
+    "alacritty",
+    "contour",
+    "foot",
+    "rio",
+    "wezterm",
+    "xterm-ghostty",
+    "xterm-kitty",
+];
+
 impl ColorDepth {
     /// The depth that the environment promises; `variable` gives the value of an environment variable. `NO_COLOR` (not
-    /// empty) wins, then `COLORTERM`, then `TERM`.
+    /// empty) wins, then `TERM=dumb`, then `COLORTERM`, then `TERM`.
     pub fn detect(variable: impl Fn(&str) -> Option<String>) -> Self {
         if variable("NO_COLOR").is_some_and(|v| !v.is_empty()) {
             return Self::None;
         }
+        Self::of_terminal(variable)
+    }
+
+    /// The depth where colours were asked for in so many words: whatever `NO_COLOR` says, and sixteen at least.
+    pub fn forced(variable: impl Fn(&str) -> Option<String>) -> Self {
+        match Self::of_terminal(variable) {
+            Self::None => Self::Ansi16,
+            depth => depth,
+        }
+    }
+
+    fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Self {
         let term = variable("TERM").unwrap_or_default();
-        match variable("COLORTERM").as_deref() {
-            Some("truecolor" | "24bit") => Self::True,
-            _ if term == "dumb" || term.is_empty() => Self::None,
-            _ if term.ends_with("-direct") => Self::True,
+        let promises = variable("COLORTERM").unwrap_or_default();
+        let modern = variable("WT_SESSION").is_some_and(|v| !v.is_empty());
+        match promises.to_ascii_lowercase().as_str() {
+            _ if term == "dumb" => Self::None,
+            "truecolor" | "24bit" => Self::True,
+            _ if modern || term.ends_with("-direct") => Self::True,
+            _ if TRUE_COLOR.iter().any(|name| term.starts_with(name)) => Self::True,
+            _ if term.is_empty() => Self::None,
             _ if term.contains("256color") => Self::Ansi256,
             _ => Self::Ansi16,
         }
     }
+}
+
+/// Whether the terminal has Braille, boxes and arrows: a UTF-8 locale, and not the kernel's own console, whose font has
+/// none of them.
+pub fn has_glyphs(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let term = variable("TERM").unwrap_or_default();
+    let plain = ["linux", "dumb", "cons25", "vt100", "vt220"].contains(&term.as_str());
+    !plain && utf8_locale(variable)
 }
 
 /// Whether the locale is UTF-8: the first of `LC_ALL`, `LC_CTYPE`, `LANG` that is set decides, none is no.
@@ -47,124 +86,6 @@ pub fn utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
             value.contains("utf-8") || value.contains("utf8")
         })
 }
-
-/// One role's colour: 24 bit, and its stand-in among the sixteen.
-#[derive(Clone, Copy)]
-struct Ink(u8, u8, u8, Color);
-
-impl Ink {
-    fn at(self, depth: ColorDepth) -> Color {
-        let Self(r, g, b, ansi) = self;
-        match depth {
-            ColorDepth::None => Color::Reset,
-            ColorDepth::Ansi16 => ansi,
-            ColorDepth::Ansi256 => Color::Indexed(nearest(r, g, b)),
-            ColorDepth::True => Color::Rgb(r, g, b),
-        }
-    }
-}
-
-/// The nearest of the 256: the grey ramp for colours that are almost grey, else the cube.
-fn nearest(r: u8, g: u8, b: u8) -> u8 {
-    let spread = r.max(g).max(b) - r.min(g).min(b);
-    if spread < 14 {
-        let grey = (u16::from(r) + u16::from(g) + u16::from(b)) / 3;
-        return match grey {
-            0..=3 => 16,
-            239.. => 231,
-            _ => u8::try_from(232 + (grey.saturating_sub(3)) / 10).unwrap_or(255),
-        };
-    }
-    let level = |v: u8| match v {
-        0..=47 => 0,
-        48..=114 => 1,
-        _ => (v - 35) / 40,
-    };
-    16 + 36 * level(r) + 6 * level(g) + level(b)
-}
-
-struct Palette {
-    ground: Ink,
-    text: Ink,
-    strong: Ink,
-    dim: Ink,
-    faint: Ink,
-    accent: Ink,
-    line: Ink,
-    good: Ink,
-    warn: Ink,
-    bad: Ink,
-    forecast: Ink,
-    band: Ink,
-    raised: Ink,
-}
-
-const DARK: Palette = Palette {
-    ground: Ink(14, 18, 24, Color::Reset),
-    text: Ink(198, 206, 216, Color::Gray),
-    strong: Ink(240, 245, 250, Color::White),
-    dim: Ink(132, 143, 157, Color::DarkGray),
-    faint: Ink(52, 61, 74, Color::DarkGray),
-    accent: Ink(102, 170, 255, Color::LightBlue),
-    line: Ink(84, 184, 196, Color::Cyan),
-    good: Ink(106, 190, 120, Color::Green),
-    warn: Ink(226, 172, 84, Color::Yellow),
-    bad: Ink(255, 98, 98, Color::LightRed),
-    forecast: Ink(172, 142, 232, Color::Magenta),
-    band: Ink(38, 34, 58, Color::Reset),
-    raised: Ink(26, 33, 44, Color::Reset),
-};
-
-const LIGHT: Palette = Palette {
-    ground: Ink(252, 252, 250, Color::White),
-    text: Ink(46, 54, 64, Color::Black),
-    strong: Ink(10, 14, 20, Color::Black),
-    dim: Ink(108, 117, 128, Color::DarkGray),
-    faint: Ink(206, 212, 220, Color::Gray),
-    accent: Ink(10, 100, 214, Color::Blue),
-    line: Ink(14, 124, 138, Color::Blue),
-    good: Ink(28, 124, 56, Color::Green),
-    warn: Ink(156, 98, 0, Color::Magenta),
-    bad: Ink(204, 30, 44, Color::Red),
-    forecast: Ink(122, 74, 214, Color::Magenta),
-    band: Ink(236, 228, 250, Color::White),
-    raised: Ink(235, 240, 247, Color::White),
-};
-
-/// White on black; nothing steps back so far that it is hard to read.
-const HIGH_CONTRAST: Palette = Palette {
-    ground: Ink(0, 0, 0, Color::Black),
-    text: Ink(255, 255, 255, Color::White),
-    strong: Ink(255, 255, 255, Color::White),
-    dim: Ink(208, 208, 208, Color::Gray),
-    faint: Ink(140, 140, 140, Color::Gray),
-    accent: Ink(255, 240, 0, Color::LightYellow),
-    line: Ink(0, 240, 255, Color::LightCyan),
-    good: Ink(90, 255, 90, Color::LightGreen),
-    warn: Ink(255, 190, 0, Color::LightYellow),
-    bad: Ink(255, 90, 90, Color::LightRed),
-    forecast: Ink(255, 150, 255, Color::LightMagenta),
-    band: Ink(64, 20, 72, Color::Reset),
-    raised: Ink(48, 48, 48, Color::Reset),
-};
-
-/// Blue, sky, amber and vermilion: the hues that Okabe and Ito chose so that they stay apart for every common kind of colour
-/// blindness (<https://jfly.uni-koeln.de/color/>), as bright as a dark ground needs.
-const COLOR_BLIND: Palette = Palette {
-    ground: Ink(14, 18, 24, Color::Reset),
-    text: Ink(204, 210, 218, Color::Gray),
-    strong: Ink(244, 246, 250, Color::White),
-    dim: Ink(138, 147, 160, Color::DarkGray),
-    faint: Ink(52, 61, 74, Color::DarkGray),
-    accent: Ink(240, 228, 66, Color::LightYellow),
-    line: Ink(86, 180, 233, Color::LightBlue),
-    good: Ink(86, 180, 233, Color::LightBlue),
-    warn: Ink(230, 159, 0, Color::Yellow),
-    bad: Ink(255, 122, 38, Color::LightRed),
-    forecast: Ink(214, 140, 180, Color::Magenta),
-    band: Ink(44, 32, 46, Color::Reset),
-    raised: Ink(26, 33, 44, Color::Reset),
-};
 
 /// Every style that panes use, by role. Made anew for a frame from its name and the terminal's depth.
 #[derive(Clone, Debug, PartialEq)]
@@ -293,9 +214,6 @@ impl Theme {
     }
 }
 
-/// Letters on the active tab where only sixteen colours are to be had.
-const DARK_ON_TAB: Ink = Ink(0, 0, 0, Color::Black);
-
 /// Replaces every cell that is not ASCII by its nearest ASCII spelling, the last step of a frame on a terminal without
 /// UTF-8.
 pub fn spell_in_ascii(buffer: &mut Buffer) {
@@ -311,7 +229,7 @@ fn ascii(symbol: char) -> char {
     match symbol {
         '━' | '‖' => '=',
         '─' | '–' | '—' => '-',
-        '│' | '┃' | '▎' | '┤' | '├' => '|',
+        '│' | '┃' | '▎' | '▏' | '┤' | '├' => '|',
         '╭' | '╮' | '╰' | '╯' | '┬' | '┴' | '┼' => '+',
         '█' => '#',
         '·' => '.',
@@ -319,12 +237,14 @@ fn ascii(symbol: char) -> char {
         '↗' => '/',
         '↘' => '\\',
         '→' | '▸' => '>',
-        '←' => '<',
+        '←' | '◂' => '<',
         '●' | '↻' => '*',
         '○' | '◌' => 'o',
-        '↓' | '✓' => 'v',
+        '◐' => 'O',
+        '↓' | '✓' | '▾' => 'v',
         '✗' | '×' => 'x',
         '…' => '~',
+        '“' | '”' => '"',
         'µ' => 'u',
         '°' => ' ',
         _ => '?',
@@ -362,6 +282,12 @@ mod tests {
             (&[("TERM", "screen-256color")][..], ColorDepth::Ansi256),
             (&[("TERM", "linux")][..], ColorDepth::Ansi16),
             (&[("TERM", "dumb")][..], ColorDepth::None),
+            (
+                &[("TERM", "dumb"), ("COLORTERM", "truecolor")][..],
+                ColorDepth::None,
+            ),
+            (&[("TERM", "xterm-kitty")][..], ColorDepth::True),
+            (&[("TERM", "tmux-direct")][..], ColorDepth::True),
             (&[][..], ColorDepth::None),
         ] {
             assert_eq!(ColorDepth::detect(given(pairs)), depth, "{pairs:?}");
@@ -380,10 +306,28 @@ mod tests {
     }
 
     #[test]
-    fn near_colours_are_found_among_256() {
-        assert_eq!(nearest(255, 95, 95), 203);
-        assert_eq!(nearest(8, 8, 8), 232);
-        assert_eq!(nearest(255, 255, 255), 231);
+    fn colours_that_are_asked_for_are_there() {
+        for (pairs, depth) in [
+            (
+                &[("NO_COLOR", "1"), ("TERM", "dumb")][..],
+                ColorDepth::Ansi16,
+            ),
+            (&[][..], ColorDepth::Ansi16),
+            (
+                &[("NO_COLOR", "1"), ("TERM", "xterm-256color")][..],
+                ColorDepth::Ansi256,
+            ),
+        ] {
+            assert_eq!(ColorDepth::forced(given(pairs)), depth, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_console_without_the_glyphs_gets_ascii() {
+        let utf8 = ("LANG", "C.UTF-8");
+        assert!(has_glyphs(given(&[utf8, ("TERM", "xterm-256color")])));
+        assert!(!has_glyphs(given(&[utf8, ("TERM", "linux")])));
+        assert!(!has_glyphs(given(&[("TERM", "xterm")])));
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn every_key_of_the_help_screen_works() {
         &["--mode", "live"],
         home.path(),
         &LIVE,
-        (130, 44),
+        (200, 50),
     );
     let mut keys = Keyboard {
         terminal,
@@ -119,4 +119,148 @@ fn every_key_of_the_help_screen_works() {
     keys.terminal.is_given_back();
     let all: BTreeSet<&str> = BINDINGS.iter().map(|b| b.name).collect();
     assert_eq!(keys.pressed, all, "each key of the table is pressed");
+}
+
+/// Each panel opens, and closes by its own key or Esc.
+fn panels(keys: &mut Keyboard) {
+    for (name, words) in [
+        ("help", "Start here."),
+        ("why", "What an alarm has to pass"),
+        ("log", "newest first"),
+        ("errors", "band"),
+        ("entities", "worst first"),
+        ("training", "╭ training"),
+        ("models", "╭ models"),
+        ("health", "warnings"),
+    ] {
+        keys.loses(words);
+        keys.press(name).sees(words);
+        keys.press(name).loses(words);
+        keys.press(name).sees(words);
+        keys.press("back").loses(words);
+    }
+    keys.press("palette").sees("actions");
+    keys.terminal.press("freeze\r");
+    keys.sees("frozen at");
+    keys.press("freeze").loses("frozen at");
+    keys.press("filter");
+    keys.terminal.press("cpu\r");
+    keys.sees("╭ cpu").loses("╭ disk");
+    keys.press("back").sees("╭ disk");
+    keys.sees("sort by score");
+    keys.press("sort").sees("sort by last anomaly");
+    keys.press("sort").sees("sort by name");
+    keys.press("sort").sees("sort by score");
+}
+
+/// Panes and features, the crosshair, time.
+fn moving(keys: &mut Keyboard) {
+    keys.press("expand").sees(" 1 of 6");
+    keys.press("down").sees(" 2 of 6");
+    keys.press("up").sees(" 1 of 6");
+    for name in ["left", "right", "home", "end"] {
+        keys.changes(name, "   value ");
+    }
+    for name in ["range_shorter", "zoom_in"] {
+        keys.changes(name, "q quit");
+    }
+    keys.press("page_up").sees("End follows");
+    keys.press("page_down").loses("End follows");
+    for name in ["zoom_out", "range_longer"] {
+        keys.changes(name, "q quit");
+    }
+    keys.press("back").loses(" 1 of 6");
+    keys.press("right").press("expand").sees(" 2 of 6");
+    keys.press("back").loses(" 2 of 6");
+    keys.press("left").press("expand").sees(" 1 of 6");
+    keys.press("back").loses(" 1 of 6");
+    // There is one entity: it stays.
+    keys.press("next_entity")
+        .press("previous_entity")
+        .sees("╭ cpu");
+}
+
+/// Words on anomalies that the journal keeps.
+fn incidents(keys: &mut Keyboard) {
+    keys.press("log").sees("newest first");
+    keys.press("acknowledge").sees("acknowledged");
+    keys.press("mark_false").sees("as a false alarm?");
+    keys.sees("would have removed");
+    keys.press("mark_false").sees("marked as a false alarm");
+    keys.press("mark_real").sees("as real?");
+    keys.press("back").loses("as real?");
+    keys.press("back").loses("newest first");
+}
+
+/// A training and its end, and how often the source is asked.
+fn orders(keys: &mut Keyboard) {
+    keys.press("retrain").sees("Train a new model now?");
+    keys.press("retrain").sees("a new model will be trained");
+    keys.press("cancel");
+    keys.terminal
+        .until("what became of the training", |screen| {
+            let text = screen.contents();
+            text.contains("cancelling the training") || text.contains("no training is running")
+        });
+    keys.press("slower").sees("looking every 2 s");
+    keys.press("faster").sees("looking every 1 s");
+}
+
+/// Pictures, tables, clipboard, colours, mouse.
+fn files(keys: &mut Keyboard, home: &Path) {
+    let folder = home.join(".local/share/pulsewatch/plots");
+    let found = |kind: &str| {
+        let files = std::fs::read_dir(&folder).unwrap();
+        let mut paths = files.map(|entry| entry.unwrap().path());
+        let path = paths.find(|path| path.extension().is_some_and(|end| end == kind));
+        std::fs::read_to_string(path.unwrap()).unwrap()
+    };
+    keys.press("screenshot").sees(".svg and .txt");
+    assert!(found("svg").starts_with("<svg ") && found("txt").contains("╭ cpu"));
+    keys.press("export").sees(".csv");
+    let csv = found("csv");
+    assert!(
+        csv.starts_with("timestamp,") && csv.lines().count() > 100,
+        "{csv}"
+    );
+    keys.press("copy").sees("copied");
+    let ground = |keys: &Keyboard| keys.terminal.screen().cell(0, 0).unwrap().bgcolor();
+    let dark = ground(keys);
+    keys.press("theme");
+    keys.terminal.until("other colours", |screen| {
+        screen.cell(0, 0).unwrap().bgcolor() != dark
+    });
+    keys.press("mouse")
+        .sees("clicks and wheel are the dashboard's");
+    keys.press("mouse")
+        .sees("clicks and wheel are the terminal's");
+}
+
+/// The three of them, and a spike.
+fn modes(keys: &mut Keyboard) {
+    keys.press("long_term");
+    is_chosen(keys, "2 Long-term");
+    keys.press("test").sees("built-in sample");
+    is_chosen(keys, "3 Test");
+    keys.press("inject")
+        .sees("a spike comes with the next rows");
+    keys.press("live").sees("replay of");
+    is_chosen(keys, "1 Live");
+    keys.press("next_mode");
+    is_chosen(keys, "2 Long-term");
+    keys.press("live").sees("recording has ended");
+}
+
+/// The tab is the one that stands out.
+fn is_chosen(keys: &Keyboard, tab: &str) {
+    keys.terminal.until(tab, |screen| {
+        let text = screen.contents();
+        let head = text.lines().next().unwrap_or_default();
+        let Some(bytes) = head.find(tab) else {
+            return false;
+        };
+        let column = u16::try_from(head[..bytes].chars().count()).unwrap();
+        let back = |column| screen.cell(0, column).unwrap().bgcolor();
+        back(column) != back(0)
+    });
 }

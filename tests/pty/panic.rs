@@ -51,8 +51,10 @@ fn dashboard_beside_a_worker_that_falls() {
     let options = tui::Options {
         mode: Mode::Live,
         config: UiConfig::default(),
+        memory: folder.join("ui.toml"),
         shots: folder,
         picture: |_| String::new(),
+        write: |path, bytes| std::fs::write(path, bytes),
         color: ColorDepth::True,
         unicode: true,
     };

@@ -1,8 +1,12 @@
 //! From what happened to the next state: no I/O, no clock, no terminal.
 
 mod detail;
+mod entities;
+mod errors;
 mod history;
+mod jump;
 mod log;
+mod models;
 mod mouse;
 mod moves;
 mod orders;
@@ -18,7 +22,7 @@ use crate::domain::{Command, Level, Snapshot, Time};
 use super::action::{Action, Effect, Intent};
 use super::keymap::Key;
 use super::state::{Mode, Panel, Toast, UiState};
-use super::{copy, export};
+use super::{copy, export, palette};
 
 /// Most toasts kept at once.
 pub const TOASTS: usize = 3;
@@ -64,12 +68,13 @@ fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut
         return question::press(state, intent, effects);
     }
     if let Some(panel) = panel(intent) {
-        return panels::toggle(state, panel);
+        panels::toggle(state, panel, snapshot);
+        return;
     }
     match intent {
         Intent::Quit => effects.push(Effect::Quit),
         Intent::Back => back(state),
-        Intent::Theme => state.theme = next_theme(state.theme),
+        Intent::Theme => recolor(state, next_theme(state.theme)),
         Intent::Freeze => {
             state.frozen = match state.frozen {
                 Some(_) => None,
@@ -83,8 +88,14 @@ fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut
         Intent::Test => enter(state, Mode::Test),
         Intent::NextMode => enter(state, next_mode(state.mode)),
         Intent::Palette | Intent::Filter => prompt::open(state, intent),
-        Intent::Copy => effects.extend(copy::words(state, snapshot).map(Effect::Copy)),
-        Intent::Export => effects.push(export::table(state, snapshot)),
+        Intent::Copy => match copy::words(state, snapshot) {
+            Some(words) => effects.push(Effect::Copy(words)),
+            None => toast(state, Level::Info, "there is nothing to copy here".into()),
+        },
+        Intent::Export => match export::table(state, snapshot) {
+            Some(effect) => effects.push(effect),
+            None => toast(state, Level::Info, "there is nothing to export yet".into()),
+        },
         Intent::Mouse => {
             state.mouse = !state.mouse;
             effects.push(Effect::Mouse(state.mouse));
@@ -135,6 +146,7 @@ fn enter(state: &mut UiState, mode: Mode) {
     if state.mode.pipeline() != mode.pipeline() {
         state.entity = None;
         state.incident = None;
+        state.pointed = None;
         state.focus = super::state::Focus::Panes;
     }
     state.mode = mode;
@@ -148,6 +160,12 @@ const fn next_mode(mode: Mode) -> Mode {
         Mode::LongTerm => Mode::Test,
         Mode::Test => Mode::Live,
     }
+}
+
+fn recolor(state: &mut UiState, theme: ThemeName) {
+    state.theme = theme;
+    let said = format!("theme {}", palette::theme_name(theme));
+    toast(state, Level::Info, said);
 }
 
 const fn next_theme(theme: ThemeName) -> ThemeName {
@@ -167,6 +185,9 @@ fn arrived(state: &mut UiState, snapshot: &Snapshot) {
         if fresh && state.seen_notice.is_none_or(|seen| notice.id > seen) {
             toast(state, notice.level, notice.text.clone());
         }
+    }
+    if state.interval == Some(snapshot.interval) {
+        state.interval = None;
     }
     let newest = snapshot.notices.last().map(|notice| notice.id);
     state.seen_notice = state.seen_notice.max(newest);

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
-use crate::domain::{EntityView, Snapshot};
+use crate::domain::{EntityView, Level, Snapshot};
 
 use super::super::action::Intent;
-use super::super::state::{Focus, Mode, Place, Sort, UiState, key_of};
+use super::super::palette;
+use super::super::state::{Focus, Mode, Panel, Place, Sort, UiState};
 use super::super::view::{self, layout::Panes};
-use super::{detail, log, panels};
+use super::{detail, log, panels, toast};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
@@ -32,18 +33,22 @@ const RANGES: [u64; 13] = [
     28 * DAY,
 ];
 
+/// A moving key. Whatever changes the time range, the moment that is pointed at stays where it is on the screen.
 pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
+    let held = detail::hold(state, snapshot);
+    turn(state, intent, snapshot);
+    detail::keep(state, snapshot, held);
+}
+
+fn turn(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
     match intent {
         Intent::PreviousEntity => entity(state, snapshot, false),
         Intent::NextEntity => entity(state, snapshot, true),
-        Intent::Sort => {
-            state.sort = match state.sort {
-                Sort::Name => Sort::Score,
-                Sort::Score => Sort::LastIncident,
-                Sort::LastIncident => Sort::Name,
-            }
-        }
+        Intent::Sort => sort(state),
         Intent::ZoomIn | Intent::ZoomOut => zoom(state, snapshot, intent == Intent::ZoomIn),
+        Intent::RangeShorter | Intent::RangeLonger => {
+            preset(state, snapshot, intent == Intent::RangeShorter);
+        }
         _ => match state.place() {
             Place::Panel(_) => {
                 if let Some(open) = state.open {
@@ -51,11 +56,44 @@ pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
                 }
             }
             Place::Detail => detail::press(state, intent, snapshot),
-            _ if intent == Intent::Expand => expand(state, snapshot),
             Place::Log => log::press(state, intent, snapshot),
+            Place::Panes if intent == Intent::Expand => {
+                state.expanded = state.shown(snapshot).is_some();
+            }
             Place::Panes => panes(state, snapshot, intent),
         },
     }
+}
+
+/// Another order of what is before the eyes.
+fn sort(state: &mut UiState) {
+    match state.place() {
+        Place::Log | Place::Panel(Panel::Log) => state.log = state.log.next(),
+        Place::Panel(Panel::Errors) => state.errors = state.errors.next(),
+        Place::Panel(Panel::Entities) => state.entity_order = state.entity_order.next(),
+        _ => {
+            state.sort = match state.sort {
+                Sort::Name => Sort::Score,
+                Sort::Score => Sort::LastIncident,
+                Sort::LastIncident => Sort::Name,
+            }
+        }
+    }
+}
+
+/// Where a moving key leads to from row `at` of `count` rows, `page` of them on a page.
+pub(super) fn along(intent: Intent, at: usize, page: usize, count: usize) -> usize {
+    let last = count.saturating_sub(1);
+    let next = match intent {
+        Intent::Up => at.saturating_sub(1),
+        Intent::Down => at + 1,
+        Intent::PageUp => at.saturating_sub(page),
+        Intent::PageDown => at + page,
+        Intent::Home => 0,
+        Intent::End => last,
+        _ => at,
+    };
+    next.min(last)
 }
 
 fn entity(state: &mut UiState, snapshot: &Snapshot, forward: bool) {
@@ -66,6 +104,7 @@ fn entity(state: &mut UiState, snapshot: &Snapshot, forward: bool) {
     let step = if forward { 1 } else { count - 1 };
     let next = (state.entity_index(pipeline) + step) % count;
     state.entity = pipeline.entities.get(next).map(|view| view.entity.clone());
+    state.pointed = None;
 }
 
 pub(super) fn panes(state: &mut UiState, snapshot: &Snapshot, intent: Intent) {
@@ -123,52 +162,63 @@ fn can_focus_log(state: &UiState, snapshot: &Snapshot, log: Rect) -> bool {
     any && !log.is_empty() && !state.expanded
 }
 
-/// The selected pane fills the screen; with the log in focus, the first feature of the selected incident does.
-fn expand(state: &mut UiState, snapshot: &Snapshot) {
-    if state.focus == Focus::Log && !state.expanded {
-        let Some(incident) = state
-            .pipeline(snapshot)
-            .and_then(|p| p.incidents.get(state.incident_index(p)))
-        else {
-            return;
-        };
-        state.incident = Some(key_of(incident));
-        state.entity = Some(incident.entity.clone());
-        if let Some(first) = incident.features.first() {
-            state.selected = Some(Arc::clone(&first.feature));
-        }
-    }
-    state.expanded = state.shown(snapshot).is_some();
-}
-
 /// The next shorter or longer range of [`RANGES`], seen from what is shown now; longer than all there is means all.
 fn zoom(state: &mut UiState, snapshot: &Snapshot, shorter: bool) {
-    let Some(entity) = state.shown(snapshot) else {
-        return;
-    };
+    if let Some(Next(range)) = step(state, snapshot, shorter, &RANGES) {
+        set_range(state, range);
+    }
+}
+
+/// The same among the usual ranges, and says which.
+fn preset(state: &mut UiState, snapshot: &Snapshot, shorter: bool) {
+    if let Some(Next(range)) = step(state, snapshot, shorter, &palette::RANGES) {
+        show_range(state, snapshot, range);
+    }
+}
+
+/// Shows this much of the newest data, or all, and says so.
+pub(super) fn show_range(state: &mut UiState, snapshot: &Snapshot, range: Option<Duration>) {
+    set_range(state, range);
+    let said = view::range(state, snapshot).unwrap_or_else(|| "nothing to show yet".into());
+    toast(state, Level::Info, said);
+}
+
+fn set_range(state: &mut UiState, range: Option<Duration>) {
+    match state.mode {
+        Mode::LongTerm => state.long_range = range,
+        Mode::Live | Mode::Test => state.live_range = range,
+    }
+}
+
+/// The range that a key leads to; without one, all that is kept.
+struct Next(Option<Duration>);
+
+/// The neighbour of what is shown among `ranges` (seconds, ascending); `None` without data.
+fn step(state: &UiState, snapshot: &Snapshot, shorter: bool, ranges: &[u64]) -> Option<Next> {
+    let entity = state.shown(snapshot)?;
     let step = entity.grid.step();
-    let (kept, step) = match (state.mode, &state.history.answer) {
+    let kept = match (state.mode, &state.history.answer) {
         (Mode::LongTerm, Some(answer)) if state.long_range.is_none() => {
-            (answer.grid.step() * length(answer.grid.len()), step)
+            answer.grid.step() * length(answer.grid.len())
         }
-        (Mode::LongTerm, _) => (Duration::MAX, step),
-        _ => (step * length(entity.grid.len()), step),
+        (Mode::LongTerm, _) => Duration::MAX,
+        _ => step * length(entity.grid.len()),
     };
     let now = state.range().unwrap_or(kept);
-    let ranges = RANGES.map(Duration::from_secs);
-    let next = if shorter {
+    let mut ranges = ranges.iter().map(|secs| Duration::from_secs(*secs));
+    Some(Next(if shorter {
         ranges
-            .into_iter()
-            .rev()
-            .find(|r| *r < now && *r >= step * 10)
+            .rfind(|range| *range < now && *range >= step * 10)
             .or(state.range())
     } else {
-        ranges.into_iter().find(|r| *r > now && *r < kept)
-    };
-    match state.mode {
-        Mode::LongTerm => state.long_range = next,
-        Mode::Live | Mode::Test => state.live_range = next,
-    }
+        ranges.find(|range| *range > now && *range < kept)
+    }))
+}
+
+/// The shortest range of [`RANGES`] that is at least `age`; `None`, which is all, when none is.
+pub(super) fn range_over(age: Duration) -> Option<Duration> {
+    let mut ranges = RANGES.map(Duration::from_secs).into_iter();
+    ranges.find(|range| *range >= age)
 }
 
 fn length(points: usize) -> u32 {

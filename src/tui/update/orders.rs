@@ -6,7 +6,7 @@ use crate::domain::{Command, Incident, Label, Level, PipelineId, Snapshot};
 
 use super::super::action::{Effect, Intent};
 use super::super::state::{Mode, Question, UiState};
-use super::super::text;
+use super::super::{text, view};
 use super::{order, toast};
 
 /// Intervals that the keys step through, in seconds.
@@ -32,7 +32,7 @@ pub(super) fn press(
 }
 
 fn interval(state: &mut UiState, snapshot: &Snapshot, faster: bool, effects: &mut Vec<Effect>) {
-    let now = snapshot.interval;
+    let now = state.interval.unwrap_or(snapshot.interval);
     let mut steps = INTERVALS.map(Duration::from_secs).into_iter();
     let next = if faster {
         steps.rfind(|step| *step < now)
@@ -48,6 +48,7 @@ fn interval(state: &mut UiState, snapshot: &Snapshot, faster: bool, effects: &mu
         );
     };
     if order(state, Command::SetInterval(next), effects) {
+        state.interval = Some(next);
         toast(
             state,
             Level::Info,
@@ -122,9 +123,10 @@ fn inject(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
 /// The selected incident, if an operator's word on it can be kept.
 fn target<'a>(state: &mut UiState, snapshot: &'a Snapshot) -> Option<&'a Incident> {
     let pipeline = snapshot.pipeline(state.mode.pipeline());
-    let incident = pipeline.and_then(|p| p.incidents.get(state.incident_index(p)));
+    let incident = pipeline.and_then(|p| state.chosen_incident(p));
     let why = match incident {
-        None => "there is no anomaly to speak of",
+        None if state.filters.log.is_empty() => "there is no anomaly to speak of",
+        None => "no anomaly matches the filter of the log",
         Some(_) if state.mode == Mode::Test => "anomalies of test mode are not kept",
         Some(incident) if incident.id == 0 => {
             "this anomaly is not in the journal yet; try again in a moment"
@@ -178,6 +180,9 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
         ),
     };
     let command = Command::Label(id, label);
+    let step = snapshot.pipeline(state.mode.pipeline()).map(|p| p.step);
+    let mut detail = view::about(incident, step.unwrap_or_default());
+    detail.push("Working out what it would have changed …".into());
     if state.config.read_only {
         order(state, command, effects);
         return;
@@ -185,7 +190,7 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
     state.previews += 1;
     state.question = Some(Question {
         text,
-        detail: vec!["Working out what it would have changed …".into()],
+        detail,
         command,
         said,
         again,

@@ -3,25 +3,49 @@
 use crate::domain::Snapshot;
 
 use super::super::action::Intent;
-use super::super::state::{Open, Panel, UiState};
+use super::super::state::{Focus, Open, Panel, UiState};
 use super::super::view;
-use super::log;
+use super::{detail, entities, errors, log, models, moves};
 
 /// Lines that a page of words moves by.
 const PAGE: usize = 8;
 
 /// Opens a panel, or closes it when it is open.
-pub(super) fn toggle(state: &mut UiState, panel: Panel) {
-    state.open = match state.open {
-        Some(open) if open.panel == panel => None,
-        _ => Some(Open { panel, line: 0 }),
-    };
+pub(super) fn toggle(state: &mut UiState, panel: Panel, snapshot: &Snapshot) {
+    state.pointed = None;
+    let before = state.open.map(|open| open.panel);
+    if before == Some(panel) {
+        state.open = None;
+        return;
+    }
+    if panel == Panel::Why {
+        // From the log, the selected incident is meant; and what is explained is what words are said on.
+        if before == Some(Panel::Log) {
+            state.focus = Focus::Log;
+            state.expanded = false;
+        }
+        if let Some(incident) = view::explained(state, snapshot) {
+            state.incident = Some(incident);
+        }
+    }
+    state.open = Some(Open { panel, line: 0 });
 }
 
 /// A moving key while a panel is open.
 pub(super) fn press(state: &mut UiState, open: Open, intent: Intent, snapshot: &Snapshot) {
     match open.panel {
         Panel::Log => log::press(state, intent, snapshot),
+        Panel::Errors => errors::press(state, intent, snapshot),
+        Panel::Entities => entities::press(state, intent, snapshot),
+        // The explanation follows the crosshair of the chart beside it.
+        Panel::Why if state.expanded && matches!(intent, Intent::Left | Intent::Right) => {
+            detail::press(state, intent, snapshot);
+        }
+        Panel::Why if intent == Intent::Expand => {
+            state.open = None;
+            moves::press(state, intent, snapshot);
+        }
+        Panel::Models if intent == Intent::Expand => models::ask(state, open.line, snapshot),
         _ => scroll(state, open, intent, snapshot),
     }
 }

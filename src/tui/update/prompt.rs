@@ -2,14 +2,19 @@
 
 use crossterm::event::KeyCode;
 
-use crate::domain::Snapshot;
+use crate::domain::{Command, Level, Snapshot};
 
 use super::super::action::{Effect, Intent};
 use super::super::keymap::Key;
-use super::super::state::{Prompt, PromptKind, UiState};
+use super::super::palette::{self, Run};
+use super::super::state::{Place, Prompt, PromptKind, UiState};
+use super::super::text;
+use super::{moves, order, press, recolor, toast};
 
-/// Longest line.
+/// Longest line, in characters.
 const LONGEST: usize = 64;
+/// Lines that a page moves the choice by.
+const PAGE: usize = 8;
 
 /// Opens the line that a key asks for, where there is something to choose from.
 pub(super) fn open(state: &mut UiState, intent: Intent) {
@@ -22,7 +27,7 @@ pub(super) fn open(state: &mut UiState, intent: Intent) {
         PromptKind::Palette => String::new(),
         PromptKind::Filter(place) => match state.filters.of(place) {
             Some(word) => word.clone(),
-            None => return,
+            None => return toast(state, Level::Info, "there is no list to filter here".into()),
         },
     };
     state.prompt = Some(Prompt {
@@ -33,30 +38,136 @@ pub(super) fn open(state: &mut UiState, intent: Intent) {
 }
 
 /// A key while a line is typed.
-pub(super) fn typed(
-    state: &mut UiState,
-    key: Key,
-    _snapshot: &Snapshot,
-    _effects: &mut Vec<Effect>,
-) {
+pub(super) fn typed(state: &mut UiState, key: Key, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
     let Some(mut prompt) = state.prompt.take() else {
         return;
     };
-    if key.is(KeyCode::Esc) {
-        prompt.text.clear();
-    } else if key.is(KeyCode::Backspace) {
-        prompt.text.pop();
-    } else if let Some(c) = key.typed()
-        && prompt.text.chars().count() < LONGEST
-    {
-        prompt.text.push(c);
-    }
-    if let PromptKind::Filter(place) = prompt.kind
-        && let Some(word) = state.filters.of(place)
-    {
-        word.clone_from(&prompt.text);
-    }
-    if !key.is(KeyCode::Esc) && !key.is(KeyCode::Enter) {
+    let closes = key.is(KeyCode::Backspace) && prompt.text.is_empty();
+    if key.is(KeyCode::Esc) || closes {
+        if let PromptKind::Filter(place) = prompt.kind {
+            filter(state, place, "");
+        }
+    } else if key.is(KeyCode::Enter) {
+        if prompt.kind == PromptKind::Palette {
+            run(state, &prompt, snapshot, effects);
+        }
+    } else if let Some(intent) = moving(key) {
+        if prompt.kind == PromptKind::Palette {
+            choose(state, &mut prompt, intent, snapshot);
+        } else {
+            moves::press(state, intent, snapshot);
+        }
         state.prompt = Some(prompt);
+    } else {
+        if edit(&mut prompt.text, key) {
+            prompt.chosen = 0;
+            if let PromptKind::Filter(place) = prompt.kind {
+                filter(state, place, &prompt.text);
+            }
+        }
+        state.prompt = Some(prompt);
+    }
+}
+
+/// What a key moves while a line is typed: letters are letters there, whatever they are bound to.
+fn moving(key: Key) -> Option<Intent> {
+    [
+        (KeyCode::Up, Intent::Up),
+        (KeyCode::BackTab, Intent::Up),
+        (KeyCode::Down, Intent::Down),
+        (KeyCode::Tab, Intent::Down),
+        (KeyCode::PageUp, Intent::PageUp),
+        (KeyCode::PageDown, Intent::PageDown),
+    ]
+    .into_iter()
+    .find(|(code, _)| key.is(*code))
+    .map(|(_, intent)| intent)
+}
+
+/// Changes the text; says whether it did.
+fn edit(text: &mut String, key: Key) -> bool {
+    let before = text.len();
+    if key.is(KeyCode::Backspace) {
+        text.pop();
+    } else if key.is_control('u') {
+        text.clear();
+    } else if key.is_control('w') {
+        let kept = text.trim_end();
+        let end = kept.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+        text.truncate(end);
+    } else if let Some(c) = key.typed()
+        && !c.is_control()
+        && text.chars().count() < LONGEST
+    {
+        text.push(c);
+    }
+    text.len() != before
+}
+
+/// Shows what `word` is in; a list starts at its first line again.
+fn filter(state: &mut UiState, place: Place, word: &str) {
+    if let Some(kept) = state.filters.of(place) {
+        word.clone_into(kept);
+    }
+    if let Some(open) = &mut state.open {
+        open.line = 0;
+    }
+}
+
+/// Moves the choice; past an end it goes on at the other.
+fn choose(state: &UiState, prompt: &mut Prompt, intent: Intent, snapshot: &Snapshot) {
+    let count = palette::offers(state, snapshot, &prompt.text).len();
+    let last = count.saturating_sub(1);
+    let at = prompt.chosen.min(last);
+    prompt.chosen = match intent {
+        Intent::Up => at.checked_sub(1).unwrap_or(last),
+        Intent::Down if at == last => 0,
+        Intent::Down => at + 1,
+        Intent::PageUp => at.saturating_sub(PAGE),
+        _ => (at + PAGE).min(last),
+    };
+}
+
+/// Does what was chosen, or says why it can't.
+fn run(state: &mut UiState, prompt: &Prompt, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+    let offers = palette::offers(state, snapshot, &prompt.text);
+    let chosen = offers.into_iter().nth(prompt.chosen);
+    let Some(offer) = chosen else {
+        return toast(state, Level::Warning, palette::refusal(&prompt.text));
+    };
+    match offer.run {
+        Run::Press(intent) => press(state, intent, snapshot, effects),
+        Run::Theme(theme) => recolor(state, theme),
+        Run::Range(range) => moves::show_range(state, snapshot, range),
+        Run::Entity(entity) => state.entity = Some(entity),
+        Run::Interval(interval) => {
+            if order(state, Command::SetInterval(interval), effects) {
+                let said = format!("looking every {}", text::span(interval));
+                toast(state, Level::Info, said);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(text: &str, key: &str) -> String {
+        let mut text = text.to_owned();
+        edit(&mut text, Key::parse(key).unwrap());
+        text
+    }
+
+    #[test]
+    fn lines_are_edited_at_their_end() {
+        assert_eq!(after("cp", "u"), "cpu");
+        assert_eq!(after("温度", "Backspace"), "温");
+        assert_eq!(after("disk 温度", "Ctrl-w"), "disk ");
+        assert_eq!(after("disk  ", "Ctrl-w"), "");
+        assert_eq!(after("anything", "Ctrl-u"), "");
+        assert_eq!(after("a", "Space"), "a ");
+        assert_eq!(after("a", "Ctrl-x"), "a");
+        assert_eq!(after(&"x".repeat(LONGEST), "y"), "x".repeat(LONGEST));
     }
 }

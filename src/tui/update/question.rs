@@ -53,9 +53,11 @@ pub(super) fn answered(
     let waiting = state.question.as_mut().filter(|q| q.ticket == Some(ticket));
     if let Some(question) = waiting {
         question.ticket = None;
-        question.detail = vec![match result {
+        // The last line is the one that said so.
+        question.detail.pop();
+        question.detail.push(match result {
             Ok(effect) => format!("On the rows that are kept it {}.", effect.told()),
             Err(error) => format!("What it would have changed is not known: {error}."),
-        }];
+        });
     }
 }

@@ -1,95 +1,15 @@
 //! A small line chart of braille dots (2×4 a cell) or ASCII dots (1×2), with gaps, red columns, a band and a divider.
 
-use std::time::Duration;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::domain::{Grid, Time};
-use crate::tui::text::whole;
+use crate::tui::text::{short, whole};
 use crate::tui::theme::Theme;
 
-/// The times at the left and right edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Axis {
-    /// Left edge.
-    pub from: Time,
-    /// Right edge.
-    pub to: Time,
-    /// Distance of the rows.
-    pub step: Duration,
-}
-
-/// Where times are on a number of cells with some dots each.
-///
-/// Where a row has a dot column or more, the axis is spread over the cells. Where several rows share one, cells begin at
-/// multiples of their own length, counted from the epoch: as time goes on a cell keeps its rows, and all cells move left
-/// together once in a while. The picture stands still in between, and little has to be sent over a slow line.
-#[derive(Clone, Copy)]
-struct Columns {
-    axis: Axis,
-    cells: usize,
-    /// Dot columns of a cell.
-    across: usize,
-    /// Length of a cell in seconds, where cells stand still.
-    cell: Option<f64>,
-}
-
-impl Columns {
-    fn new(axis: Axis, cells: usize, across: usize) -> Self {
-        let length = axis.to.since(axis.from).as_secs_f64();
-        let rows = length / axis.step.as_secs_f64();
-        // One cell more than the length takes: the first and the last are rarely full.
-        let still = cells > 2 && rows > (cells * across) as f64;
-        Self {
-            axis,
-            cells,
-            across,
-            cell: still.then(|| length / (cells - 1) as f64),
-        }
-    }
-
-    const fn wide(&self) -> usize {
-        self.cells * self.across
-    }
-
-    /// The dot column of a time; `None` outside of the axis.
-    fn column(&self, time: Time) -> Option<usize> {
-        let last = self.wide().checked_sub(1)?;
-        if time < self.axis.from || time > self.axis.to {
-            return None;
-        }
-        if let Some(cell) = self.cell {
-            let place = |time: Time| time.as_secs_f64() / cell;
-            let back = place(self.axis.to).floor() - place(time).floor();
-            let dot = (place(time).fract() * self.across as f64).floor();
-            let from_right = whole(back) * self.across + self.across - 1 - whole(dot);
-            return Some(last.saturating_sub(from_right));
-        }
-        let length = self.axis.to.since(self.axis.from).as_secs_f64();
-        if length <= 0.0 {
-            return Some(last);
-        }
-        let part = time.since(self.axis.from).as_secs_f64() / length;
-        Some(whole(part * last as f64).min(last))
-    }
-
-    /// The time in the middle of a dot column.
-    fn time(&self, column: usize) -> Option<Time> {
-        let last = self.wide().checked_sub(1)?.max(1);
-        if let Some(cell) = self.cell {
-            let end = ((self.axis.to.as_secs_f64() / cell).floor() + 1.0) * cell;
-            let dot = cell / self.across as f64;
-            let back = end - (last - column.min(last)) as f64 * dot - dot / 2.0;
-            let middle = Duration::try_from_secs_f64(back).ok()?;
-            return Some((Time::from_secs(0) + middle).clamp(self.axis.from, self.axis.to));
-        }
-        let length = self.axis.to.since(self.axis.from).as_secs_f64();
-        let offset = Duration::try_from_secs_f64(length * column as f64 / last as f64).ok()?;
-        Some(self.axis.from + offset)
-    }
-}
+pub use super::columns::Axis;
+use super::columns::Columns;
 
 /// The values at the bottom and top edge.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,7 +95,10 @@ pub struct Chart {
     unicode: bool,
     cells: Vec<Cell>,
     hot: Vec<bool>,
+    tinted: Vec<bool>,
     divider: Option<usize>,
+    crosshair: Option<usize>,
+    point: Option<(u16, u16)>,
 }
 
 impl Chart {
@@ -189,7 +112,10 @@ impl Chart {
             unicode,
             cells: vec![Cell::default(); usize::from(area.width) * usize::from(area.height)],
             hot: vec![false; usize::from(area.width)],
+            tinted: vec![false; usize::from(area.width)],
             divider: None,
+            crosshair: None,
+            point: None,
         }
     }
 
@@ -205,12 +131,6 @@ impl Chart {
     pub fn cell_column(&self, time: Time) -> Option<u16> {
         let column = self.columns.column(time)? / self.dots().0;
         u16::try_from(column).ok()
-    }
-
-    /// The time in the middle of a cell column.
-    pub fn time(&self, column: u16) -> Option<Time> {
-        let across = self.dots().0;
-        self.columns.time(usize::from(column) * across + across / 2)
     }
 
     /// The dot row of a value, 0 at the top.
@@ -394,6 +314,38 @@ impl Chart {
         self.divider = self.cell_column(time).map(usize::from);
     }
 
+    /// A rule at the moment that is pointed at.
+    pub fn cross(&mut self, time: Time) {
+        self.crosshair = self.cell_column(time).map(usize::from);
+    }
+
+    /// A dot that stands out, where the crosshair meets the line.
+    pub fn point(&mut self, time: Time, value: f64) {
+        let column = self.cell_column(time).filter(|_| value.is_finite());
+        self.point = column.map(|column| (column, self.row(value)));
+    }
+
+    /// Shades the columns between two times, where the terminal has a shade for it; gives the first and the last one.
+    pub fn tint(&mut self, from: Time, to: Time) -> Option<(u16, u16)> {
+        let axis = self.columns.axis;
+        let first = self.cell_column(from.max(axis.from))?;
+        let last = self.cell_column(to.min(axis.to))?.max(first);
+        for column in self
+            .tinted
+            .iter_mut()
+            .take(usize::from(last) + 1)
+            .skip(usize::from(first))
+        {
+            *column = true;
+        }
+        Some((first, last))
+    }
+
+    /// The cell row of a value, 0 at the top.
+    pub fn row(&self, value: f64) -> u16 {
+        short(self.level(value) / self.dots().1)
+    }
+
     /// Cell columns with anomalous rows, from the left edge.
     pub fn hot_columns(&self) -> impl Iterator<Item = u16> + '_ {
         (0_u16..)
@@ -413,15 +365,22 @@ impl Chart {
             let Some(target) = buffer.cell_mut((self.area.x + x, self.area.y + y)) else {
                 continue;
             };
-            if cell.shade
-                && let Some(band) = theme.band
-            {
-                target.set_bg(band);
+            let tint = theme
+                .raised
+                .bg
+                .filter(|_| self.tinted.get(column) == Some(&true));
+            let shade = theme.band.filter(|_| cell.shade);
+            if let Some(ground) = shade.or(tint) {
+                target.set_bg(ground);
             }
-            if cell.dots != 0 {
+            if self.point == Some((x, y)) {
+                target.set_char('●').set_style(theme.strong);
+            } else if cell.dots != 0 {
                 let hot = self.hot.get(column) == Some(&true);
                 target.set_char(glyph(cell.dots, self.unicode));
                 target.set_style(style(cell.ink, hot, theme));
+            } else if self.crosshair == Some(column) {
+                target.set_char('│').set_style(theme.accent);
             } else if self.divider == Some(column) {
                 target.set_char('│').set_style(theme.dim);
             }

@@ -24,6 +24,9 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
         ..area
     };
     let order = state.order(entity);
+    if order.is_empty() {
+        return super::pane::none(state, theme, buffer, area);
+    }
     let selected = state.selected_index(entity, &order);
     let page = usize::from(area.height).max(1);
     let first = selected / page * page;

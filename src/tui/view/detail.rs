@@ -1,275 +1,333 @@
 //! One feature over the whole body: a chart with axes, the score under it, the figures in words.
 
-use std::time::Duration;
+mod axes;
+mod moment;
+mod ruler;
+mod shares;
+mod track;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, FeatureView, Time, Unit};
+use crate::domain::{EntityView, FeatureView, PipelineView, Time};
+use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{self, number, percent, tick, width};
+use crate::tui::text::{number, percent, when};
 use crate::tui::theme::Theme;
 
-use super::chart::{Axis, Chart, Ink, Scale};
+use self::axes::{Cross, Stretch};
+use self::moment::Moment;
+use super::chart::Chart;
 use super::pane::{figures, fill};
-use super::pen::{Pen, boxed, centered};
-use super::plot::{Plot, Window, flags, latest};
+use super::pen::{Pen, Segment, boxed, centered};
+use super::plot::{Plot, Window, latest};
+
+pub use self::moment::{between, parts, stamp, verdict_before};
+pub use self::ruler::Ruler;
+pub use self::track::draw_score;
 
 /// Columns of the value labels at the left.
 const LABELS: u16 = 11;
-/// Distances that time labels may have, in seconds.
-const STEPS: [u64; 15] = [
-    60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800,
-    1_209_600, 2_592_000,
-];
+
+/// The part of the body that the large chart is drawn on: all of it, but for what an explanation beside it takes.
+pub fn area(state: &UiState, body: Rect) -> Rect {
+    let taken = super::why::beside(state, body);
+    Rect {
+        width: body.width - taken.width.min(body.width),
+        ..body
+    }
+}
+
+/// The large chart under way.
+struct Detail<'a> {
+    state: &'a UiState,
+    pipeline: &'a PipelineView,
+    entity: &'a EntityView,
+    feature: &'a FeatureView,
+    column: usize,
+    window: Window<'a>,
+    plot: Plot,
+}
 
 /// Draws the selected feature.
-pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+pub fn draw(
+    state: &UiState,
+    pipeline: &PipelineView,
+    entity: &EntityView,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    body: Rect,
+) {
     let order = state.order(entity);
     let place = state.selected_index(entity, &order);
     let window = Window::of(state, entity);
     let found = order
         .get(place)
-        .and_then(|column| window.plot(entity, *column));
-    let Some((feature, plot)) = found else {
+        .and_then(|column| Some((*column, window.plot(entity, *column)?)));
+    let Some((column, (feature, plot))) = found else {
         return;
     };
-    let now = latest(feature).map(|(value, _)| value);
-    let alarmed = feature.anomalous.last().is_some_and(|v| v > 0.5);
-    let mut title = vec![Span::styled(feature.feature.name.to_string(), theme.strong)];
-    if !entity.entity.is_sole() {
-        title.push(Span::styled(format!("  {}", entity.entity), theme.dim));
-    }
-    title.push(Span::styled(
-        format!("  {} of {}", place + 1, order.len()),
-        theme.dim,
-    ));
-    let inner = boxed(
-        buffer,
-        area,
-        theme.accent,
-        &title,
-        figures(feature, &plot, now, alarmed, theme),
-    );
-    let parts = Parts::split(inner, state.mode != Mode::LongTerm);
-    let ahead = state.mode == Mode::LongTerm;
-    facts(feature, ahead, theme, buffer, parts.facts);
-    let limit = feature.feature.limit;
-    let Some(scale) = plot.scale(limit) else {
-        let words = ("no data in this time range".to_owned(), theme.dim);
-        return centered(buffer, parts.chart, &[words]);
+    let detail = Detail {
+        state,
+        pipeline,
+        entity,
+        feature,
+        column,
+        window,
+        plot,
     };
-    let mut chart = Chart::new(parts.chart, window.axis, scale, theme.unicode);
-    fill(&mut chart, &plot, &window, limit, theme);
-    chart.paint(buffer, theme);
-    heights(&feature.feature.unit, scale, theme, buffer, parts.heights);
-    axis(&chart, &window, theme, buffer, parts.axis);
-    score(entity, &window, &plot, theme, buffer, &parts);
+    detail.draw((place, order.len()), theme, buffer, area(state, body));
+}
+
+impl Detail<'_> {
+    fn draw(&self, place: (usize, usize), theme: &Theme, buffer: &mut Buffer, area: Rect) {
+        let alarmed = self.feature.anomalous.last().is_some_and(|v| v > 0.5);
+        let now = latest(self.feature).map(|(value, _)| value);
+        let mut right = figures(self.feature, &self.plot, now, alarmed, theme);
+        right.splice(0..0, self.held(theme));
+        boxed(buffer, area, theme.accent, &self.title(place, theme), right);
+        let parts = Parts::of(self.state, area);
+        let moment = Moment::of(
+            self.state,
+            self.entity,
+            &self.window,
+            (self.column, &self.plot),
+        );
+        let newest = self.entity.grid.last().unwrap_or(self.state.now);
+        moment::readout(&moment, self.feature, newest, theme, buffer, parts.readout);
+        let ahead = self.state.mode == Mode::LongTerm;
+        let error = moment.part.map(|part| part.mse);
+        facts(self.feature, ahead, error, theme, buffer, parts.facts);
+        shares::column(self.entity, &moment, self.column, theme, buffer, parts.side);
+        shares::strip(
+            self.entity,
+            &moment,
+            self.column,
+            theme,
+            buffer,
+            parts.strip,
+        );
+        self.chart(&moment, theme, buffer, &parts);
+    }
+
+    fn title(&self, (place, count): (usize, usize), theme: &Theme) -> Vec<Span<'static>> {
+        let name = self.feature.feature.name.to_string();
+        let mut title = vec![Span::styled(name, theme.strong)];
+        if !self.entity.entity.is_sole() {
+            title.push(Span::styled(format!("  {}", self.entity.entity), theme.dim));
+        }
+        let place = format!("  {} of {count}", place + 1);
+        title.push(Span::styled(place, theme.dim));
+        title
+    }
+
+    /// Says that what is shown does not end with the newest row, and how to come back to it.
+    fn held(&self, theme: &Theme) -> Option<Segment> {
+        let last = self.window.grid.last().filter(|_| !self.window.follows)?;
+        let newest = self.entity.grid.last().unwrap_or(last);
+        let end = self.state.keymap.key(Intent::End);
+        let words = format!("◂ until {}, {end} follows", when(last, newest));
+        Some(Segment::new(1, vec![Span::styled(words, theme.warn)]))
+    }
+
+    /// Chart, axes and score track, with the crosshair through all of them.
+    fn chart(&self, moment: &Moment<'_>, theme: &Theme, buffer: &mut Buffer, parts: &Parts) {
+        let limit = self.feature.feature.limit;
+        let band = self.band();
+        let Some(scale) = self.plot.scale_with(limit, &band.lower, &band.upper) else {
+            let words = ("no data in this time range".to_owned(), theme.dim);
+            return centered(buffer, parts.chart, &[words]);
+        };
+        let mut chart = Chart::new(parts.chart, self.window.axis, scale, theme.unicode);
+        let incidents = self.incidents(&mut chart);
+        chart.band(&self.window.grid, &band.lower, &band.upper, theme);
+        fill(&mut chart, &self.plot, &self.window, limit, theme);
+        let cursor = self.state.cursor.map(|_| moment.time);
+        if let Some(time) = cursor {
+            chart.cross(time);
+            let value = moment.value.or(moment.ahead.map(|(yhat, _, _)| yhat));
+            chart.point(time, value.unwrap_or(f64::NAN));
+        }
+        chart.paint(buffer, theme);
+        let unit = &self.feature.feature.unit;
+        axes::heights(unit, scale, theme, buffer, parts.labels(parts.chart));
+        let cross = cursor.and_then(|time| self.cross(&chart, time, parts.axis.width));
+        let window = &self.window;
+        axes::times(
+            &chart,
+            window,
+            &incidents,
+            cross.as_ref(),
+            theme,
+            buffer,
+            parts.axis,
+        );
+        let track = (parts.labels(parts.track), parts.track);
+        track::draw(self.entity, window, cursor, theme, buffer, track);
+        if let Some(cross) = cross {
+            cross.draw(theme, buffer, parts.axis);
+        }
+    }
+
+    fn cross(&self, chart: &Chart, time: Time, room: u16) -> Option<Cross> {
+        let newest = self.entity.grid.last().unwrap_or(time);
+        let words = stamp(time, newest);
+        Some(Cross::new(chart.cell_column(time)?, &words, room))
+    }
+
+    /// What was expected of the feature, row by row, as far as verdicts are kept.
+    fn band(&self) -> Band {
+        let rows = self.window.grid.len();
+        let mut band = Band {
+            lower: vec![f64::NAN; rows],
+            upper: vec![f64::NAN; rows],
+        };
+        if self.window.is_history() {
+            return band;
+        }
+        let from = self.window.grid.start();
+        let skip = self.entity.recent.partition_point(|v| v.time < from);
+        for verdict in self.entity.recent.iter().skip(skip) {
+            let row = self.window.grid.row(verdict.time);
+            let part = parts(verdict).get(self.column);
+            let (Some(row), Some(part)) = (row, part) else {
+                continue;
+            };
+            let slots = (band.lower.get_mut(row), band.upper.get_mut(row));
+            if let (Some(lower), Some(upper)) = slots {
+                (*lower, *upper) = (part.lower, part.upper);
+            }
+        }
+        band
+    }
+
+    /// Shades the incidents of the entity that are in view; oldest first, so that the newest lies on top.
+    fn incidents(&self, chart: &mut Chart) -> Vec<Stretch> {
+        let half = self.window.grid.step() / 2;
+        let (from, to) = (self.window.axis.from, self.window.axis.to);
+        self.pipeline
+            .incidents
+            .iter()
+            .rev()
+            .filter(|i| i.entity == self.entity.entity && i.start <= to && i.end >= from)
+            .filter_map(|incident| {
+                let columns = chart.tint(incident.start - half, incident.end + half)?;
+                Some(Stretch {
+                    from: columns.0,
+                    to: columns.1,
+                    open: incident.is_open(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// Ends of what is expected, on the window's rows; NaN where it is not known.
+struct Band {
+    lower: Vec<f64>,
+    upper: Vec<f64>,
 }
 
 /// ```text
-/// │ heights │ chart          │
-/// │         │ axis           │ markers and times, 2 lines
-/// │ score   │ track          │ 3 or 6 lines under a blank one, where there is room
-/// │ facts                    │ 1 line
+/// │ heights │ chart          │ shares │
+/// │         │ axis           │        │ markers and times, 2 lines
+/// │ score   │ track          │        │ a caption and 3 or 6 lines, where there is room
+/// │ readout                           │ the moment that is pointed at, 1 line
+/// │ shares                            │ where there is no room at the side, 1 or 2 lines
+/// │ facts                             │ 1 line
 /// ```
 struct Parts {
+    inner: Rect,
     chart: Rect,
-    heights: Rect,
     axis: Rect,
     track: Rect,
+    readout: Rect,
+    side: Rect,
+    strip: Rect,
     facts: Rect,
 }
 
 impl Parts {
+    /// The parts of the large chart with its border in `area`; the same for drawing and for the keys.
+    fn of(state: &UiState, area: Rect) -> Self {
+        let inner = Rect {
+            x: area.x + 1,
+            y: area.y + 1,
+            width: area.width.saturating_sub(2),
+            height: area.height.saturating_sub(2),
+        };
+        Self::split(inner, state.mode != Mode::LongTerm)
+    }
+
     fn split(inner: Rect, scored: bool) -> Self {
-        let labels = if inner.width >= 50 { LABELS } else { 0 };
-        let low = inner.height < 6;
-        let axis = if low { inner.height.min(1) } else { 2 };
-        let facts = u16::from(inner.height >= 8);
-        let track = match inner.height {
+        let (wide, high) = (inner.width, inner.height);
+        let beside = scored && wide >= 104 && high >= 8;
+        let side = if beside {
+            (wide * 3 / 10).clamp(34, 52)
+        } else {
+            0
+        };
+        let labels = if wide >= 50 { LABELS } else { 0 };
+        let readout = u16::from(high >= 3);
+        let strip = match high {
+            _ if beside || !scored => 0,
+            0..14 => 0,
+            14..20 => 1,
+            _ => 2,
+        };
+        let facts = u16::from(high >= 16);
+        let axis = if high < 7 { high.min(1) } else { 2 };
+        let track = match high {
             _ if !scored => 0,
-            0..16 => 0,
-            16..28 => 4,
+            0..14 => 0,
+            14..28 => 4,
             _ => 7,
         };
-        let chart = inner.height - axis - facts - track;
-        let plain = Rect {
-            x: inner.x + labels,
-            width: inner.width - labels,
-            height: chart,
-            ..inner
+        let chart = high.saturating_sub(readout + strip + facts + axis + track);
+        let mut y = inner.y;
+        let mut line = |x: u16, width: u16, height: u16| {
+            let part = Rect::new(inner.x + x, y, width, height);
+            y += height;
+            part
         };
-        let below = |y: u16, height: u16| Rect { y, height, ..plain };
+        let room = wide - labels - side;
         Self {
-            chart: plain,
-            heights: Rect {
-                width: labels,
-                height: chart,
+            inner,
+            chart: line(labels, room, chart),
+            axis: line(labels, room, axis),
+            track: line(labels, room, track),
+            readout: line(0, wide, readout),
+            strip: line(0, wide, strip),
+            facts: line(0, wide, facts),
+            side: Rect {
+                x: inner.x + wide - side.saturating_sub(2),
+                width: side.saturating_sub(3),
+                height: if beside { chart + axis + track } else { 0 },
                 ..inner
             },
-            axis: below(inner.y + chart, axis),
-            track: below(inner.y + chart + axis, track),
-            facts: Rect {
-                y: inner.y + chart + axis + track,
-                height: facts,
-                ..inner
-            },
+        }
+    }
+
+    /// What is left of a part that begins behind the labels.
+    fn labels(&self, part: Rect) -> Rect {
+        Rect {
+            x: self.inner.x,
+            width: part.x.saturating_sub(self.inner.x),
+            ..part
         }
     }
 }
 
-/// Round values at the left, on the rows where they are.
-fn heights(unit: &Unit, scale: Scale, theme: &Theme, buffer: &mut Buffer, area: Rect) {
-    let last = area.height.saturating_sub(1);
-    if area.width < 4 || last == 0 {
-        return;
-    }
-    let room = area.width - 2;
-    let mut free = 0;
-    for value in round_values(unit, scale, f64::from((last / 2).clamp(2, 8))) {
-        let part = (scale.high - value) / (scale.high - scale.low);
-        let row = text::short(text::whole(part * f64::from(last)));
-        if row < free || row > last {
-            continue;
-        }
-        free = row + 2;
-        let shown = unit.show(value);
-        let shown = text::cut(&shown, room);
-        Pen::on(buffer, area, row)
-            .skip(room - width(&shown))
-            .say(&shown, theme.dim);
-        Pen::on(buffer, area, row)
-            .to(area, area.width - 1)
-            .say("┤", theme.faint);
-    }
-}
-
-/// About `count` round values on a scale, highest first; round as the unit counts, so bytes in powers of 1024.
-fn round_values(unit: &Unit, scale: Scale, count: f64) -> Vec<f64> {
-    let rough = (scale.high - scale.low) / count;
-    let base = match unit {
-        Unit::Bytes | Unit::BytesPerSecond => {
-            1024_f64.powf(scale.high.abs().max(1.0).log(1024.0).floor())
-        }
-        _ => 1.0,
-    };
-    let decade = 10_f64.powf((rough / base).log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
-        .map(|digit| digit * decade * base)
-        .into_iter()
-        .find(|step| *step >= rough);
-    let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else {
-        return Vec::new();
-    };
-    let top = (scale.high / step).floor();
-    (0..=text::whole(count) + 1)
-        .map(|down| (top - down as f64) * step)
-        .filter(|value| *value >= scale.low)
-        .collect()
-}
-
-/// Markers under anomalous columns, and times at round distances.
-fn axis(chart: &Chart, window: &Window<'_>, theme: &Theme, buffer: &mut Buffer, area: Rect) {
-    for column in chart.hot_columns() {
-        Pen::on(buffer, area, 0)
-            .to(area, column)
-            .say("▲", theme.hot);
-    }
-    let Some(row) = area.height.checked_sub(1) else {
-        return;
-    };
-    let length = window.length();
-    for (time, column) in ticks(window.axis, area.width)
-        .into_iter()
-        .filter_map(|time| Some((time, chart.cell_column(time)?)))
-    {
-        let label = tick(time, length);
-        let left = column.saturating_sub(width(&label) / 2);
-        if left + width(&label) <= area.width && row > 0 {
-            Pen::on(buffer, area, row)
-                .to(area, left)
-                .say(&label, theme.dim);
-        }
-    }
-}
-
-/// Round times on an axis, far enough apart for their labels.
-fn ticks(axis: Axis, room: u16) -> Vec<Time> {
-    let length = axis.to.since(axis.from);
-    let most = f64::from((room / 14).max(1));
-    let step = STEPS
-        .map(Duration::from_secs)
-        .into_iter()
-        .find(|step| length.as_secs_f64() / step.as_secs_f64() <= most);
-    step.map_or_else(Vec::new, |step| {
-        crate::domain::Grid::covering(axis.from, axis.to, step)
-            .times()
-            .collect()
-    })
-}
-
-/// The entity's score over the same times, with the threshold as a dotted line.
-fn score(
-    entity: &EntityView,
-    window: &Window<'_>,
-    plot: &Plot,
-    theme: &Theme,
-    buffer: &mut Buffer,
-    parts: &Parts,
-) {
-    if parts.track.height < 2 {
-        return;
-    }
-    let area = Rect {
-        y: parts.track.y + 1,
-        height: parts.track.height - 1,
-        ..parts.track
-    };
-    draw_score(entity, window, plot.values.len(), theme, buffer, area);
-    if parts.heights.width > 0 {
-        let label = Rect {
-            width: parts.heights.width,
-            x: parts.heights.x,
-            ..area
-        };
-        Pen::on(buffer, label, 0).say("score over", theme.dim);
-        Pen::on(buffer, label, 1).say("threshold", theme.dim);
-    }
-}
-
-/// The score's line, red where rows were anomalous, with the threshold as a dotted line. Heights grow with the logarithm,
-/// so that a score of 2 is still seen beside one of 200.
-pub fn draw_score(
-    entity: &EntityView,
-    window: &Window<'_>,
-    rows: usize,
+/// `error 0.0123   limit 2 s`, and of the long term how forecasts turned out: `forecasts off by 12 ms   within the band 91 %`.
+fn facts(
+    feature: &FeatureView,
+    ahead: bool,
+    error: Option<f64>,
     theme: &Theme,
     buffer: &mut Buffer,
     area: Rect,
-) -> Option<f64> {
-    let scores = entity.scores.tail(rows);
-    let highest = scores
-        .iter()
-        .copied()
-        .filter(|v| v.is_finite())
-        .fold(None, |top: Option<f64>, v| {
-            Some(top.map_or(v, |top| top.max(v)))
-        });
-    let heights: Vec<f64> = scores.iter().map(|score| score.ln_1p()).collect();
-    let scale = Scale::over(heights.iter().copied().chain([0.0, 1.2_f64.ln_1p()]))?;
-    let mut chart = Chart::new(area, window.axis, scale, theme.unicode);
-    chart.guide(1.0_f64.ln_1p());
-    chart.heat(&window.grid, &flags(&entity.anomalous, rows));
-    chart.line(&window.grid, &heights, Ink::Line);
-    chart.paint(buffer, theme);
-    highest
-}
-
-/// `expected 210 ms · error 0.0123 · 61 % of the score · limit 2 s`, and of the long term how forecasts turned out:
-/// `forecasts off by 12 ms on average · 91 % within the band`.
-fn facts(feature: &FeatureView, ahead: bool, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+) {
     let unit = &feature.feature.unit;
     let accuracy = feature.forecast_accuracy.filter(|_| ahead);
     let known = [
@@ -281,9 +339,10 @@ fn facts(feature: &FeatureView, ahead: bool, theme: &Theme, buffer: &mut Buffer,
             "within the band ",
             accuracy.map(|found| percent(found.coverage)),
         ),
-        ("expected ", feature.expected.map(|v| unit.show(v))),
-        ("error ", feature.mse.map(number)),
-        ("part in the score ", feature.share.map(percent)),
+        (
+            "error ",
+            error.filter(|error| error.is_finite()).map(number),
+        ),
         ("limit ", feature.feature.limit.map(|v| unit.show(v))),
     ];
     let mut pen = Pen::on(buffer, area, 0);
@@ -292,42 +351,5 @@ fn facts(feature: &FeatureView, ahead: bool, theme: &Theme, buffer: &mut Buffer,
         if let Some(value) = value {
             pen.say(name, theme.dim).say(&value, theme.text).skip(3);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_are_round_and_not_too_many() {
-        let axis = Axis {
-            from: Time::from_secs(1_700_000_000),
-            to: Time::from_secs(1_700_030_000),
-            step: Duration::from_secs(60),
-        };
-        let found = ticks(axis, 120);
-        assert!((4..=9).contains(&found.len()), "{found:?}");
-        assert!(found.iter().all(|t| t.millis() % 3_600_000 == 0));
-        assert!(ticks(axis, 10).len() <= 2);
-    }
-
-    #[test]
-    fn heights_are_round_in_their_unit() {
-        let shown = |unit: &Unit, low, high| -> Vec<String> {
-            round_values(unit, Scale { low, high }, 4.0)
-                .into_iter()
-                .map(|v| unit.show(v))
-                .collect()
-        };
-        assert_eq!(
-            shown(&Unit::Seconds, 0.12, 0.91),
-            ["800 ms", "600 ms", "400 ms", "200 ms"]
-        );
-        assert_eq!(
-            shown(&Unit::Bytes, 4e9, 8e9),
-            ["7 GiB", "6 GiB", "5 GiB", "4 GiB"]
-        );
-        assert_eq!(shown(&Unit::Celsius, -5.0, 4.0), ["0 °C", "-5 °C"]);
     }
 }

@@ -1,147 +1,342 @@
 //! The per-feature error table: what was seen, what was expected, and each feature's part in the score.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, FeatureView, RowState};
-use crate::tui::state::UiState;
-use crate::tui::text::{cut, number, percent, short, width};
+use crate::domain::{EntityView, FeatureView, PipelineView, RowState, Unit};
+use crate::tui::state::{ErrorOrder, Panel, Place, UiState};
+use crate::tui::text::{number, percent, short, width};
 use crate::tui::theme::Theme;
 
-use super::pen::{Pen, Segment, bar, boxed, centered};
+use super::pen::{Pen, Segment, bar, block, boxed, centered, point, table};
 use super::plot::latest;
 
-/// Draws the table, largest part first.
+/// Draws the table in the order that was chosen.
 ///
 /// ```text
-/// ╭ errors ──────────────────────────────── window error 0.0031 ╮
-/// │feature          value  expected    error  part in the score │
-/// │latency         840 ms    210 ms   0.0123   61 % ━━━━━━───── │
+/// ╭ errors ─────────────────────── window error 0.0031 · threshold 0.0030 ╮
+/// │feature     value  expected         band    error  part▾  ━━━━━━─ newest│
+/// │latency    840 ms    190 ms   142–238 ms   0.0123   61 %  ━━━━━━─ ▁▁▁▇▇▇│
 /// ```
-pub fn draw(_state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
-    let mut right = Vec::new();
+pub fn draw(
+    state: &UiState,
+    pipeline: &PipelineView,
+    entity: &EntityView,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    area: Rect,
+) {
+    let panel = state.place() == Place::Panel(Panel::Errors);
+    let border = if panel { theme.accent } else { theme.faint };
+    let order = state.error_order(entity);
+    let title = title(state, entity, order.len(), panel, theme);
+    let notes = notes(pipeline, entity, theme);
+    let inner = boxed(buffer, area, border, &title, notes);
+    if let Some(words) = nothing(state, entity, &order) {
+        return centered(buffer, inner, &[(words, theme.dim)]);
+    }
+    let inner = if panel { table(inner) } else { inner };
+    let names = entity.features.iter().map(|f| width(&f.feature.name));
+    let table = Table {
+        columns: Columns::over(inner.width, names.max().unwrap_or(0) + 1),
+        entity,
+        highest: highest(entity),
+        theme,
+    };
+    if inner.height > 0 {
+        table.head(state.errors, buffer, inner);
+    }
+    let page = page(area);
+    let selected = state.selected_index(entity, &order);
+    let first = if panel { selected / page * page } else { 0 };
+    let rest = order.len().saturating_sub(first);
+    // As a pane it does not scroll, and its last line says how many more there are.
+    let shown = if panel || rest <= page {
+        page
+    } else {
+        page - 1
+    };
+    for (line, column) in (1..).zip(order.iter().skip(first).take(shown)) {
+        table.row(*column, buffer, inner, line);
+        if panel && first + usize::from(line) == selected + 1 {
+            point(buffer, inner, line, theme);
+        }
+    }
+    if shown < page {
+        let words = format!("{} more", rest - shown);
+        Pen::on(buffer, inner, short(page)).say(&words, theme.dim);
+    }
+}
+
+/// Where the rows are of the table in `area`: under its head.
+pub fn rows(area: Rect) -> Rect {
+    let inner = area.inner(Margin::new(1, 1));
+    Rect {
+        y: inner.y + inner.height.min(1),
+        height: inner.height.saturating_sub(1),
+        ..inner
+    }
+}
+
+/// Features on one page of the table in `area`.
+pub fn page(area: Rect) -> usize {
+    usize::from(rows(area).height).max(1)
+}
+
+/// `142–238 ms`: both ends of a band, the unit once when they share it; `–` when one is unknown.
+pub fn band(unit: &Unit, lower: f64, upper: f64) -> String {
+    if !lower.is_finite() || !upper.is_finite() {
+        return "–".into();
+    }
+    let (lower, upper) = (unit.show(lower), unit.show(upper));
+    match (lower.split_once(' '), upper.split_once(' ')) {
+        (Some((low, a)), Some((_, b))) if a == b => format!("{low}–{upper}"),
+        _ => format!("{lower}–{upper}"),
+    }
+}
+
+fn title(
+    state: &UiState,
+    entity: &EntityView,
+    listed: usize,
+    panel: bool,
+    theme: &Theme,
+) -> Vec<Span<'static>> {
+    let style = if panel { theme.strong } else { theme.text };
+    let mut title = vec![Span::styled("errors", style)];
+    if panel && !entity.entity.is_sole() {
+        title.push(Span::styled(format!("  {}", entity.entity), theme.dim));
+    }
+    let filter = &state.filters.panes;
+    if !filter.is_empty() {
+        let all = entity.features.len();
+        title.push(Span::styled(format!("  {listed} of {all} · "), theme.dim));
+        title.push(Span::styled(format!("/{filter}"), theme.accent));
+    }
+    title
+}
+
+/// The error of the whole window, and the threshold that it is held against.
+fn notes(pipeline: &PipelineView, entity: &EntityView, theme: &Theme) -> Vec<Segment> {
+    let mut notes = Vec::new();
     if let Some(mse) = entity.latest.as_ref().and_then(|v| v.mse) {
         let words = format!("window error {}", number(mse));
-        right.push(Segment::new(0, vec![Span::styled(words, theme.dim)]));
+        notes.push(Segment::new(0, vec![Span::styled(words, theme.dim)]));
+        if let Some(model) = &pipeline.model {
+            let words = format!("threshold {}", number(model.threshold_mse));
+            notes.push(Segment::new(1, vec![Span::styled(words, theme.dim)]));
+        }
     }
-    let title = [Span::styled("errors", theme.text)];
-    let inner = boxed(buffer, area, theme.faint, &title, right);
+    notes
+}
+
+/// Why there is no table.
+fn nothing(state: &UiState, entity: &EntityView, order: &[usize]) -> Option<String> {
     if entity.features.iter().all(|f| f.mse.is_none()) {
         let words = match entity.latest.as_ref().map(|v| v.state) {
             Some(RowState::Stale) => "too few samples in the window",
             Some(RowState::Missing) => "no samples at this time",
             _ => "nothing scored yet",
         };
-        let words = (words.to_owned(), theme.dim);
-        return centered(buffer, inner, &[words]);
+        return Some(words.to_owned());
     }
-    let columns = Columns::over(inner.width);
-    if inner.height > 0 {
-        columns.head(theme, buffer, inner);
-    }
-    let mut order: Vec<&FeatureView> = entity.features.iter().collect();
-    order.sort_by(|a, b| {
-        let (a, b) = (a.share.unwrap_or(-1.0), b.share.unwrap_or(-1.0));
-        b.total_cmp(&a)
-    });
-    let rows = usize::from(inner.height.saturating_sub(1));
-    let hidden = order.len().saturating_sub(rows);
-    let shown = if hidden > 0 {
-        rows.saturating_sub(1)
-    } else {
-        rows
-    };
-    for (line, feature) in order.iter().take(shown).enumerate() {
-        columns.row(feature, theme, buffer, inner, short(line + 1));
-    }
-    if hidden > 0 && rows > 0 {
-        let words = format!("{} more with smaller errors", hidden + 1);
-        Pen::on(buffer, inner, short(rows)).say(&words, theme.dim);
-    }
+    let filter = &state.filters.panes;
+    order
+        .is_empty()
+        .then(|| format!("no metric matches /{filter}"))
+}
+
+/// Verdicts that the small history goes back.
+const HISTORY: usize = 24;
+
+/// What a feature carried of the score at each of the newest verdicts, oldest first; NaN where there was no score.
+fn carried(entity: &EntityView, column: usize) -> impl Iterator<Item = f64> + '_ {
+    let skip = entity.recent.len().saturating_sub(HISTORY);
+    entity.recent.iter().skip(skip).map(move |verdict| {
+        let share = verdict.features.get(column).map(|part| part.share);
+        share
+            .zip(verdict.score)
+            .map_or(f64::NAN, |(s, all)| s * all)
+    })
+}
+
+/// The top of all small histories: the threshold, or the highest that one feature alone carried over it.
+fn highest(entity: &EntityView) -> f64 {
+    (0..entity.features.len())
+        .flat_map(|column| carried(entity, column))
+        .filter(|part| part.is_finite())
+        .fold(1.0, f64::max)
 }
 
 /// Which columns fit, and their widths.
 struct Columns {
     name: u16,
     numbers: bool,
+    band: u16,
     error: bool,
     bar: u16,
+    history: u16,
 }
 
 /// Width of a number column, the blank before it included.
 const NUMBER: u16 = 11;
 /// Width of the part as a number.
-const PART: u16 = 6;
+const PART: u16 = 7;
+/// Width of a band.
+const BAND: u16 = 19;
 
 impl Columns {
-    fn over(room: u16) -> Self {
+    /// `longest` is the room that the longest name takes.
+    fn over(room: u16, longest: u16) -> Self {
         let numbers = room >= 36;
         let error = room >= 58;
-        let fixed = PART + if numbers { 2 * NUMBER } else { 0 } + if error { NUMBER } else { 0 };
-        let rest = room.saturating_sub(fixed);
-        let bar = if numbers && rest < 17 {
-            0
+        let mut rest = room.saturating_sub(PART);
+        rest = rest.saturating_sub(if numbers { 2 * NUMBER } else { 0 });
+        rest = rest.saturating_sub(if error { NUMBER } else { 0 });
+        let name = longest.clamp(12, 32);
+        let band = if error && rest >= name + BAND {
+            BAND
         } else {
-            (rest / 3).min(24)
+            0
+        };
+        rest -= band;
+        let history = short(HISTORY) + 1;
+        let history = if rest >= name + history + 8 {
+            history
+        } else {
+            0
+        };
+        rest -= history;
+        // The bar takes what the names leave.
+        let bar = match rest.saturating_sub(name) {
+            0..5 => 0,
+            spare => spare.min(25),
         };
         Self {
-            name: rest.saturating_sub(bar + u16::from(bar > 0)),
+            name: rest - bar,
             numbers,
+            band,
             error,
-            bar,
+            bar: bar.saturating_sub(1),
+            history: history.saturating_sub(1),
         }
-    }
-
-    fn head(&self, theme: &Theme, buffer: &mut Buffer, area: Rect) {
-        let mut pen = Pen::on(buffer, area, 0);
-        pen.say(&cut("feature", self.name), theme.dim)
-            .to(area, self.name);
-        if self.numbers {
-            number_cell(&mut pen, "value", NUMBER, theme.dim);
-            number_cell(&mut pen, "expected", NUMBER, theme.dim);
-        }
-        if self.error {
-            number_cell(&mut pen, "error", NUMBER, theme.dim);
-        }
-        number_cell(&mut pen, "part", PART, theme.dim);
-    }
-
-    fn row(
-        &self,
-        feature: &FeatureView,
-        theme: &Theme,
-        buffer: &mut Buffer,
-        area: Rect,
-        line: u16,
-    ) {
-        let unit = &feature.feature.unit;
-        let hot = feature.anomalous.last().is_some_and(|v| v > 0.5);
-        let strong = if hot { theme.bad } else { theme.text };
-        let mut pen = Pen::on(buffer, area, line);
-        pen.say(&cut(&feature.feature.name, self.name), strong)
-            .to(area, self.name);
-        if self.numbers {
-            let value = latest(feature).map_or("–".into(), |(v, _)| unit.show(v));
-            let expected = feature.expected.map_or("–".into(), |v| unit.show(v));
-            number_cell(&mut pen, &value, NUMBER, theme.text);
-            number_cell(&mut pen, &expected, NUMBER, theme.dim);
-        }
-        if self.error {
-            let error = feature.mse.map_or("–".into(), number);
-            number_cell(&mut pen, &error, NUMBER, theme.text);
-        }
-        let share = feature.share.map_or("–".into(), percent);
-        number_cell(&mut pen, &share, PART, theme.text);
-        let style = if hot { theme.hot } else { theme.line };
-        pen.skip(1)
-            .spans(&bar(feature.share.unwrap_or(0.0), self.bar, style, theme));
     }
 }
 
-/// Right-aligned in `room` columns, at least one of them blank.
-fn number_cell(pen: &mut Pen<'_>, text: &str, room: u16, style: Style) {
-    let text = cut(text, room - 1);
-    pen.skip(room - width(&text)).say(&text, style);
+struct Table<'a> {
+    columns: Columns,
+    entity: &'a EntityView,
+    highest: f64,
+    theme: &'a Theme,
+}
+
+impl Table<'_> {
+    /// The column that the rows are sorted by has a mark.
+    fn head(&self, order: ErrorOrder, buffer: &mut Buffer, area: Rect) {
+        let (columns, theme) = (&self.columns, self.theme);
+        let word = |name: &str, by: ErrorOrder| {
+            let (mark, style) = if by == order {
+                ("▾", theme.text)
+            } else {
+                ("", theme.dim)
+            };
+            (format!("{name}{mark}"), style)
+        };
+        let mut pen = Pen::on(buffer, area, 0);
+        let (name, style) = word("feature", ErrorOrder::Name);
+        pen.cell(&name, columns.name, style);
+        if columns.numbers {
+            pen.figure("value", NUMBER, theme.dim);
+            let (name, style) = word("expected", ErrorOrder::Deviation);
+            pen.figure(&name, NUMBER, style);
+        }
+        pen.figure("band", columns.band, theme.dim);
+        if columns.error {
+            let (name, style) = word("error", ErrorOrder::Error);
+            pen.figure(&name, NUMBER, style);
+        }
+        let (name, style) = word("part", ErrorOrder::Share);
+        pen.figure(&name, PART, style);
+        if columns.history > 0 {
+            pen.skip(columns.bar + 2)
+                .say("part × score, newest", theme.dim);
+        }
+    }
+
+    fn row(&self, column: usize, buffer: &mut Buffer, area: Rect, line: u16) {
+        let (columns, theme) = (&self.columns, self.theme);
+        let Some(feature) = self.entity.features.get(column) else {
+            return;
+        };
+        let hot = feature.anomalous.last().is_some_and(|v| v > 0.5);
+        let mut pen = Pen::on(buffer, area, line);
+        let name = if hot { theme.bad } else { theme.text };
+        pen.cell(&feature.feature.name, columns.name, name);
+        self.numbers(column, feature, &mut pen);
+        let share = feature.share.map_or("–".into(), percent);
+        pen.figure(&share, PART, theme.text);
+        let style = if hot { theme.hot } else { theme.line };
+        if columns.bar > 0 {
+            let part = feature.share.unwrap_or(0.0);
+            pen.skip(1).spans(&bar(part, columns.bar, style, theme));
+        }
+        if columns.history > 0 {
+            pen.skip(1);
+            let (glyphs, style) = self.history(column, style);
+            pen.say(&glyphs, style);
+        }
+    }
+
+    fn numbers(&self, column: usize, feature: &FeatureView, pen: &mut Pen<'_>) {
+        let (columns, theme) = (&self.columns, self.theme);
+        let unit = &feature.feature.unit;
+        if columns.numbers {
+            let value = latest(feature).map_or("–".into(), |(v, _)| unit.show(v));
+            let expected = feature.expected.map_or("–".into(), |v| unit.show(v));
+            pen.figure(&value, NUMBER, theme.text)
+                .figure(&expected, NUMBER, theme.dim);
+        }
+        if columns.band > 0 {
+            let verdict = self.entity.latest.as_ref();
+            let part = verdict.and_then(|verdict| verdict.features.get(column));
+            let band = part.map_or("–".into(), |part| band(unit, part.lower, part.upper));
+            pen.figure(&band, columns.band, theme.dim);
+        }
+        if columns.error {
+            let error = feature.mse.map_or("–".into(), number);
+            pen.figure(&error, NUMBER, theme.text);
+        }
+    }
+
+    /// What it carried of the score, as blocks over a height that all rows share; right-aligned, so that the newest stand
+    /// under each other.
+    fn history(&self, column: usize, style: Style) -> (String, Style) {
+        let glyphs: String = carried(self.entity, column)
+            .map(|part| {
+                if part.is_finite() {
+                    block(part / self.highest, self.theme.unicode)
+                } else {
+                    ' '
+                }
+            })
+            .collect();
+        let missing = usize::from(self.columns.history.saturating_sub(width(&glyphs)));
+        (format!("{}{glyphs}", " ".repeat(missing)), style)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_band_says_its_unit_once() {
+        assert_eq!(band(&Unit::Seconds, 0.142, 0.238), "142–238 ms");
+        assert_eq!(band(&Unit::Seconds, 0.9, 1.2), "900 ms–1.2 s");
+        assert_eq!(band(&Unit::Percent, -2.0, 3.0), "-2–3 %");
+        assert_eq!(band(&Unit::None, 4.0, 7.0), "4–7");
+        assert_eq!(band(&Unit::Bytes, f64::NAN, 1.0), "–");
+    }
 }

@@ -233,7 +233,7 @@ fn old_score(score: f64, anomaly: bool, theme: &Theme) -> Vec<Segment> {
 }
 
 /// A bar from 0 to twice the threshold with the threshold in its middle.
-fn threshold_bar(score: f64, room: u16, style: Style, theme: &Theme) -> Vec<Span<'static>> {
+pub fn threshold_bar(score: f64, room: u16, style: Style, theme: &Theme) -> Vec<Span<'static>> {
     let half = room / 2;
     let mut spans = bar(score.min(1.0), half, style, theme);
     spans.push(Span::styled("┃", theme.strong));

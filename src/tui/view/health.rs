@@ -4,26 +4,351 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use crate::domain::Snapshot;
+use crate::domain::{EntityView, PipelineId, PipelineView, Snapshot, SourceState, Time, Unit};
 use crate::tui::state::UiState;
+use crate::tui::text::{clock, exact_span, number, percent, short, span};
 use crate::tui::theme::Theme;
 
+use super::facts::{self, Line, Row};
 use super::pen::boxed;
 
-/// Lines of the panel.
-pub const fn lines(_state: &UiState, _snapshot: &Snapshot) -> usize {
-    0
+/// Pages from this width on have two columns.
+const TWO_FROM: u16 = 96;
+/// Blank columns between the two.
+const BETWEEN: u16 = 3;
+/// Newest rows farther away than this live in a time of their own.
+const RECORDED: std::time::Duration = std::time::Duration::from_hours(48);
+
+/// How many lines can be the first one.
+pub fn lines(state: &UiState, snapshot: &Snapshot) -> usize {
+    let area = facts::inside(state, snapshot);
+    // Colours do not move lines.
+    let theme = Theme::new(state.theme, crate::tui::ColorDepth::None, true);
+    let page = Page::of(state, snapshot, &theme, area.width);
+    facts::reach(usize::from(page.height()), area.height)
 }
 
-/// Draws the panel from line `_first` on.
+/// Draws the panel from line `first` on.
+///
+/// ```text
+/// ╭ health ──────────────────────────────────────────────────────╮
+/// │ source                          readiness                    │
+/// │ name      prometheus http://…   windows   ━━━━━━━  120 of 120│
+/// │ state     ● up                  24 h      ━━━────  41 %      │
+/// │                                                              │
+/// │ scoring                         process                      │
+/// │ model     20261118T105500Z      memory    45.2 MiB           │
+/// │                                                              │
+/// │ warnings                                                     │
+/// │ none                                                         │
+/// ╰──────────────────────────────────────────────────────────────╯
+/// ```
 pub fn draw(
-    _state: &UiState,
-    _snapshot: &Snapshot,
-    _first: usize,
+    state: &UiState,
+    snapshot: &Snapshot,
+    first: usize,
     theme: &Theme,
     buffer: &mut Buffer,
     area: Rect,
 ) {
+    let room = facts::padded(Rect {
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+        ..area
+    });
+    let page = Page::of(state, snapshot, theme, room.width);
+    let right = facts::note(state, page.height() > room.height, String::new(), theme);
     let title = [Span::styled("health", theme.strong)];
-    boxed(buffer, area, theme.accent, &title, Vec::new());
+    let inner = facts::padded(boxed(buffer, area, theme.accent, &title, right));
+    facts::page(
+        buffer,
+        inner,
+        page.height(),
+        first,
+        theme,
+        |buffer, area| {
+            page.draw(buffer, area);
+        },
+    );
+}
+
+/// Two columns, or one, and lines under them over the whole width.
+#[derive(Default)]
+struct Page {
+    left: Vec<Line>,
+    right: Vec<Line>,
+    below: Vec<Line>,
+}
+
+impl Page {
+    fn of(state: &UiState, snapshot: &Snapshot, theme: &Theme, room: u16) -> Self {
+        let Some(pipeline) = state.pipeline(snapshot) else {
+            return Self::default();
+        };
+        let shown = state.shown(snapshot);
+        let source = source(state, snapshot, pipeline, theme);
+        let readiness = readiness(pipeline, shown, theme);
+        let scoring = scoring(state, pipeline, theme);
+        let process = process(state, snapshot, theme);
+        let warnings = warnings(pipeline, theme);
+        if room < TWO_FROM {
+            let all = [source, readiness, scoring, process, warnings];
+            return Self {
+                left: facts::lines(joined(all), room, theme),
+                ..Self::default()
+            };
+        }
+        let half = (room - BETWEEN) / 2;
+        // Sections side by side begin on the same line.
+        let upper = [source, readiness].map(|rows| facts::lines(rows, half, theme));
+        let lower = [scoring, process].map(|rows| facts::lines(rows, half, theme));
+        let down = upper.iter().map(Vec::len).max().unwrap_or(0) + 1;
+        let [left, right] = {
+            let mut columns = upper;
+            for (column, rest) in columns.iter_mut().zip(lower) {
+                column.resize(down, Line::new());
+                column.extend(rest);
+            }
+            columns
+        };
+        let below = facts::lines(joined([vec![], warnings]), room, theme);
+        Self { left, right, below }
+    }
+
+    fn columns(&self) -> usize {
+        self.left.len().max(self.right.len())
+    }
+
+    fn height(&self) -> u16 {
+        short(self.columns() + self.below.len())
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect) {
+        let half = if self.right.is_empty() {
+            area.width
+        } else {
+            (area.width.saturating_sub(BETWEEN)) / 2
+        };
+        let left = Rect {
+            width: half,
+            ..area
+        };
+        facts::write(&self.left, buffer, left);
+        let right = Rect {
+            x: area.x + (half + BETWEEN).min(area.width),
+            width: area.width.saturating_sub(half + BETWEEN),
+            ..area
+        };
+        facts::write(&self.right, buffer, right);
+        let above = short(self.columns()).min(area.height);
+        let below = Rect {
+            y: area.y + above,
+            height: area.height - above,
+            ..area
+        };
+        facts::write(&self.below, buffer, below);
+    }
+}
+
+/// Sections with a blank line between them.
+fn joined<const N: usize>(sections: [Vec<Row>; N]) -> Vec<Row> {
+    let mut all = Vec::new();
+    for (at, section) in sections.into_iter().enumerate() {
+        if at > 0 {
+            all.push(Row::Blank);
+        }
+        all.extend(section);
+    }
+    all
+}
+
+fn source(
+    state: &UiState,
+    snapshot: &Snapshot,
+    pipeline: &PipelineView,
+    theme: &Theme,
+) -> Vec<Row> {
+    let source = &pipeline.source;
+    let fact = |name, words: String| Row::Fact(name, words, theme.text);
+    let mut rows = vec![Row::Head("source"), fact("name", source.name.clone())];
+    rows.extend(connection(&source.state, state.now, theme));
+    let last = source.last_success.map_or_else(
+        || "none yet".to_owned(),
+        |last| format!("{} ago", span(state.now.since(last))),
+    );
+    rows.push(fact("last data", last));
+    rows.extend(newest(pipeline, state.now).map(|words| fact("newest row", words)));
+    let step = format!("a row every {}", exact_span(pipeline.step));
+    let interval = match pipeline.id {
+        PipelineId::Live => format!("every {}, {step}", exact_span(snapshot.interval)),
+        PipelineId::Test => step,
+    };
+    rows.push(fact("looks", interval));
+    let took = &pipeline.counters.collect_seconds;
+    if took.count > 0 {
+        // An average of so many looks needs no exact count.
+        let mean = took.sum / took.count as f64;
+        let words = format!("{}, {} on average", took.count, Unit::Seconds.show(mean));
+        rows.push(fact("collections", words));
+    }
+    let errors: Vec<String> = pipeline
+        .counters
+        .collect_errors
+        .iter()
+        .map(|(reason, count)| format!("{count} × {reason}"))
+        .collect();
+    rows.push(if errors.is_empty() {
+        fact("failed", "none since the start".into())
+    } else {
+        Row::Fact("failed", errors.join(", "), theme.warn)
+    });
+    rows
+}
+
+/// The state in a word, and what went wrong.
+fn connection(connection: &SourceState, now: Time, theme: &Theme) -> Vec<Row> {
+    let row = |words: &str, style| Row::Fact("state", words.to_owned(), style);
+    match connection {
+        SourceState::Connecting => vec![row("◌ connecting", theme.warn)],
+        SourceState::Up => vec![row("● up", theme.good)],
+        SourceState::Finished => vec![row("○ the recording has ended", theme.dim)],
+        SourceState::Stale {
+            since,
+            error,
+            retry_at,
+        } => {
+            let wait = retry_at.since(now);
+            let next = if wait.is_zero() {
+                "now".into()
+            } else {
+                format!("in {}", span(wait))
+            };
+            let stale = since.map_or_else(
+                || "✗ never worked yet".to_owned(),
+                |since| format!("✗ stale for {}", span(now.since(since))),
+            );
+            vec![
+                row(&stale, theme.bad),
+                Row::Fact("next try", next, theme.text),
+                Row::Fact("error", error.clone(), theme.warn),
+            ]
+        }
+    }
+}
+
+/// How far the newest row is behind; recordings live in their own time.
+fn newest(pipeline: &PipelineView, now: Time) -> Option<String> {
+    let newest = pipeline
+        .entities
+        .iter()
+        .filter_map(|e| e.grid.last())
+        .max()?;
+    let lag = now.since(newest);
+    Some(if lag > RECORDED || pipeline.id == PipelineId::Test {
+        format!("{newest}, of a recording")
+    } else {
+        format!("{} UTC, {} behind", clock(newest), span(lag))
+    })
+}
+
+fn readiness(pipeline: &PipelineView, shown: Option<&EntityView>, theme: &Theme) -> Vec<Row> {
+    let ready = &pipeline.readiness;
+    let words = format!("{} of {}", ready.have, ready.need);
+    let mut rows = vec![
+        Row::Head("readiness"),
+        facts::known("windows".into(), ready.ratio(), words, theme),
+    ];
+    let waits = match (ready.text.is_empty(), ready.eta) {
+        (false, _) => ready.text.clone(),
+        (true, Some(eta)) => format!("ready in about {}", exact_span(eta)),
+        (true, None) => "ready".into(),
+    };
+    rows.push(Row::Fact("state", waits, theme.text));
+    let Some(entity) = shown else { return rows };
+    if !entity.entity.is_sole() {
+        rows.push(Row::Fact("entity", entity.entity.to_string(), theme.text));
+        let own = entity.readiness.windows;
+        rows.push(facts::known("its windows".into(), own, percent(own), theme));
+    }
+    for (period, known) in &entity.readiness.seasons {
+        let name = format!("season {}", exact_span(*period));
+        rows.push(facts::known(name, *known, percent(*known), theme));
+    }
+    rows
+}
+
+fn scoring(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<Row> {
+    let fact = |name, words: String| Row::Fact(name, words, theme.text);
+    let mut rows = vec![Row::Head("scoring")];
+    match &pipeline.model {
+        Some(model) => {
+            let age = exact_span(state.now.since(model.trained_at));
+            rows.push(fact("model", model.version.clone()));
+            rows.push(fact("its age", age));
+            let threshold = format!("{} ({})", number(model.threshold_mse), model.threshold_rule);
+            rows.push(fact("threshold", threshold));
+        }
+        None => rows.push(Row::Fact("model", "none yet".into(), theme.warn)),
+    }
+    let scored = pipeline.last_scored.map_or_else(
+        || "nothing yet".to_owned(),
+        |last| format!("{} ago", span(state.now.since(last))),
+    );
+    rows.push(fact("last scored", scored));
+    let features = pipeline.entities.first().map_or(0, |e| e.features.len());
+    let shown = format!("{}, {features} features each", pipeline.entities.len());
+    rows.push(fact("entities", shown));
+    let counters = &pipeline.counters;
+    rows.push(counted("late ticks", counters.ticks_late, theme));
+    rows.push(counted("left out", counters.series_dropped, theme));
+    rows
+}
+
+/// A count that should be 0.
+fn counted(name: &'static str, count: u64, theme: &Theme) -> Row {
+    match count {
+        0 => Row::Fact(name, "none".into(), theme.text),
+        1 if name == "left out" => Row::Fact(name, "1 series over the cap".into(), theme.warn),
+        _ if name == "left out" => {
+            Row::Fact(name, format!("{count} series over the cap"), theme.warn)
+        }
+        _ => Row::Fact(name, count.to_string(), theme.warn),
+    }
+}
+
+fn process(state: &UiState, snapshot: &Snapshot, theme: &Theme) -> Vec<Row> {
+    let process = snapshot.process;
+    let memory = process.memory.map_or_else(
+        || "not told by this system".to_owned(),
+        |bytes| Unit::Bytes.show(bytes as f64),
+    );
+    let cpu = process.cpu.map_or_else(
+        || "not known yet".to_owned(),
+        |share| format!("{:.1} % of a core", share * 100.0),
+    );
+    let build = snapshot.build;
+    let up = exact_span(state.now.since(snapshot.started));
+    [
+        ("memory", memory),
+        ("processor", cpu),
+        ("running for", up),
+        ("version", format!("{} for {}", build.version, build.target)),
+    ]
+    .into_iter()
+    .fold(vec![Row::Head("process")], |mut rows, (name, words)| {
+        rows.push(Row::Fact(name, words, theme.text));
+        rows
+    })
+}
+
+fn warnings(pipeline: &PipelineView, theme: &Theme) -> Vec<Row> {
+    let mut rows = vec![Row::Head("warnings")];
+    let warnings = &pipeline.source.warnings;
+    if warnings.is_empty() {
+        rows.push(Row::Words("none".into(), theme.text));
+    }
+    for warning in warnings {
+        rows.push(Row::Words(format!("! {warning}"), theme.warn));
+    }
+    rows
 }

@@ -33,7 +33,9 @@ pub struct Layout {
     pub header: Rect,
     /// One line for each alert.
     pub alerts: Rect,
-    /// Everything between alerts and hint bar.
+    /// All entities in a line, where there is more than one and room for it.
+    pub strip: Rect,
+    /// Everything between those and the hint bar.
     pub body: Rect,
     /// Feature panes (or the compact list).
     pub grid: Rect,
@@ -52,6 +54,7 @@ pub struct Layout {
 /// │ pulsewatch  1 Live  2 Long-term  3 Test   source …│ header
 /// │ score ▕████░░░│░░░░▏ 0.42        open · session   │
 /// │ ! alerts: banner, frozen, stale, training         │ alerts, 0 to 4 lines
+/// │ entities ▁▁▂●▁▁▁█▁▁                    n shows all│ strip, from 30 rows on
 /// │╭ cpu ────── 37 % ╮╭ memory ─ 1.2 GiB ╮╭ score ───╮│
 /// ││ ⣀⡠⠔⠊⠑⠢⣀         ││                  │╰──────────╯│ from 112 columns on: panes left,
 /// │╰ 05:40 ─▲─ 14:00 ╯╰──────────────────╯╭ anomalies╮│ score, log and errors right;
@@ -62,7 +65,7 @@ pub struct Layout {
 /// └───────────────────────────────────────────────────┘
 /// ```
 #[must_use]
-pub fn layout(area: Rect, alerts: usize, features: usize, hints: bool) -> Layout {
+pub fn layout(area: Rect, alerts: usize, features: usize, entities: usize, hints: bool) -> Layout {
     let mut rest = area;
     let kind = match (area.width, area.height) {
         (w, h) if w < SMALLEST.0 || h < SMALLEST.1 => Kind::TooSmall,
@@ -82,11 +85,17 @@ pub fn layout(area: Rect, alerts: usize, features: usize, hints: bool) -> Layout
     } else {
         none
     };
+    let strip = if kind == Kind::Full && entities > 1 && area.height >= 30 {
+        top(&mut rest, 1)
+    } else {
+        none
+    };
     let body = rest;
     let mut layout = Layout {
         kind,
         header,
         alerts,
+        strip,
         body,
         grid: body,
         score: none,
@@ -227,9 +236,9 @@ impl Panes {
 mod tests {
     use super::*;
 
-    fn parts(l: &Layout) -> [Rect; 7] {
+    fn parts(l: &Layout) -> [Rect; 8] {
         [
-            l.header, l.alerts, l.grid, l.score, l.log, l.errors, l.footer,
+            l.header, l.alerts, l.strip, l.grid, l.score, l.log, l.errors, l.footer,
         ]
     }
 
@@ -237,9 +246,9 @@ mod tests {
     fn parts_cover_the_screen_and_never_overlap() {
         for width in 1..=220 {
             for height in 1..=70 {
-                for alerts in [0, 2, 9] {
+                for (alerts, entities) in [(0, 1), (2, 40), (9, 0)] {
                     let area = Rect::new(0, 0, width, height);
-                    let l = layout(area, alerts, 7, true);
+                    let l = layout(area, alerts, 7, entities, true);
                     let mut cells = 0;
                     for (i, a) in parts(&l).iter().enumerate() {
                         assert_eq!(a.intersection(area).area(), a.area());

@@ -1,16 +1,20 @@
-//! The anomaly log: open incidents first, then the newest.
+//! The anomaly log: open incidents first, then in the order that was chosen.
+
+use std::time::Duration;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
+use crate::tui::lists::LogOrder;
 use crate::tui::state::{Panel, Place, UiState};
-use crate::tui::text::{self, cut, percent, short, span, when};
+use crate::tui::text::{moment, percent, short, span, when, width};
 use crate::tui::theme::Theme;
 
-use super::pen::{Pen, Segment, boxed, centered};
+use super::incident;
+use super::pen::{Pen, Segment, boxed, centered, point, table};
 
 /// Draws the log.
 ///
@@ -19,6 +23,8 @@ use super::pen::{Pen, Segment, boxed, centered};
 /// │● 14:02  12 min  4.2×  latency 61 % │
 /// │○ 09:40   3 min  1.3×  cpu 80 %  ✓  │
 /// ```
+///
+/// As a panel it has a head, more columns where there is room, and what is known of the selected one below.
 pub fn draw(
     state: &UiState,
     pipeline: &PipelineView,
@@ -26,55 +32,122 @@ pub fn draw(
     buffer: &mut Buffer,
     area: Rect,
 ) {
-    let focused = matches!(state.place(), Place::Log | Place::Panel(Panel::Log));
+    let panel = state.place() == Place::Panel(Panel::Log);
+    let focused = panel || state.place() == Place::Log;
     let border = if focused { theme.accent } else { theme.faint };
-    let open = pipeline.incidents.iter().filter(|i| i.is_open()).count();
-    let title = [Span::styled(
-        "anomalies",
-        if focused { theme.strong } else { theme.text },
-    )];
-    let mut right = Vec::new();
-    if open > 0 {
-        let words = format!("{open} open");
-        right.push(Segment::new(0, vec![Span::styled(words, theme.bad)]));
+    let listed = state.incidents(pipeline);
+    let title = title(state, listed.len(), pipeline.incidents.len(), theme);
+    let notes = notes(state, pipeline, panel, theme);
+    let inner = boxed(buffer, area, border, &title, notes);
+    if listed.is_empty() {
+        return centered(buffer, inner, &[(nothing(state, pipeline), theme.dim)]);
     }
-    let inner = boxed(buffer, area, border, &title, right);
-    if pipeline.incidents.is_empty() {
-        let words = if pipeline.model.is_some() {
-            "none so far"
-        } else {
-            "none so far: nothing is judged before the first model"
-        };
-        return centered(buffer, inner, &[(words.to_owned(), theme.dim)]);
+    let inner = if panel { table(inner) } else { inner };
+    let parts = Parts::of(inner, panel);
+    let longest = listed.iter().map(|i| width(i.entity.name())).max();
+    let entity = longest.filter(|_| pipeline.grouped);
+    let columns = Columns::over(inner.width, entity, panel);
+    if !parts.head.is_empty() {
+        columns.head(theme, buffer, parts.head);
     }
-    let selected = state.incident_index(pipeline);
-    let page = usize::from(inner.height).max(1);
+    let selected = state.place_in(&listed);
+    let page = usize::from(parts.rows.height).max(1);
     let first = selected / page * page;
-    let now = newest(pipeline).unwrap_or(state.now);
-    let listed = pipeline.incidents.iter().enumerate().skip(first).take(page);
-    for (line, (index, incident)) in listed.enumerate() {
-        let row = Row {
-            incident,
-            grouped: pipeline.grouped,
-            step: pipeline.step,
-            now,
-        };
+    let row = Row {
+        columns: &columns,
+        step: pipeline.step,
+        now: newest(pipeline).unwrap_or(state.now),
+    };
+    for (line, incident) in listed.iter().skip(first).take(page).enumerate() {
         let line = short(line);
-        row.draw(theme, buffer, inner, line);
-        if index == selected {
-            let band = Rect {
-                y: inner.y + line,
-                height: 1,
-                ..inner
-            };
-            buffer.set_style(band, theme.raised);
+        row.draw(incident, theme, buffer, parts.rows, line);
+        if first + usize::from(line) == selected {
+            point(buffer, parts.rows, line, theme);
         }
     }
+    if let Some(incident) = listed.get(selected).filter(|_| !parts.detail.is_empty()) {
+        incident::draw(state, pipeline, incident, theme, buffer, parts.detail);
+    }
+}
+
+/// Where the rows are of the log in `area`.
+pub fn rows(area: Rect, panel: bool) -> Rect {
+    Parts::of(area.inner(Margin::new(1, 1)), panel).rows
+}
+
+/// Incidents on one page of the log in `area`.
+pub fn page(area: Rect, panel: bool) -> usize {
+    usize::from(rows(area, panel).height).max(1)
+}
+
+/// `anomalies  12 of 40 · /cpu`
+fn title(state: &UiState, listed: usize, all: usize, theme: &Theme) -> Vec<Span<'static>> {
+    let focused = matches!(state.place(), Place::Log | Place::Panel(Panel::Log));
+    let style = if focused { theme.strong } else { theme.text };
+    let mut title = vec![Span::styled("anomalies", style)];
+    let filter = &state.filters.log;
+    if !filter.is_empty() {
+        title.push(Span::styled(format!("  {listed} of {all} · "), theme.dim));
+        title.push(Span::styled(format!("/{filter}"), theme.accent));
+    }
+    title
+}
+
+/// The order, where it is not the usual one or there is room for it, and how many are open.
+fn notes(state: &UiState, pipeline: &PipelineView, panel: bool, theme: &Theme) -> Vec<Segment> {
+    let mut notes = Vec::new();
+    if panel || state.log != LogOrder::default() {
+        let order = Span::styled(state.log.told(), theme.dim);
+        notes.push(Segment::new(1, vec![order]));
+    }
+    let open = pipeline.incidents.iter().filter(|i| i.is_open()).count();
+    if open > 0 {
+        let words = format!("{open} open");
+        notes.push(Segment::new(0, vec![Span::styled(words, theme.bad)]));
+    }
+    notes
+}
+
+fn nothing(state: &UiState, pipeline: &PipelineView) -> String {
+    let words = match (pipeline.incidents.is_empty(), pipeline.model.is_some()) {
+        (false, _) => {
+            let filter = &state.filters.log;
+            return format!("no anomaly matches /{filter}");
+        }
+        (true, true) => "none so far",
+        (true, false) => "none so far: nothing is judged before the first model",
+    };
+    words.to_owned()
 }
 
 /// The newest row of the data: recordings live in their own time.
 fn newest(pipeline: &PipelineView) -> Option<Time> {
     pipeline.entities.first().and_then(|e| e.grid.last())
+}
+
+/// Where the head, the rows and the selected one's facts are.
+struct Parts {
+    head: Rect,
+    rows: Rect,
+    detail: Rect,
+}
+
+impl Parts {
+    fn of(inner: Rect, panel: bool) -> Self {
+        let head = u16::from(panel && inner.height >= 5 && inner.width >= 40);
+        let detail = match inner.height {
+            _ if !panel => 0,
+            0..14 => 0,
+            high => (high * 2 / 5).clamp(6, 14),
+        };
+        let rows = inner.height - head - detail;
+        let part = |y: u16, height: u16| Rect { y, height, ..inner };
+        Self {
+            head: part(inner.y, head),
+            rows: part(inner.y + head, rows),
+            detail: part(inner.y + head + rows, detail),
+        }
+    }
 }
 
 /// Colour and sign of an incident's state; the sign survives without colour.
@@ -88,12 +161,20 @@ pub fn sign(incident: &Incident, theme: &Theme) -> (&'static str, Style) {
 }
 
 /// How long it lasted or lasts; one row alone is less than a step.
-pub fn lasting(incident: &Incident, step: std::time::Duration) -> String {
+pub fn lasting(incident: &Incident, step: Duration) -> String {
     let length = incident.duration();
     if length.is_zero() {
         format!("<{}", span(step))
     } else {
         span(length)
+    }
+}
+
+/// Its highest score, `4.3×` the threshold.
+pub fn peak(incident: &Incident) -> String {
+    match incident.peak_score.min(9999.0) {
+        score if score < 99.95 => format!("{score:.1}×"),
+        score => format!("{score:.0}×"),
     }
 }
 
@@ -112,57 +193,179 @@ pub fn blame(incident: &Incident, count: usize) -> String {
     parts.join(", ")
 }
 
+/// As many features as have room with their parts, else the first one's name.
+fn fitting_blame(incident: &Incident, room: u16) -> String {
+    let whole = (1..=4).rev().map(|count| blame(incident, count));
+    let mut whole = whole.filter(|words| width(words) <= room);
+    let first = || {
+        incident
+            .features
+            .first()
+            .map(|part| part.feature.to_string())
+    };
+    whole.next().or_else(first).unwrap_or_default()
+}
+
+/// What an operator called it; nothing when nobody did.
+pub const fn label_word(label: Option<Label>) -> &'static str {
+    match label {
+        Some(Label::False) => "false",
+        Some(Label::Real) => "real",
+        None => "",
+    }
+}
+
+/// Widths of the columns; one that is 0 is not drawn. Without columns of their own, label and acknowledgement are marks
+/// at the end of the row.
+struct Columns {
+    id: u16,
+    start: u16,
+    end: u16,
+    lasts: u16,
+    entity: u16,
+    peak: u16,
+    parts: u16,
+    state: u16,
+    label: u16,
+    seen: u16,
+}
+
+/// Columns of the sign, and of the blanks before entity and features.
+const BLANKS: u16 = 2 + 1 + 2;
+
+/// Most columns of the features in a row that goes on after them.
+const WIDEST: u16 = 64;
+
+impl Columns {
+    /// `entity` is the width of the longest name, if there are names.
+    fn over(room: u16, entity: Option<u16>, panel: bool) -> Self {
+        let full = panel && room >= 94;
+        let words = panel && room >= 64;
+        let pick = |wanted: bool, columns: u16| if wanted { columns } else { 0 };
+        let most = if full {
+            (room / 7).clamp(12, 24)
+        } else {
+            (room / 4).clamp(6, 16)
+        };
+        let entity = entity.map(|longest| longest.clamp(6, most) + 1);
+        let mut columns = Self {
+            id: pick(full, 7),
+            start: if full { 14 } else { 6 },
+            end: pick(full && (room >= 116 || entity.is_none()), 14),
+            lasts: 8,
+            entity: entity.unwrap_or(0),
+            // Who was to blame says more than how high it was.
+            peak: pick(room >= 46 || entity.is_none(), 6),
+            parts: 0,
+            state: pick(words, 10),
+            label: pick(words, 7),
+            seen: pick(words, 5),
+        };
+        columns.parts = room.saturating_sub(columns.taken());
+        if words {
+            // State and label stay near what they are about.
+            columns.parts = columns.parts.min(WIDEST);
+        }
+        columns
+    }
+
+    const fn taken(&self) -> u16 {
+        let left = self.id + self.start + self.end + self.lasts + self.entity + self.peak;
+        BLANKS + left + self.state + self.label + self.seen
+    }
+
+    fn head(&self, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+        let dim = theme.dim;
+        let mut pen = Pen::on(buffer, area, 0);
+        pen.skip(2)
+            .cell("id", self.id, dim)
+            .cell("start", self.start, dim)
+            .cell("end", self.end, dim)
+            .figure("lasts", self.lasts, dim)
+            .skip(1)
+            .cell("entity", self.entity, dim)
+            .figure("peak", self.peak, dim)
+            .skip(2)
+            .cell("features", self.parts, dim)
+            .cell("state", self.state, dim)
+            .cell("label", self.label, dim)
+            .cell("seen", self.seen, dim);
+    }
+}
+
+/// What the rows of a log have in common.
 struct Row<'a> {
-    incident: &'a Incident,
-    grouped: bool,
-    step: std::time::Duration,
+    columns: &'a Columns,
+    step: Duration,
     now: Time,
 }
 
 impl Row<'_> {
-    fn draw(&self, theme: &Theme, buffer: &mut Buffer, area: Rect, line: u16) {
-        let incident = self.incident;
+    fn draw(&self, incident: &Incident, theme: &Theme, buffer: &mut Buffer, area: Rect, line: u16) {
+        let columns = self.columns;
         let (glyph, style) = sign(incident, theme);
-        let text = if incident.is_open() {
+        // What somebody has seen or judged steps back.
+        let fresh = !incident.acknowledged && incident.label.is_none();
+        let text = if incident.is_open() || fresh {
             theme.text
         } else {
             theme.dim
         };
         let mut pen = Pen::on(buffer, area, line);
-        let mut marks = Vec::new();
-        let wide = area.width >= 56;
-        match incident.label {
-            Some(Label::False) if wide => marks.push(Span::styled(" false", theme.dim)),
-            Some(Label::Real) if wide => marks.push(Span::styled(" real", theme.warn)),
-            Some(Label::False) => marks.push(Span::styled(" ✗", theme.dim)),
-            Some(Label::Real) => marks.push(Span::styled(" !", theme.warn)),
-            None => {}
+        if columns.label == 0 {
+            pen.right(&marks(incident, area.width >= 56, theme));
         }
-        if incident.acknowledged {
-            marks.push(Span::styled(" ✓", theme.good));
-        }
-        pen.right(&marks);
+        let time = |time: Time| match columns.id {
+            0 => when(time, self.now),
+            _ => moment(time),
+        };
+        let id = match incident.id {
+            0 => "–".to_owned(),
+            id => format!("#{id}"),
+        };
+        let end = if incident.is_open() {
+            "–".to_owned()
+        } else {
+            time(incident.end)
+        };
+        let hot = if incident.is_open() { theme.bad } else { text };
         pen.say(glyph, style)
             .skip(1)
-            .say(&when(incident.start, self.now), text);
-        let lasting = lasting(incident, self.step);
-        pen.to(area, 9)
-            .skip(6_u16.saturating_sub(text::width(&lasting)))
-            .say(&lasting, text)
-            .skip(1);
-        if self.grouped {
-            let room = (area.width / 5).clamp(6, 16);
-            let at = 16;
-            pen.say(&cut(incident.entity.name(), room), text)
-                .to(area, at + room + 1);
-        }
-        let peak = match incident.peak_score.min(9999.0) {
-            score if score < 99.95 => format!("{score:.1}×"),
-            score => format!("{score:.0}×"),
+            .cell(&id, columns.id, text)
+            .say(&time(incident.start), text)
+            .to(area, 2 + columns.id + columns.start)
+            .cell(&end, columns.end, text)
+            .figure(&lasting(incident, self.step), columns.lasts, text)
+            .skip(1)
+            .cell(incident.entity.name(), columns.entity, text)
+            .figure(&peak(incident), columns.peak, hot)
+            .skip(2);
+        let room = columns.parts.min(pen.room());
+        let words = fitting_blame(incident, room.saturating_sub(1));
+        pen.cell(&words, room + u16::from(columns.label == 0), text);
+        let label = match incident.label {
+            Some(Label::Real) => theme.warn,
+            _ => theme.dim,
         };
-        pen.skip(5_u16.saturating_sub(text::width(&peak)))
-            .say(&peak, if incident.is_open() { theme.bad } else { text })
-            .skip(2)
-            .say(&blame(incident, 3), text);
+        let seen = if incident.acknowledged { "✓" } else { "" };
+        pen.cell(incident.state.word(), columns.state, hot)
+            .cell(label_word(incident.label), columns.label, label)
+            .cell(seen, columns.seen, theme.good);
     }
+}
+
+/// Label and acknowledgement in a few columns.
+fn marks(incident: &Incident, wide: bool, theme: &Theme) -> Vec<Span<'static>> {
+    let mut marks = Vec::new();
+    match incident.label {
+        Some(Label::False) if wide => marks.push(Span::styled(" false", theme.dim)),
+        Some(Label::Real) if wide => marks.push(Span::styled(" real", theme.warn)),
+        Some(Label::False) => marks.push(Span::styled(" ✗", theme.dim)),
+        Some(Label::Real) => marks.push(Span::styled(" !", theme.warn)),
+        None => {}
+    }
+    if incident.acknowledged {
+        marks.push(Span::styled(" ✓", theme.good));
+    }
+    marks
 }

@@ -2,21 +2,27 @@
 
 mod alerts;
 mod chart;
+mod columns;
 mod compact;
 mod detail;
 mod empty;
 mod entities;
 mod errors;
+mod facts;
 mod footer;
 mod header;
 mod health;
+mod heat;
 mod help;
+mod hit;
+mod incident;
 pub mod layout;
 mod log;
+mod loss;
 mod models;
 mod pane;
 mod pen;
-mod plot;
+pub(super) mod plot;
 mod prompt;
 mod question;
 mod score;
@@ -28,7 +34,14 @@ use ratatui::layout::Rect;
 
 use crate::domain::{Snapshot, SourceState};
 
+pub(super) use self::detail::Ruler;
+pub(super) use self::footer::range;
+pub(super) use self::hit::{Spot, at};
+pub(super) use self::incident::about;
 use self::layout::{Kind, Layout, SMALLEST};
+pub(super) use self::plot::edge;
+pub(super) use self::why::explained;
+pub use self::why::words as why_words;
 use super::state::{Mode, Panel, UiState};
 use super::theme::{Theme, spell_in_ascii};
 
@@ -45,10 +58,11 @@ fn arranged<'a>(
     area: Rect,
 ) -> (Layout, Vec<alerts::Alert<'a>>) {
     let features = state.shown(snapshot).map_or(0, |e| e.features.len());
-    let compact = layout::layout(area, 0, features, state.hints).kind != Kind::Full;
+    let entities = state.pipeline(snapshot).map_or(0, |p| p.entities.len());
+    let compact = layout::layout(area, 0, features, entities, state.hints).kind != Kind::Full;
     let alerts = alerts::alerts(state, snapshot, compact);
     let rows = alerts::rows(&alerts, state, area.width);
-    let layout = layout::layout(area, rows, features, state.hints);
+    let layout = layout::layout(area, rows, features, entities, state.hints);
     (layout, alerts)
 }
 
@@ -62,6 +76,12 @@ pub fn view(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
     } else {
         header::draw(state, snapshot, theme, buffer, layout.header);
         alerts::draw(&alerts, state, theme, buffer, layout.alerts);
+        if let Some(pipeline) = state
+            .pipeline(snapshot)
+            .filter(|_| !layout.strip.is_empty())
+        {
+            heat::strip(state, pipeline, theme, buffer, layout.strip);
+        }
         body(state, snapshot, theme, buffer, &layout);
         footer::draw(state, snapshot, theme, buffer, &layout);
         footer::toasts(state, theme, buffer, layout.body);
@@ -71,7 +91,7 @@ pub fn view(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
         if let Some(first) = state.line(Panel::Why) {
             why::draw(state, snapshot, first, theme, buffer, layout.body);
         }
-        prompt::draw(state, theme, buffer, &layout);
+        prompt::draw(state, snapshot, theme, buffer, &layout);
         question::draw(state, theme, buffer, layout.body);
     }
     if !theme.unicode {
@@ -83,13 +103,29 @@ pub fn view(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
 #[must_use]
 pub fn lines(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
     match panel {
-        Panel::Help => help::lines(state),
+        Panel::Help => help::lines(state, snapshot),
         Panel::Why => why::lines(state, snapshot),
         Panel::Health => health::lines(state, snapshot),
         Panel::Training => training::lines(state, snapshot),
         Panel::Models => models::lines(state, snapshot),
-        Panel::Entities => entities::lines(state, snapshot),
-        Panel::Errors | Panel::Log => 0,
+        Panel::Errors | Panel::Log | Panel::Entities => 0,
+    }
+}
+
+/// Rows on one page of a panel with a selected row; of the log, wherever it is.
+#[must_use]
+pub fn page(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
+    let layout = arrange(state, snapshot);
+    match panel {
+        Panel::Log if state.line(Panel::Log).is_none() => log::page(layout.log, false),
+        Panel::Log => log::page(layout.body, true),
+        Panel::Errors => errors::page(layout.body),
+        Panel::Entities => {
+            let pipeline = state.pipeline(snapshot);
+            let listed = pipeline.map_or(0, |p| state.entities(p).len());
+            entities::page(layout.body, listed)
+        }
+        Panel::Help | Panel::Why | Panel::Training | Panel::Models | Panel::Health => 1,
     }
 }
 
@@ -109,7 +145,7 @@ fn panel(
         Panel::Help | Panel::Why => return false,
         Panel::Log => log::draw(state, pipeline, theme, buffer, area),
         Panel::Errors => match state.shown(snapshot) {
-            Some(entity) => errors::draw(state, entity, theme, buffer, area),
+            Some(entity) => errors::draw(state, pipeline, entity, theme, buffer, area),
             None => return false,
         },
         Panel::Entities => entities::draw(state, pipeline, theme, buffer, area),
@@ -135,8 +171,11 @@ fn body(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer
         && state.history.of.as_ref() != Some(&entity.entity);
     let faded = (old || waiting).then(|| theme.faded());
     let theme = faded.as_ref().unwrap_or(theme);
+    if state.expanded && state.order(entity).is_empty() {
+        return pane::none(state, theme, buffer, layout.body);
+    }
     if state.expanded {
-        return detail::draw(state, entity, theme, buffer, layout.body);
+        return detail::draw(state, pipeline, entity, theme, buffer, layout.body);
     }
     if layout.kind == Kind::Compact {
         return compact::draw(state, entity, theme, buffer, layout.grid);
@@ -149,7 +188,7 @@ fn body(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer
         log::draw(state, pipeline, theme, buffer, layout.log);
     }
     if !layout.errors.is_empty() {
-        errors::draw(state, entity, theme, buffer, layout.errors);
+        errors::draw(state, pipeline, entity, theme, buffer, layout.errors);
     }
 }
 

@@ -1,29 +1,280 @@
 //! The models that are kept: their figures, which one scores, and going back to another.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{PipelineView, Snapshot};
-use crate::tui::state::UiState;
+use crate::domain::{ModelEntry, ModelView, PipelineView, Snapshot, Time};
+use crate::tui::action::Intent;
+use crate::tui::state::{Mode, UiState};
+use crate::tui::text::{cut, exact_span, number, short, span, tick, width};
 use crate::tui::theme::Theme;
 
-use super::pen::boxed;
+use super::facts::{self, Line, Row};
+use super::pen::{Pen, boxed, centered};
+use super::training::{compared, decided};
 
-/// Lines of the panel.
-pub const fn lines(_state: &UiState, _snapshot: &Snapshot) -> usize {
-    0
+/// Rows of the table that stay, however much there is to say of one of them.
+const FEWEST: usize = 3;
+/// The same on a panel with fewer rows than this.
+const FEWEST_LOW: (usize, usize) = (2, 7);
+
+/// Rows of the table.
+pub fn lines(state: &UiState, snapshot: &Snapshot) -> usize {
+    state.pipeline(snapshot).map_or(0, |p| p.models.len())
 }
 
-/// Draws the panel from line `_first` on.
+/// Draws the table with row `chosen` selected, and what is known of that one.
+///
+/// ```text
+/// ╭ models ──────────────────────────────── Enter lets it score ╮
+/// │   version           age    loss  threshold  decision        │
+/// │ ● 20261118T105500Z  3 h  0.0012     0.0030  ✓ promoted: it… │
+/// │▸  20261117T225500Z 15 h  0.0024     0.0030  ✗ refused: its… │
+/// │                                                             │
+/// │ ✗ refused: its error is 1.41 times that of the model that … │
+/// ╰─────────────────────────────────────────────────────────────╯
+/// ```
 pub fn draw(
-    _state: &UiState,
-    _pipeline: &PipelineView,
-    _first: usize,
+    state: &UiState,
+    pipeline: &PipelineView,
+    chosen: usize,
     theme: &Theme,
     buffer: &mut Buffer,
     area: Rect,
 ) {
+    let models = &pipeline.models;
+    let chosen = chosen.min(models.len().saturating_sub(1));
+    let entry = models.get(chosen);
+    let words = match entry {
+        Some(entry) if entry.is_current => "it scores now".into(),
+        Some(_) => format!("{} lets it score", state.keymap.key(Intent::Expand)),
+        None => String::new(),
+    };
     let title = [Span::styled("models", theme.strong)];
-    boxed(buffer, area, theme.accent, &title, Vec::new());
+    let right = facts::note(state, false, words, theme);
+    let inner = boxed(buffer, area, theme.accent, &title, right);
+    let Some(entry) = entry else {
+        return centered(buffer, inner, &empty(state, pipeline, theme));
+    };
+    let details = facts::lines(
+        details(entry, state, theme),
+        facts::padded(inner).width,
+        theme,
+    );
+    let rows = usize::from(inner.height.saturating_sub(1));
+    let fewest = if rows < FEWEST_LOW.1 {
+        FEWEST_LOW.0
+    } else {
+        FEWEST
+    };
+    let room = rows.saturating_sub(details.len() + 1).max(fewest.min(rows));
+    let shown = models.len().min(room);
+    let table = Rect {
+        height: short(shown + 1).min(inner.height),
+        ..inner
+    };
+    Table { room: inner.width }.draw(models, chosen, state.now, theme, buffer, table);
+    let below = Rect {
+        y: table.bottom(),
+        height: inner.height - table.height,
+        ..inner
+    };
+    // A blank line between the two, unless room is short.
+    let air = u16::from(usize::from(below.height) > details.len().min(3));
+    let below = facts::padded(Rect {
+        y: below.y + air,
+        height: below.height - air,
+        ..below
+    });
+    facts::write(&details, buffer, below);
+}
+
+fn empty(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<(String, Style)> {
+    if state.mode == Mode::Test {
+        let words = "test mode does not keep its models: each start trains its own";
+        return vec![(words.into(), theme.dim)];
+    }
+    let mut lines = vec![("no models yet".to_owned(), theme.text)];
+    if !pipeline.readiness.text.is_empty() {
+        lines.push((pipeline.readiness.text.clone(), theme.dim));
+    }
+    lines
+}
+
+/// What is known of one model; the decision first, for small screens.
+fn details(entry: &ModelEntry, state: &UiState, theme: &Theme) -> Vec<Row> {
+    let model = &entry.model;
+    let decision = match &entry.decision {
+        Some(decision) => decided(decision, theme),
+        None => ("its release kept no decisions".into(), theme.dim),
+    };
+    let (from, to) = model.trained_on;
+    let day = |time: Time| format!("{} UTC", minute(time));
+    let facts = [
+        (
+            "trained",
+            format!(
+                "{}, {} ago; it took {}",
+                day(model.trained_at),
+                exact_span(state.now.since(model.trained_at)),
+                exact_span(model.training_took)
+            ),
+        ),
+        ("learned from", format!("{} to {}", day(from), day(to))),
+        (
+            "windows",
+            format!(
+                "{} of {} {}, {} epochs",
+                model.windows,
+                model.entities,
+                if model.entities == 1 {
+                    "entity"
+                } else {
+                    "entities"
+                },
+                model.epochs
+            ),
+        ),
+        ("loss", number(model.val_loss)),
+        (
+            "threshold",
+            format!("{} ({})", number(model.threshold_mse), model.threshold_rule),
+        ),
+    ];
+    let mut rows = vec![Row::Words(decision.0, decision.1)];
+    let figures = entry.decision.as_ref().and_then(|d| d.comparison);
+    rows.extend(figures.iter().flat_map(|figures| compared(figures, theme)));
+    rows.push(Row::Fact("version", model.version.clone(), theme.text));
+    rows.extend(facts.map(|(name, words)| Row::Fact(name, words, theme.text)));
+    rows
+}
+
+/// `2026-11-18 14:02`.
+fn minute(time: Time) -> String {
+    let full = time.to_string().replace('T', " ");
+    full.get(..16).unwrap_or(&full).to_owned()
+}
+
+/// A column of figures.
+struct Column {
+    /// Panels from this width on have it.
+    from: u16,
+    wide: u16,
+    head: &'static str,
+    words: fn(&ModelView, Time) -> String,
+}
+
+const fn column(
+    from: u16,
+    wide: u16,
+    head: &'static str,
+    words: fn(&ModelView, Time) -> String,
+) -> Column {
+    Column {
+        from,
+        wide,
+        head,
+        words,
+    }
+}
+
+/// Columns between the version and the decision.
+const COLUMNS: [Column; 7] = [
+    column(0, 8, "age", |model, now| span(now.since(model.trained_at))),
+    column(110, 8, "took", |model, _| span(model.training_took)),
+    column(130, 20, "learned from", |model, _| {
+        let (from, to) = model.trained_on;
+        format!("{} to {}", tick(from, DAYS), tick(to, DAYS))
+    }),
+    column(90, 10, "windows", |model, _| model.windows.to_string()),
+    column(90, 8, "epochs", |model, _| model.epochs.to_string()),
+    column(56, 11, "loss", |model, _| number(model.val_loss)),
+    column(72, 11, "threshold", |model, _| number(model.threshold_mse)),
+];
+
+/// Columns of the marks at the left.
+const MARKS: u16 = 3;
+/// Panels from this width on have the whole version, those below only the part that tells when.
+const WHOLE_FROM: u16 = 100;
+/// A length of time whose ends are told by their days.
+const DAYS: Duration = Duration::from_hours(24 * 14);
+
+/// The table on a panel `room` columns wide.
+struct Table {
+    room: u16,
+}
+
+impl Table {
+    fn draw(
+        &self,
+        models: &[ModelEntry],
+        chosen: usize,
+        now: Time,
+        theme: &Theme,
+        buffer: &mut Buffer,
+        area: Rect,
+    ) {
+        let page = usize::from(area.height.saturating_sub(1)).max(1);
+        let first = chosen.saturating_sub(page - 1);
+        let head = self.cells(None, now, theme);
+        Pen::on(buffer, area, 0)
+            .skip(MARKS)
+            .spans(&head)
+            .say("  decision", theme.dim);
+        let listed = models.iter().enumerate().skip(first).take(page);
+        for (line, (index, entry)) in (1_u16..).zip(listed) {
+            let here = index == chosen;
+            let mut pen = Pen::on(buffer, area, line);
+            pen.say(if here { "▸" } else { " " }, theme.accent)
+                .say(if entry.is_current { "●" } else { " " }, theme.good)
+                .skip(1)
+                .spans(&self.cells(Some(entry), now, theme));
+            if let Some(decision) = &entry.decision {
+                let (words, style) = decided(decision, theme);
+                pen.skip(2).say(&words, style);
+            }
+            if here {
+                let band = Rect {
+                    y: area.y + line,
+                    height: u16::from(line < area.height),
+                    ..area
+                };
+                buffer.set_style(band, theme.raised);
+            }
+        }
+    }
+
+    /// The cells of a row, or of the head.
+    fn cells(&self, entry: Option<&ModelEntry>, now: Time, theme: &Theme) -> Line {
+        let style = match entry {
+            Some(entry) if entry.is_current => theme.strong,
+            Some(_) => theme.text,
+            None => theme.dim,
+        };
+        let blank = |columns: u16| " ".repeat(usize::from(columns));
+        let whole = self.room >= WHOLE_FROM;
+        let wide = if whole { 26 } else { 16 };
+        let version = match entry.map(|entry| entry.model.version.as_str()) {
+            None => "version",
+            Some(version) if whole => version,
+            Some(version) => version.split('-').next().unwrap_or(version),
+        };
+        let version = cut(version, wide);
+        let rest = blank(wide - width(&version));
+        let mut cells = vec![Span::styled(format!("{version}{rest}"), style)];
+        for column in COLUMNS.iter().filter(|column| self.room >= column.from) {
+            let words = match entry {
+                Some(entry) => (column.words)(&entry.model, now),
+                None => column.head.to_owned(),
+            };
+            let words = cut(&words, column.wide - 1);
+            let rest = blank(column.wide - width(&words));
+            cells.push(Span::styled(format!("{rest}{words}"), style));
+        }
+        cells
+    }
 }

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use crate::domain::{Breach, EntityView, FeatureView};
+use crate::tui::action::Intent;
 use crate::tui::state::{Focus, UiState};
 use crate::tui::text;
 use crate::tui::theme::Theme;
@@ -17,6 +18,9 @@ use super::plot::{Plot, Window, latest};
 /// Draws the page of panes that holds the selected one.
 pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let order = state.order(entity);
+    if order.is_empty() {
+        return none(state, theme, buffer, area);
+    }
     let panes = Panes::arrange(area, order.len(), Kind::Full);
     let selected = state.selected_index(entity, &order);
     let first = selected / panes.per_page() * panes.per_page();
@@ -34,6 +38,25 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
         };
         pane.draw(theme, buffer, panes.place(area, place, filled));
     }
+}
+
+/// Stands in place of the panes while a filter lets none through.
+pub fn none(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let word = &state.filters.panes;
+    let back = if state.expanded {
+        "goes back"
+    } else {
+        "shows all"
+    };
+    let lines = [
+        (format!("no metric has “{word}” in its name"), theme.text),
+        (String::new(), theme.text),
+        (
+            format!("{} {back}", state.keymap.key(Intent::Back)),
+            theme.dim,
+        ),
+    ];
+    centered(buffer, area, &lines);
 }
 
 struct Pane<'a> {

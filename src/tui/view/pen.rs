@@ -75,6 +75,24 @@ impl<'a> Pen<'a> {
         self
     }
 
+    /// Writes `text` from the left into `room` columns, the last of them blank, and goes on after them.
+    pub fn cell(&mut self, text: &str, room: u16, style: Style) -> &mut Self {
+        let after = self.x.saturating_add(room).min(self.end);
+        self.say(&cut(text, room.saturating_sub(1).min(self.room())), style);
+        self.x = after;
+        self
+    }
+
+    /// Writes `text` to the right end of `room` columns, the first of them blank, and goes on after them.
+    pub fn figure(&mut self, text: &str, room: u16, style: Style) -> &mut Self {
+        let after = self.x.saturating_add(room).min(self.end);
+        let text = cut(text, room.saturating_sub(1));
+        self.skip(room.saturating_sub(width(&text)));
+        self.say(&text, style);
+        self.x = after;
+        self
+    }
+
     /// Writes at the right end and keeps these columns free from then on; what does not fit whole is left out.
     pub fn right(&mut self, spans: &[Span<'_>]) -> &mut Self {
         let wide = spans_width(spans);
@@ -283,6 +301,53 @@ pub fn spark(values: &[f64], room: u16, unicode: bool) -> Vec<(char, usize)> {
             (glyph, from)
         })
         .collect()
+}
+
+/// The rectangle of a table in a panel: where there is room, a blank at both sides, the left one for [`point`].
+pub const fn table(inner: Rect) -> Rect {
+    if inner.width < 60 {
+        return inner;
+    }
+    Rect {
+        x: inner.x + 1,
+        width: inner.width - 2,
+        ..inner
+    }
+}
+
+/// Makes the selected row of a table stand out, and points at it where there is a blank before it.
+pub fn point(buffer: &mut Buffer, table: Rect, line: u16, theme: &Theme) {
+    if line < table.height {
+        let row = Rect {
+            y: table.y + line,
+            height: 1,
+            ..table
+        };
+        if table.x >= buffer.area.x + 2 {
+            let before = Rect {
+                x: row.x - 1,
+                width: 1,
+                ..row
+            };
+            let blank = buffer
+                .cell(before.as_position())
+                .is_some_and(|c| c.symbol() == " ");
+            if blank {
+                Pen::on(buffer, before, 0).say("▸", theme.accent);
+            }
+        }
+        buffer.set_style(row.intersection(buffer.area), theme.raised);
+    }
+}
+
+/// A block as high as `part` (0 to 1) of a cell; on a plain terminal a digit, in tenths.
+pub fn block(part: f64, unicode: bool) -> char {
+    const BLOCKS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
+    const DIGITS: [char; 10] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
+    let glyphs: &[char] = if unicode { &BLOCKS } else { &DIGITS };
+    let last = glyphs.len() - 1;
+    let step = whole((part * glyphs.len() as f64).floor()).min(last);
+    glyphs.get(step).copied().unwrap_or(' ')
 }
 
 /// Lines in the middle of a rectangle, each with its style; long ones are broken.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    EntityView, FeatureView, Forecast, Grid, HistoryAnswer, HistorySeries, Series,
+    EntityView, FeatureView, Forecast, Grid, HistoryAnswer, HistorySeries, Series, Time,
 };
 use crate::tui::state::{Mode, UiState};
 use crate::tui::text::whole;
@@ -17,6 +17,8 @@ pub struct Window<'a> {
     pub grid: Grid,
     /// Left and right edge, the forecast included.
     pub axis: Axis,
+    /// It ends with the newest row and goes on with it.
+    pub follows: bool,
     /// Long-term mode's answer, when it is about this entity.
     answer: Option<&'a HistoryAnswer>,
     skip: usize,
@@ -27,7 +29,7 @@ impl<'a> Window<'a> {
     /// The rows of `entity` that the mode shows.
     pub fn of(state: &'a UiState, entity: &EntityView) -> Self {
         if state.mode != Mode::LongTerm {
-            return Self::recent(entity, state.live_range);
+            return Self::cut(entity.grid, state.live_range, edge(state, entity));
         }
         let history = &state.history;
         let answer = history
@@ -35,9 +37,14 @@ impl<'a> Window<'a> {
             .as_deref()
             .filter(|a| history.of.as_ref() == Some(&entity.entity) && !a.grid.is_empty());
         let all = answer.map_or(entity.grid, |answer| answer.grid);
-        let mut window = Self::cut(all, state.long_range);
+        let edge = edge(state, entity);
+        let mut window = Self::cut(all, state.long_range, edge);
         window.answer = answer;
-        window.forecasts = state.config.show_forecast;
+        // An answer of which the end is older was about an earlier time.
+        let newest = all.last().map(|last| last + all.step() * 2) >= entity.grid.last();
+        window.follows = edge.is_none() && newest;
+        // What is to come follows the newest row only.
+        window.forecasts = state.config.show_forecast && window.follows;
         if window.forecasts {
             for column in 0..entity.features.len() {
                 let ahead = forecast(entity, answer, column).and_then(|f| f.grid.last());
@@ -52,15 +59,19 @@ impl<'a> Window<'a> {
 
     /// The newest rows that the snapshot carries.
     pub fn recent(entity: &EntityView, range: Option<Duration>) -> Self {
-        Self::cut(entity.grid, range)
+        Self::cut(entity.grid, range, None)
     }
 
-    fn cut(all: Grid, range: Option<Duration>) -> Self {
-        let rows = range.map_or(all.len(), |range| {
-            whole(range.as_secs_f64() / all.step().as_secs_f64()).saturating_add(1)
+    /// As many rows as the range has, the last one at or before `until`; never fewer at the oldest end.
+    fn cut(all: Grid, range: Option<Duration>, until: Option<Time>) -> Self {
+        let steps = |length: Duration| length.as_secs_f64() / all.step().as_secs_f64();
+        let rows = range.map_or(all.len(), |range| whole(steps(range)).saturating_add(1));
+        let end = until.map_or(all.len(), |until| {
+            whole(steps(until.since(all.start())).floor()).saturating_add(1)
         });
-        let skip = all.len().saturating_sub(rows);
-        let grid = all.slice(skip, all.len());
+        let end = end.clamp(rows.min(all.len()), all.len());
+        let skip = end.saturating_sub(rows);
+        let grid = all.slice(skip, end);
         Self {
             grid,
             axis: Axis {
@@ -68,10 +79,40 @@ impl<'a> Window<'a> {
                 to: grid.last().unwrap_or(grid.start()),
                 step: grid.step(),
             },
+            follows: end == all.len(),
             answer: None,
             skip,
             forecasts: false,
         }
+    }
+
+    /// It shows the answer to a question about history, not the snapshot's rows.
+    pub const fn is_history(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// The window's rows of one of the entity's series; history carries none of them.
+    pub fn rows(&self, series: &Series) -> Vec<f64> {
+        if self.answer.is_some() {
+            return Vec::new();
+        }
+        let mut rows = series.tail(series.len().saturating_sub(self.skip));
+        rows.truncate(self.grid.len());
+        rows
+    }
+
+    /// Which of the window's rows are anomalous, whoever carried it.
+    pub fn anomalous(&self, entity: &EntityView) -> Vec<bool> {
+        match self.answer {
+            Some(answer) => self.part(&answer.anomalous),
+            None => flags(&self.rows(&entity.anomalous)),
+        }
+    }
+
+    /// The window's part of what an answer has for each row.
+    fn part<T: Copy>(&self, all: &[T]) -> Vec<T> {
+        let rows = all.iter().skip(self.skip).take(self.grid.len());
+        rows.copied().collect()
     }
 
     /// Length of the axis.
@@ -92,18 +133,11 @@ impl<'a> Window<'a> {
     ) -> Option<(&'e FeatureView, Plot)> {
         let feature = entity.features.get(column)?;
         let (values, hot) = match series(self.answer, feature, column) {
-            Some((answer, series)) => (
-                series.values.get(self.skip..).unwrap_or_default().to_vec(),
-                answer
-                    .anomalous
-                    .get(self.skip..)
-                    .unwrap_or_default()
-                    .to_vec(),
-            ),
+            Some((answer, series)) => (self.part(&series.values), self.part(&answer.anomalous)),
             None if self.answer.is_some() => (Vec::new(), Vec::new()),
             None => (
-                feature.values.tail(self.grid.len()),
-                flags(&feature.anomalous, self.grid.len()),
+                self.rows(&feature.values),
+                flags(&self.rows(&feature.anomalous)),
             ),
         };
         let forecast = if self.forecasts {
@@ -125,9 +159,25 @@ fn grid_length(grid: &Grid) -> Duration {
         .map_or(Duration::ZERO, |last| last.since(grid.start()))
 }
 
-/// The newest `count` flags of a 0/1 series.
-pub fn flags(series: &Series, count: usize) -> Vec<bool> {
-    series.tail(count).into_iter().map(|v| v > 0.5).collect()
+/// Rows of a 0/1 series as flags.
+pub fn flags(rows: &[f64]) -> Vec<bool> {
+    rows.iter().map(|v| *v > 0.5).collect()
+}
+
+/// The right edge of what is shown of an entity, `None` for its newest row: where the operator put it, and moved as far as
+/// it takes to keep the moment that is pointed at in view. Without a time range all is shown; panes always follow.
+pub fn edge(state: &UiState, entity: &EntityView) -> Option<Time> {
+    if !state.expanded {
+        return None;
+    }
+    let (newest, range) = (entity.grid.last()?, state.range()?);
+    let until = state.until.filter(|until| *until < newest);
+    let end = until.unwrap_or(newest);
+    match state.cursor {
+        Some(cursor) if cursor > end && cursor < newest => Some(cursor),
+        Some(cursor) if cursor < end - range => Some(cursor + range),
+        _ => until,
+    }
 }
 
 fn series<'a>(
@@ -203,14 +253,21 @@ impl Plot {
     /// A scale for values and forecast, for the limit once they come near it, and for the band as long as it leaves the
     /// values half of the height: how unsure a forecast is must not flatten what is known.
     pub fn scale(&self, limit: Option<f64>) -> Option<Scale> {
+        self.scale_with(limit, &[], &[])
+    }
+
+    /// [`Self::scale`] with the ends of what was expected, which count as a forecast's band does.
+    pub fn scale_with(&self, limit: Option<f64>, lower: &[f64], upper: &[f64]) -> Option<Scale> {
         let lines = self.forecast.iter().flat_map(|f| f.yhat.iter().copied());
         let lines = || self.values.iter().copied().chain(lines.clone());
         let known = Scale::over(lines())?;
         let half = (known.high - known.low) / 2.0;
-        let band = self.forecast.iter().flat_map(|f| {
-            let bounds = f.lower.iter().chain(&f.upper).copied();
-            bounds.map(|bound| bound.clamp(known.low - half, known.high + half))
-        });
+        let ahead = self
+            .forecast
+            .iter()
+            .flat_map(|f| f.lower.iter().chain(&f.upper));
+        let bounds = ahead.chain(lower).chain(upper).copied();
+        let band = bounds.map(|bound| bound.clamp(known.low - half, known.high + half));
         let all = || lines().chain(band.clone());
         let high = all().filter(|v| v.is_finite()).fold(f64::MIN, f64::max);
         let near = limit.filter(|limit| *limit > 0.0 && high >= 0.8 * limit);

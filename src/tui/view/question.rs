@@ -4,23 +4,28 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use crate::tui::state::UiState;
+use crate::tui::state::{Question, UiState};
 use crate::tui::text::{short, wrap};
 use crate::tui::theme::Theme;
 
 use super::pen::{Pen, boxed};
 
 /// Most columns of the box.
-const WIDEST: u16 = 72;
+const WIDEST: u16 = 76;
+/// Lines of the border and of the keys.
+const FRAME: u16 = 3;
 
 /// Draws the question, if there is one.
 ///
 /// ```text
 /// ╭ Mark anomaly 42 as a false alarm? ───────────────────╮
+/// │ web-1: open, since 18 Nov 13:53, 8 min so far        │
+/// │ latency 61 %, cpu 24 %                               │
+/// │                                                      │
 /// │ On the rows that are kept it would have removed 7    │
 /// │ alerts and lost 1.                                   │
 /// │                                                      │
-/// │ y yes   n no                                         │
+/// │ y m yes   n Esc no                                   │
 /// ╰──────────────────────────────────────────────────────╯
 /// ```
 pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
@@ -28,15 +33,12 @@ pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
         return;
     };
     let wide = area.width.min(WIDEST);
-    let room = wide.saturating_sub(4);
-    let mut lines: Vec<String> = question
-        .detail
-        .iter()
-        .flat_map(|text| wrap(text, room))
-        .collect();
-    let most = usize::from(area.height.saturating_sub(4)).max(1);
-    lines.truncate(most);
-    let high = (short(lines.len()) + 4).min(area.height);
+    let lines = lines(
+        question,
+        wide.saturating_sub(4),
+        area.height.saturating_sub(FRAME),
+    );
+    let high = short(lines.len()).saturating_add(FRAME).min(area.height);
     let spot = Rect {
         x: area.x + (area.width - wide) / 2,
         y: area.y + (area.height - high) / 2,
@@ -47,17 +49,81 @@ pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     buffer.set_style(spot, theme.over);
     let title = [Span::styled(question.text.clone(), theme.strong)];
     let inner = boxed(buffer, spot, theme.accent, &title, Vec::new());
-    for (row, line) in (0_u16..).zip(&lines) {
+    for (row, (line, answer)) in (0_u16..).zip(&lines) {
+        let style = if *answer { theme.strong } else { theme.text };
         Pen::on(buffer, inner, row)
             .skip(1)
-            .say(line, theme.text.patch(theme.over));
+            .say(line, style.patch(theme.over));
     }
     let again = state.keymap.key(question.again);
-    let yes = format!("y {again}");
     Pen::on(buffer, inner, inner.height.saturating_sub(1))
         .skip(1)
-        .say(&yes, theme.accent)
+        .say(&format!("y {again}"), theme.accent)
         .say(" yes   ", theme.dim)
         .say("n Esc", theme.accent)
         .say(" no", theme.dim);
+}
+
+/// The lines of the box, and whether each belongs to the last paragraph: what an answer rests on. It is set off by a
+/// blank; where there is no room for all, blanks go first and then what comes before it.
+fn lines(question: &Question, columns: u16, rows: u16) -> Vec<(String, bool)> {
+    let rows = usize::from(rows);
+    let Some((last, before)) = question.detail.split_last() else {
+        return Vec::new();
+    };
+    let parts = |text: &String, answer| {
+        let wrapped = wrap(text, columns).into_iter();
+        wrapped.map(move |line| (line, answer))
+    };
+    let mut about: Vec<_> = before.iter().flat_map(|text| parts(text, false)).collect();
+    let answer: Vec<_> = parts(last, !before.is_empty()).collect();
+    let blank = || (String::new(), false);
+    let spare = rows.saturating_sub(about.len() + answer.len());
+    let between = usize::from(!about.is_empty());
+    if spare >= between {
+        about.extend((0..between).map(|_| blank()));
+    } else {
+        about.truncate(rows.saturating_sub(answer.len()));
+    }
+    about.extend(answer);
+    about.truncate(rows);
+    if about.len() < rows {
+        about.push(blank());
+    }
+    about
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Command;
+    use crate::tui::action::Intent;
+
+    fn question(detail: &[&str]) -> Question {
+        Question {
+            text: "Go on?".into(),
+            detail: detail.iter().map(|line| (*line).to_owned()).collect(),
+            command: Command::Shutdown,
+            said: String::new(),
+            again: Intent::Quit,
+            ticket: None,
+        }
+    }
+
+    #[test]
+    fn what_the_answer_rests_on_gives_way_last() {
+        let asked = question(&["who and when", "parts", "the effect of it"]);
+        let words = |rows| -> Vec<String> {
+            let found = lines(&asked, 30, rows).into_iter();
+            found.map(|(line, _)| line).collect()
+        };
+        assert_eq!(
+            words(9),
+            ["who and when", "parts", "", "the effect of it", ""]
+        );
+        assert_eq!(words(3), ["who and when", "parts", "the effect of it"]);
+        assert_eq!(words(2), ["who and when", "the effect of it"]);
+        assert_eq!(words(1), ["the effect of it"]);
+        assert!(lines(&question(&[]), 30, 3).is_empty());
+    }
 }

@@ -30,7 +30,7 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     let title = [Span::styled("score", theme.text)];
     let inner = boxed(buffer, area, theme.faint, &title, right);
     if peak.is_finite() {
-        draw_score(entity, &window, rows, theme, buffer, inner);
+        draw_score(entity, &window, theme, buffer, inner);
     } else {
         let words = ("nothing scored yet".to_owned(), theme.dim);
         centered(buffer, inner, &[words]);

@@ -1,0 +1,306 @@
+//! What the log, the error table and the list of entities show, and in which order: shared by drawing and by the keys
+//! that move in them.
+
+use std::cmp::Reverse;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{EntityView, Incident, Label, PipelineView, RowState, Verdict};
+
+use super::state::{ErrorOrder, UiState, has, key_of};
+
+/// Order of the anomaly log; open ones come first in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogOrder {
+    /// The latest start first.
+    #[default]
+    Newest,
+    /// The longest first.
+    Longest,
+    /// The highest peak first.
+    Highest,
+}
+
+impl LogOrder {
+    /// The one that a key changes to.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Newest => Self::Longest,
+            Self::Longest => Self::Highest,
+            Self::Highest => Self::Newest,
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Newest => "newest first",
+            Self::Longest => "longest first",
+            Self::Highest => "highest peak first",
+        }
+    }
+}
+
+/// Order of the list of entities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityOrder {
+    /// Anomalous ones first, then by score; those that can't be judged last.
+    #[default]
+    Worst,
+    /// By name.
+    Name,
+}
+
+impl EntityOrder {
+    /// The one that a key changes to.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Worst => Self::Name,
+            Self::Name => Self::Worst,
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Worst => "worst first",
+            Self::Name => "by name",
+        }
+    }
+}
+
+/// How an entity stands, by its newest verdict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Standing {
+    /// An anomaly, with its score.
+    Anomalous(f64),
+    /// Over the threshold, and a gate keeps it from being an anomaly.
+    Over(f64),
+    /// Under the threshold.
+    Normal(f64),
+    /// Too few samples to tell.
+    Stale,
+    /// No samples.
+    Missing,
+    /// Not judged yet; the part of the windows that a training needs.
+    WarmingUp(f64),
+}
+
+impl Standing {
+    /// Of one entity.
+    #[must_use]
+    pub fn of(entity: &EntityView) -> Self {
+        let warming = Self::WarmingUp(entity.readiness.windows);
+        let Some(verdict) = entity.latest.as_deref() else {
+            return warming;
+        };
+        match (verdict.state, verdict.score) {
+            (_, Some(score)) if verdict.is_anomaly => Self::Anomalous(score),
+            (_, Some(score)) if score > 1.0 => Self::Over(score),
+            (_, Some(score)) => Self::Normal(score),
+            (RowState::Stale, None) => Self::Stale,
+            (RowState::Missing, None) => Self::Missing,
+            (RowState::WarmingUp | RowState::Scored, None) => warming,
+        }
+    }
+
+    /// The score, if there is one.
+    #[must_use]
+    pub const fn score(self) -> Option<f64> {
+        match self {
+            Self::Anomalous(score) | Self::Over(score) | Self::Normal(score) => Some(score),
+            Self::Stale | Self::Missing | Self::WarmingUp(_) => None,
+        }
+    }
+
+    /// The larger the worse: anomalous, over the threshold, by score, unknown.
+    #[must_use]
+    pub const fn badness(self) -> (u8, f64) {
+        match self {
+            Self::Anomalous(score) => (3, score),
+            Self::Over(score) => (2, score),
+            Self::Normal(score) => (1, score),
+            Self::Stale | Self::Missing | Self::WarmingUp(_) => (0, 0.0),
+        }
+    }
+}
+
+/// Every word of `filter` is in `text`.
+fn all_in(text: &str, filter: &str) -> bool {
+    filter.split_whitespace().all(|word| has(text, word))
+}
+
+/// What a filter of the log looks at: number, entity, features, state, label, whether somebody has seen it.
+fn words(incident: &Incident) -> String {
+    let label = match incident.label {
+        Some(Label::Real) => "real",
+        Some(Label::False) => "false",
+        None => "",
+    };
+    let seen = if incident.acknowledged {
+        "acknowledged"
+    } else {
+        "new"
+    };
+    let mut text = format!(
+        "#{} {} {} {label} {seen}",
+        incident.id,
+        incident.entity,
+        incident.state.word()
+    );
+    for part in &incident.features {
+        text.push(' ');
+        text.push_str(&part.feature);
+    }
+    text
+}
+
+/// How far a feature is from what is expected, in half widths of its band; `None` when one of them is unknown.
+fn deviation(verdict: Option<&Verdict>, column: usize) -> Option<f64> {
+    let part = verdict?.features.get(column)?;
+    let half = (part.upper - part.lower) / 2.0;
+    let away = (part.value - part.expected).abs() / half;
+    (half > 0.0 && away.is_finite()).then_some(away)
+}
+
+impl UiState {
+    /// The incidents that the log shows, in its order.
+    #[must_use]
+    pub fn incidents<'a>(&self, pipeline: &'a PipelineView) -> Vec<&'a Incident> {
+        let filter = &self.filters.log;
+        let all = pipeline.incidents.iter();
+        let mut listed: Vec<&Incident> = all
+            .filter(|incident| filter.is_empty() || all_in(&words(incident), filter))
+            .collect();
+        match self.log {
+            LogOrder::Newest => {}
+            LogOrder::Longest => listed.sort_by_key(|i| (!i.is_open(), Reverse(i.duration()))),
+            LogOrder::Highest => listed.sort_by(|a, b| {
+                let open = b.is_open().cmp(&a.is_open());
+                open.then(b.peak_score.total_cmp(&a.peak_score))
+            }),
+        }
+        listed
+    }
+
+    /// Position of the selected incident among [`Self::incidents`]; the first when it is not among them.
+    #[must_use]
+    pub fn incident_index(&self, pipeline: &PipelineView) -> usize {
+        self.place_in(&self.incidents(pipeline))
+    }
+
+    /// The same among those that are at hand.
+    #[must_use]
+    pub fn place_in(&self, listed: &[&Incident]) -> usize {
+        let wanted = self.incident.as_ref();
+        let at = listed.iter().position(|i| wanted == Some(&key_of(i)));
+        at.unwrap_or(0)
+    }
+
+    /// The selected incident, or the first that the log shows; `None` when it shows none.
+    #[must_use]
+    pub fn chosen_incident<'a>(&self, pipeline: &'a PipelineView) -> Option<&'a Incident> {
+        let listed = self.incidents(pipeline);
+        listed.get(self.place_in(&listed)).copied()
+    }
+
+    /// Columns of the entity's features that the filter lets through, in the order of the error table. What is unknown
+    /// comes last.
+    #[must_use]
+    pub fn error_order(&self, entity: &EntityView) -> Vec<usize> {
+        let filter = &self.filters.panes;
+        let mut order: Vec<usize> = (0..)
+            .zip(&entity.features)
+            .filter(|(_, f)| has(&f.feature.name, filter))
+            .map(|(column, _)| column)
+            .collect();
+        let name = |i: usize| entity.features.get(i).map(|f| &*f.feature.name);
+        if self.errors == ErrorOrder::Name {
+            order.sort_by_key(|i| name(*i));
+            return order;
+        }
+        let latest = entity.latest.as_deref();
+        let size = |i: usize| match self.errors {
+            ErrorOrder::Error => entity.features.get(i).and_then(|f| f.mse),
+            ErrorOrder::Deviation => deviation(latest, i),
+            ErrorOrder::Share | ErrorOrder::Name => entity.features.get(i).and_then(|f| f.share),
+        };
+        let known = |i: usize| size(i).filter(|v| !v.is_nan()).unwrap_or(-1.0);
+        order.sort_by(|a, b| {
+            let larger = known(*b).total_cmp(&known(*a));
+            larger.then_with(|| name(*a).cmp(&name(*b)))
+        });
+        order
+    }
+
+    /// The entities that the panel shows, in its order, with how they stand.
+    #[must_use]
+    pub fn entities<'a>(&self, pipeline: &'a PipelineView) -> Vec<(&'a EntityView, Standing)> {
+        let filter = &self.filters.entities;
+        let all = pipeline.entities.iter().map(AsRef::as_ref);
+        let mut listed: Vec<(&EntityView, Standing)> = all
+            .filter(|view| all_in(&view.entity.to_string(), filter))
+            .map(|view| (view, Standing::of(view)))
+            .collect();
+        if self.entity_order == EntityOrder::Worst {
+            // Stable, so that equals stay by name.
+            listed.sort_by(|(_, a), (_, b)| {
+                let (a, b) = (a.badness(), b.badness());
+                b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
+            });
+        }
+        listed
+    }
+
+    /// Position of the entity that is pointed at among `listed`: the shown one before the arrows moved, the first when it
+    /// is not listed.
+    #[must_use]
+    pub fn pointed_index(
+        &self,
+        pipeline: &PipelineView,
+        listed: &[(&EntityView, Standing)],
+    ) -> usize {
+        let shown = pipeline.entities.get(self.entity_index(pipeline));
+        let wanted = self.pointed.as_ref().or(shown.map(|view| &view.entity));
+        let at = listed
+            .iter()
+            .position(|(view, _)| Some(&view.entity) == wanted);
+        at.unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_of_a_filter_must_be_there() {
+        assert!(all_in("#41 web-1 closed real new memory", "MEM real"));
+        assert!(!all_in("#41 web-1 closed real new memory", "memory false"));
+        assert!(all_in("anything", "  "));
+    }
+
+    #[test]
+    fn orders_come_round() {
+        let mut log = LogOrder::default();
+        for _ in 0..3 {
+            log = log.next();
+        }
+        assert_eq!(log, LogOrder::default());
+        assert_eq!(EntityOrder::default().next().next(), EntityOrder::default());
+    }
+
+    #[test]
+    fn what_is_unknown_is_never_the_worst() {
+        let unknown = Standing::Missing.badness();
+        assert!(unknown < Standing::Normal(0.0).badness());
+        assert!(Standing::Normal(0.9).badness() < Standing::Over(1.1).badness());
+        assert!(Standing::Over(9.0).badness() < Standing::Anomalous(1.1).badness());
+    }
+}

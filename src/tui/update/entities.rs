@@ -1,0 +1,33 @@
+//! Moving among the entities.
+
+use crate::domain::Snapshot;
+
+use super::super::action::Intent;
+use super::super::state::{Panel, UiState};
+use super::super::view;
+use super::moves;
+
+/// A key in the panel: arrows point at an entity, Enter shows it.
+pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
+    let Some(pipeline) = state.pipeline(snapshot) else {
+        return;
+    };
+    let listed = state.entities(pipeline);
+    let at = state.pointed_index(pipeline, &listed);
+    let page = view::page(state, snapshot, Panel::Entities);
+    let step = match intent {
+        Intent::Left => Intent::Up,
+        Intent::Right => Intent::Down,
+        other => other,
+    };
+    let next = moves::along(step, at, page, listed.len());
+    let pointed = listed.get(next).map(|(view, _)| view.entity.clone());
+    if intent == Intent::Expand && pointed.is_some() {
+        state.entity = pointed;
+        state.pointed = None;
+        state.open = None;
+        (state.cursor, state.until) = (None, None);
+    } else {
+        state.pointed = pointed;
+    }
+}

@@ -1,0 +1,62 @@
+//! What each gate asks, in one clause, and where it is set.
+
+use crate::domain::Gate;
+
+/// A gate as a newcomer should read it.
+pub struct Entry {
+    /// Its name in a verdict.
+    name: &'static str,
+    /// What it asks.
+    pub asks: &'static str,
+    /// What decides it in the configuration.
+    pub setting: &'static str,
+}
+
+/// Every gate, in the order in which they are asked.
+const GATES: [Entry; 8] = [
+    Entry {
+        name: "threshold",
+        asks: "is the score over what normal rows reach?",
+        setting: "[detect] threshold",
+    },
+    Entry {
+        name: "budget",
+        asks: "is that rare enough for the allowed number of false alarms, seen against the last hours?",
+        setting: "[detect] false_alarms_per_day",
+    },
+    Entry {
+        name: "maintenance",
+        asks: "is no planned work under way?",
+        setting: "[[detect.maintenance]]",
+    },
+    Entry {
+        name: "mute",
+        asks: "do features that are not muted carry at least half of it?",
+        setting: "[detect] mute, or mute of a query",
+    },
+    Entry {
+        name: "direction",
+        asks: "is it off in a direction that matters?",
+        setting: "direction of the query",
+    },
+    Entry {
+        name: "min_deviation",
+        asks: "is it far enough off to matter?",
+        setting: "[detect] min_deviation, or that of the query",
+    },
+    Entry {
+        name: "max_incident",
+        asks: "is it news, after an anomaly that went on for so long that it counts as normal?",
+        setting: "[detect] max_incident",
+    },
+    Entry {
+        name: "min_duration",
+        asks: "has it lasted long enough?",
+        setting: "[detect] min_duration",
+    },
+];
+
+/// What is known of a gate.
+pub fn of(gate: &Gate) -> Option<&'static Entry> {
+    GATES.iter().find(|entry| entry.name == gate.name)
+}

@@ -1,0 +1,511 @@
+//! The large chart and the explanation: keys in, words on the screen out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulsewatch::config::{ThemeName, UiConfig};
+use pulsewatch::domain::{ControlError, EntityView, HistoryQuery, Series, Snapshot, Time};
+use pulsewatch::report::svg::svg;
+use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::state::{Focus, key_of};
+use pulsewatch::tui::update::update;
+use pulsewatch::tui::view;
+use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
+
+use crate::{fixture, scene};
+
+const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
+
+struct Screen {
+    state: UiState,
+    snapshot: Snapshot,
+}
+
+impl Screen {
+    /// Large chart of `feature`.
+    fn of(snapshot: Snapshot, mode: Mode, feature: &str) -> Self {
+        let keymap = Arc::new(Keymap::new(&BTreeMap::new()).unwrap());
+        let config = UiConfig::default();
+        let mut state = UiState::new(mode, &config, keymap, (120, 40), snapshot.now);
+        state.selected = Some(Arc::from(feature));
+        let mut screen = Self { state, snapshot };
+        screen.act(Action::Arrived);
+        screen.press(Intent::Expand);
+        screen
+    }
+
+    fn incident() -> Self {
+        Self::of(scene::incident().snapshot, Mode::Live, "latency")
+    }
+
+    /// The log in focus.
+    fn log() -> Self {
+        let mut screen = Self::incident();
+        screen.press(Intent::Back);
+        screen.state.focus = Focus::Log;
+        screen
+    }
+
+    /// History is answered at once; gives the last question.
+    fn act(&mut self, action: Action) -> Option<HistoryQuery> {
+        let mut asked = None;
+        for effect in update(&mut self.state, action, &self.snapshot) {
+            if let Effect::Query { ticket, query } = effect {
+                let result = Ok(fixture::history());
+                self.act(Action::History { ticket, result });
+                asked = Some(query);
+            }
+        }
+        asked
+    }
+
+    fn press(&mut self, intent: Intent) -> Option<HistoryQuery> {
+        self.act(Action::Press(intent))
+    }
+
+    fn text(&self) -> String {
+        let theme = Theme::new(ThemeName::Dark, ColorDepth::None, true);
+        buffer_text(&render(&self.state, &self.snapshot, &theme))
+    }
+
+    fn draw(&self, name: &str) {
+        if let Ok(folder) = std::env::var("SCREENS_TO") {
+            for (width, height) in SIZES {
+                let mut state = self.state.clone();
+                state.size = (width, height);
+                let theme = Theme::new(ThemeName::Dark, ColorDepth::True, true);
+                let file = format!("{folder}/{name}-{width}x{height}.svg");
+                std::fs::write(file, svg(&render(&state, &self.snapshot, &theme))).unwrap();
+            }
+        }
+    }
+}
+
+/// Where it is drawn to be looked at.
+#[test]
+fn pictures() {
+    let mut screen = Screen::incident();
+    screen.press(Intent::Left);
+    screen.draw("detail-hot");
+    screen.press(Intent::Why);
+    screen.draw("detail-why");
+    screen.press(Intent::Back);
+    screen.press(Intent::ZoomIn);
+    screen.press(Intent::ZoomIn);
+    screen.press(Intent::PageUp);
+    screen.draw("detail-panned");
+    let mut screen = Screen::of(scene::incident().snapshot, Mode::Live, "requests");
+    screen.draw("detail-newest");
+    screen.press(Intent::Why);
+    screen.draw("why-newest");
+    let mut screen = Screen::of(scene::long_term().snapshot, Mode::LongTerm, "cpu");
+    screen.press(Intent::Right);
+    screen.press(Intent::Right);
+    screen.draw("detail-long");
+    let mut screen = Screen::log();
+    screen.press(Intent::Why);
+    screen.draw("why-incident");
+    for (name, scene) in [("live", scene::live()), ("warming", scene::warming_up())] {
+        let mut screen = Screen::of(scene.snapshot, Mode::Live, "cpu");
+        screen.press(Intent::Back);
+        screen.press(Intent::Why);
+        screen.draw(&format!("why-{name}"));
+    }
+}
+
+fn newest() -> Time {
+    fixture::grid().last().unwrap()
+}
+
+/// The one entity of the live pipeline, to be changed.
+fn entity(snapshot: &mut Snapshot) -> &mut EntityView {
+    Arc::make_mut(&mut Arc::make_mut(&mut snapshot.live).entities[0])
+}
+
+#[test]
+fn the_crosshair_tells_what_was_found_at_its_moment() {
+    let mut screen = Screen::incident();
+    let text = screen.text();
+    assert!(text.contains("14:02:00   value 860 ms ↑"), "{text}");
+    screen.press(Intent::Left);
+    let at = screen.state.cursor.unwrap();
+    assert!(at < newest() && screen.state.until.is_none());
+    let text = screen.text();
+    assert!(text.contains("expected 1") && text.contains(" ms   score "));
+    assert!(text.contains("61 % of it") && text.contains('●'), "{text}");
+    for _ in 0..8 {
+        screen.press(Intent::Left);
+    }
+    let text = screen.text();
+    assert!(text.contains("14 % of it"), "{text}");
+    for _ in 0..10 {
+        screen.press(Intent::Right);
+    }
+    assert_eq!(screen.state.cursor, None, "past the newest it follows");
+    // Into the gap, where nothing is known.
+    screen.state.cursor = Some(fixture::grid().time(fixture::ROWS - 110));
+    let text = screen.text();
+    assert!(text.contains("value missing"), "{text}");
+    assert!(text.contains("nothing was observed") && !text.contains("of it"));
+}
+
+#[test]
+fn up_and_down_choose_the_feature_and_the_crosshair_stays() {
+    let mut screen = Screen::incident();
+    screen.press(Intent::Left);
+    let at = screen.state.cursor;
+    screen.press(Intent::Up);
+    assert_eq!(screen.state.selected.as_deref(), Some("disk_used"));
+    screen.press(Intent::Down);
+    screen.press(Intent::Down);
+    assert!(screen.text().contains("memory  4 of 7"));
+    assert_eq!(screen.state.cursor, at);
+    screen.press(Intent::Back);
+    assert_eq!((screen.state.cursor, screen.state.until), (None, None));
+}
+
+#[test]
+fn panning_leaves_the_newest_row_and_comes_back_to_it() {
+    let mut screen = Screen::incident();
+    screen.press(Intent::PageUp);
+    assert!(!screen.text().contains("until"), "all of it is shown");
+    screen.press(Intent::ZoomIn);
+    screen.press(Intent::ZoomIn);
+    screen.press(Intent::PageUp);
+    assert!(screen.text().contains("◂ until 13:02, End follows"));
+    screen.press(Intent::PageDown);
+    assert_eq!(screen.state.until, None);
+    screen.press(Intent::Home);
+    let text = screen.text();
+    assert!(text.contains("09:03:00   value") && text.contains("◂ until 11:03"));
+    screen.press(Intent::Left);
+    assert_eq!(screen.state.cursor, Some(fixture::grid().start()));
+    screen.press(Intent::End);
+    assert!(!screen.text().contains("until"));
+    assert_eq!((screen.state.cursor, screen.state.until), (None, None));
+}
+
+#[test]
+fn the_chart_moves_under_the_crosshair_at_its_edges() {
+    let mut screen = Screen::incident();
+    for _ in 0..3 {
+        screen.press(Intent::ZoomIn);
+    }
+    assert_eq!(screen.state.live_range, Some(Duration::from_hours(1)));
+    let mut before = newest();
+    for _ in 0..130 {
+        screen.press(Intent::Left);
+        let at = screen.state.cursor.unwrap();
+        assert_eq!(before.since(at), fixture::MINUTE, "row by row");
+        before = at;
+    }
+    assert!(
+        screen.text().contains("11:52:00   value"),
+        "{}",
+        screen.text()
+    );
+    assert!(screen.state.until.is_some());
+    for _ in 0..131 {
+        screen.press(Intent::Right);
+    }
+    assert_eq!((screen.state.cursor, screen.state.until), (None, None));
+}
+
+#[test]
+fn no_anomalous_row_is_stepped_over() {
+    let mut snapshot = scene::live().snapshot;
+    let rows = fixture::ROWS;
+    let wanted = [77, 150, 203];
+    let flags: Vec<f64> = (0..rows)
+        .map(|row| f64::from(u8::from(wanted.contains(&row))))
+        .collect();
+    entity(&mut snapshot).anomalous = Series::of(&flags);
+    let mut screen = Screen::of(snapshot, Mode::Live, "cpu");
+    screen.state.size = (80, 24);
+    let mut seen = Vec::new();
+    for _ in 0..80 {
+        screen.press(Intent::Left);
+        seen.extend(screen.state.cursor);
+    }
+    for row in wanted {
+        assert!(seen.contains(&fixture::grid().time(row)), "{row}");
+    }
+}
+
+#[test]
+fn zooming_keeps_the_crosshair_where_it_is() {
+    let mut screen = Screen::incident();
+    for _ in 0..40 {
+        screen.press(Intent::Left);
+    }
+    let at = screen.state.cursor;
+    let column = |screen: &Screen| {
+        let text = screen.text();
+        let line = text.lines().find(|line| line.contains('●')).unwrap();
+        line.chars().rev().position(|c| c == '●').unwrap()
+    };
+    // The header has a dot of its own, so lines are searched from the right below it.
+    let body = |screen: &Screen| {
+        let text = screen.text();
+        let line = text
+            .lines()
+            .skip(2)
+            .find(|line| line.contains('●'))
+            .unwrap();
+        line.chars().position(|c| c == '●').unwrap()
+    };
+    let before = body(&screen);
+    assert!(column(&screen) > 0);
+    for _ in 0..3 {
+        screen.press(Intent::ZoomIn);
+        assert_eq!(screen.state.cursor, at);
+        assert!(body(&screen).abs_diff(before) <= 2, "{}", screen.text());
+    }
+    for _ in 0..6 {
+        screen.press(Intent::ZoomOut);
+    }
+    assert_eq!((screen.state.cursor, screen.state.until), (at, None));
+}
+
+#[test]
+fn incidents_are_marked_under_the_axis_of_other_features_too() {
+    let screen = Screen::of(scene::incident().snapshot, Mode::Live, "requests");
+    let text = screen.text();
+    let axis = text
+        .lines()
+        .find(|line| line.contains("━━━") && !line.contains('%'));
+    assert!(axis.is_some(), "{text}");
+}
+
+#[test]
+fn history_is_asked_for_where_one_looks() {
+    let mut screen = Screen::of(scene::long_term().snapshot, Mode::LongTerm, "cpu");
+    assert!(screen.state.history.oldest.is_some());
+    screen.state.long_range = Some(Duration::from_hours(24));
+    screen.act(Action::Arrived);
+    let query = screen.press(Intent::PageUp).unwrap();
+    let (from, to) = (query.from.unwrap(), query.to.unwrap());
+    assert_eq!(to.since(from), Duration::from_hours(36));
+    assert_eq!(to.millis() % 43_200_000, 0);
+    let until = screen.state.until.unwrap();
+    assert!(until <= to && until - Duration::from_hours(24) >= from);
+    assert_eq!(screen.press(Intent::Left), None, "what is at hand holds it");
+    let text = screen.text();
+    assert!(
+        text.contains("◂ until") && !text.contains("forecast "),
+        "{text}"
+    );
+    screen.press(Intent::Home);
+    assert!(
+        screen.text().contains("12 Nov 14:30:00   value"),
+        "{}",
+        screen.text()
+    );
+    assert!(screen.press(Intent::End).is_some());
+    assert!(!screen.text().contains("until"));
+}
+
+#[test]
+fn before_the_first_kept_row_there_is_a_way_back() {
+    let mut screen = Screen::of(scene::long_term().snapshot, Mode::LongTerm, "cpu");
+    screen.state.long_range = Some(Duration::from_hours(24));
+    screen.state.until = Some(newest() - Duration::from_hours(24 * 40));
+    let effects = update(&mut screen.state, Action::Arrived, &screen.snapshot);
+    let Some(Effect::Query { mut ticket, .. }) = effects.into_iter().next() else {
+        panic!("nothing was asked");
+    };
+    for _ in 0..60 {
+        let result = Err(ControlError::NotFound);
+        let action = Action::History { ticket, result };
+        let effects = update(&mut screen.state, action, &screen.snapshot);
+        match effects.into_iter().next() {
+            Some(Effect::Query {
+                ticket: next,
+                query,
+            }) if query.to.is_some() => ticket = next,
+            _ => return assert_eq!(screen.state.history.error, None),
+        }
+    }
+    panic!("it does not come back");
+}
+
+#[test]
+fn the_newest_row_is_explained() {
+    let mut screen = Screen::of(scene::live().snapshot, Mode::Live, "cpu");
+    screen.press(Intent::Back);
+    screen.press(Intent::Why);
+    let text = screen.text();
+    for part in [
+        "✓ Normal: the score is under its threshold.",
+        "14:02:00 UTC, the newest row",
+        "network_re…  14 %  6.03 MiB/s  4.3–7.77 MiB/s  within",
+        "✗ threshold",
+        "Nothing: no alarm was raised.",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("stopped here"));
+}
+
+#[test]
+fn an_incident_is_explained_gate_by_gate() {
+    let mut screen = Screen::log();
+    screen.press(Intent::Why);
+    let text = screen.text();
+    for part in [
+        "● Anomaly: latency is far above what is expected.",
+        "anomaly 42, open, not acknowledged",
+        "8 min, from 13:54:00 UTC to now",
+        "4.30 at 14:02:00 UTC, the threshold is 1",
+        "840 ms   142–238 ms  far above, +342 %",
+        "✓ min_duration  has it lasted long enough?",
+        "a     mark it as seen",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    // Enter goes on to its chart.
+    screen.press(Intent::Expand);
+    assert!(screen.state.expanded && screen.state.open.is_none());
+    assert!(screen.text().contains("latency  3 of 7"));
+}
+
+#[test]
+fn the_gate_that_stopped_a_row_is_named_with_its_setting() {
+    let mut snapshot = scene::incident().snapshot;
+    Arc::make_mut(&mut snapshot.live).incidents = Arc::from([]);
+    let entity = entity(&mut snapshot);
+    let mut verdict = (**entity.latest.as_ref().unwrap()).clone();
+    verdict.is_anomaly = false;
+    let gate = verdict.gates.iter_mut().find(|g| g.name == "min_duration");
+    gate.unwrap().passed = false;
+    entity.latest = Some(Arc::new(verdict));
+    let mut screen = Screen::of(snapshot, Mode::Live, "latency");
+    screen.press(Intent::Why);
+    let mut text = screen.text();
+    screen.press(Intent::End);
+    text.push_str(&screen.text());
+    for part in [
+        "○ No alarm: stopped by min_duration.",
+        "✗ min_duration ← stopped here",
+        "min_duration decided that it is none",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn a_row_that_was_not_judged_says_why() {
+    let mut screen = Screen::incident();
+    screen.state.cursor = Some(fixture::grid().time(fixture::ROWS - 110));
+    screen.press(Intent::Why);
+    let text = screen.text();
+    assert!(text.contains("the source has no sample of this"), "{text}");
+    assert!(text.contains("H     how the source is"), "{text}");
+
+    let mut screen = Screen::of(scene::warming_up().snapshot, Mode::Live, "cpu");
+    screen.press(Intent::Why);
+    let text = screen.text();
+    for part in [
+        "Not judged: there is no model yet",
+        "0.31 for now, 42 % sure",
+        "41 of 120",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn a_moment_whose_verdict_is_gone_says_so_or_shows_its_incident() {
+    let mut snapshot = scene::incident().snapshot;
+    let view = entity(&mut snapshot);
+    view.recent = Arc::from(view.recent[290..].to_vec());
+    let mut screen = Screen::of(snapshot, Mode::Live, "latency");
+    screen.press(Intent::Home);
+    assert!(screen.text().contains("not kept for this moment"));
+    screen.press(Intent::Why);
+    let text = screen.text();
+    assert!(
+        text.contains("no longer kept") && text.contains("newest 10 rows"),
+        "{text}"
+    );
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    let mut incidents = live.incidents.to_vec();
+    incidents[1].start = fixture::grid().start();
+    incidents[1].end = fixture::grid().time(9);
+    live.incidents = Arc::from(incidents);
+    assert!(
+        screen.text().contains("anomaly 41, closed"),
+        "{}",
+        screen.text()
+    );
+}
+
+#[test]
+fn words_are_said_on_what_is_explained() {
+    let mut screen = Screen::incident();
+    screen.state.incident = screen.snapshot.live.incidents.get(2).map(key_of);
+    screen.press(Intent::Left);
+    screen.press(Intent::Why);
+    assert_eq!(screen.state.incident.as_ref().map(|key| key.0), Some(42));
+    // The chart gives way to the box, and the crosshair still moves.
+    let before = screen.state.cursor;
+    screen.press(Intent::Left);
+    assert!(screen.state.cursor < before && screen.state.open.is_some());
+    let text = screen.text();
+    assert!(text.contains("latency  3 of 7") && text.contains("● Anomaly"));
+
+    let mut screen = Screen::log();
+    screen.press(Intent::Log);
+    screen.press(Intent::Down);
+    screen.press(Intent::Why);
+    assert!(
+        screen.text().contains("marked as real"),
+        "{}",
+        screen.text()
+    );
+    assert_eq!(screen.state.focus, Focus::Log);
+}
+
+#[test]
+fn the_explanation_scrolls_to_its_end_and_no_further() {
+    for (width, height) in SIZES {
+        let mut screen = Screen::log();
+        screen.state.size = (width, height);
+        screen.press(Intent::Why);
+        assert!(
+            screen.text().contains("● Anomaly: latency"),
+            "{}",
+            screen.text()
+        );
+        screen.press(Intent::End);
+        let end = screen.text();
+        assert!(end.contains("rarer."), "{end}");
+        screen.press(Intent::Down);
+        assert_eq!(screen.text(), end);
+        screen.press(Intent::Home);
+        assert!(screen.text().contains("● Anomaly: latency"));
+    }
+    let screen = Screen::log();
+    let words = view::why_words(&screen.state, &screen.snapshot).join("\n");
+    assert!(words.contains("far above, +342 %") && words.contains("✓ budget"));
+}
+
+#[test]
+fn every_size_shows_chart_and_readout_in_ascii_too() {
+    for (width, height) in SIZES {
+        let mut screen = Screen::incident();
+        screen.state.size = (width, height);
+        screen.press(Intent::Left);
+        let text = screen.text();
+        assert!(
+            text.contains(" value 8") && text.contains(" ms ↑"),
+            "{text}"
+        );
+        assert_eq!(text.contains("score, an alarm is over 1"), height >= 24);
+        assert_eq!(text.contains("61 %") && text.contains("━"), height >= 24);
+        let plain = Theme::new(ThemeName::Dark, ColorDepth::None, false);
+        let text = buffer_text(&render(&screen.state, &screen.snapshot, &plain));
+        assert!(text.is_ascii() && text.contains(" value 8"), "{text}");
+    }
+}

@@ -1,0 +1,425 @@
+//! The panels about the engine itself: training, models, health.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulsewatch::config::{ThemeName, UiConfig};
+use pulsewatch::domain::{
+    Command, Counters, EntityReadiness, Histogram, PipelineId, PipelineView, Snapshot, SourceState,
+    TrainingOutcome,
+};
+use pulsewatch::report::svg::svg;
+use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::update::update;
+use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
+
+use crate::{fixture, scene};
+
+const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
+
+struct Screen {
+    state: UiState,
+    snapshot: Snapshot,
+}
+
+impl Screen {
+    fn of(snapshot: Snapshot, size: (u16, u16), keys: &[Intent]) -> Self {
+        Self::with(&UiConfig::default(), snapshot, size, keys)
+    }
+
+    fn with(config: &UiConfig, snapshot: Snapshot, size: (u16, u16), keys: &[Intent]) -> Self {
+        let keymap = Arc::new(Keymap::new(&BTreeMap::new()).unwrap());
+        let state = UiState::new(Mode::Live, config, keymap, size, snapshot.now);
+        let mut screen = Self { state, snapshot };
+        update(&mut screen.state, Action::Arrived, &screen.snapshot);
+        for key in keys {
+            screen.press(*key);
+        }
+        screen
+    }
+
+    fn press(&mut self, intent: Intent) -> Vec<Effect> {
+        update(&mut self.state, Action::Press(intent), &self.snapshot)
+    }
+
+    fn text(&self) -> String {
+        let theme = Theme::new(ThemeName::Dark, ColorDepth::None, true);
+        buffer_text(&render(&self.state, &self.snapshot, &theme))
+    }
+
+    fn has(&self, words: &[&str]) {
+        let text = self.text();
+        for word in words {
+            assert!(text.contains(word), "{word} is not in\n{text}");
+        }
+    }
+
+    fn toast(&self) -> &str {
+        self.state.toasts.last().map_or("", |t| &t.text)
+    }
+}
+
+fn live(change: impl FnOnce(&mut PipelineView)) -> Snapshot {
+    let mut pipeline = fixture::scoring(PipelineId::Live, false);
+    change(&mut pipeline);
+    fixture::snapshot(pipeline)
+}
+
+/// The outcome of the training that made this one of the kept models.
+fn outcome(model: usize) -> TrainingOutcome {
+    let entry = fixture::models().swap_remove(model);
+    let mut losses: Vec<f64> = (0..31)
+        .map(|i| 0.0021 + 0.3 * (-0.5 * f64::from(i)).exp())
+        .collect();
+    losses[27] = 0.002;
+    TrainingOutcome {
+        ended: fixture::now() - Duration::from_secs(720),
+        took: Duration::from_secs(21),
+        result: Ok(entry.model.version.clone()),
+        decision: entry.decision,
+        losses,
+    }
+}
+
+/// A pipeline about which there is everything to say.
+fn troubled() -> Snapshot {
+    let mut snapshot = live(|pipeline| {
+        pipeline.source.state = SourceState::Stale {
+            since: Some(fixture::now() - Duration::from_secs(204)),
+            error: "http://127.0.0.1:9090: connection refused; is the server running, and is [source] url right?".into(),
+            retry_at: fixture::now() + Duration::from_secs(12),
+        };
+        pipeline.source.warnings = vec![
+            "3 series are new and the model does not know them: a, b, c; they are watched from the next training on".into(),
+            "the server cut the answer".into(),
+        ];
+        let mut took = Histogram::with_bounds(&[0.1, 1.0]);
+        for seconds in [0.06, 0.1, 0.08] {
+            took.observe(seconds);
+        }
+        pipeline.counters = Arc::new(Counters {
+            collect_errors: BTreeMap::from([("connect", 3), ("timeout", 1)]),
+            collect_seconds: took,
+            series_dropped: 12,
+            ticks_late: 2,
+            ..Counters::default()
+        });
+        let entity = Arc::make_mut(&mut pipeline.entities[0]);
+        entity.readiness = EntityReadiness {
+            windows: 1.0,
+            seasons: vec![
+                (Duration::from_hours(24), 1.0),
+                (Duration::from_hours(168), 0.31),
+            ],
+        };
+    });
+    snapshot.build.version = "0.9.1";
+    snapshot
+}
+
+fn all() -> Vec<(&'static str, Snapshot, Vec<Intent>)> {
+    let training = [Intent::Training].to_vec();
+    let running = live(|p| p.training = Some(fixture::training()));
+    vec![
+        ("engine-training", running, training.clone()),
+        (
+            "engine-promoted",
+            live(|p| p.last_training = Some(outcome(0))),
+            training.clone(),
+        ),
+        (
+            "engine-refused",
+            live(|p| p.last_training = Some(outcome(1))),
+            training.clone(),
+        ),
+        ("engine-failed", scene::failed().snapshot, training.clone()),
+        (
+            "engine-untrained",
+            scene::warming_up().snapshot,
+            training.clone(),
+        ),
+        ("engine-kept", live(|_| ()), training),
+        (
+            "engine-models",
+            live(|_| ()),
+            vec![Intent::Models, Intent::Down],
+        ),
+        (
+            "engine-asked",
+            live(|_| ()),
+            vec![Intent::Models, Intent::Down, Intent::Expand],
+        ),
+        (
+            "engine-no-models",
+            scene::warming_up().snapshot,
+            vec![Intent::Models],
+        ),
+        ("engine-health", live(|_| ()), vec![Intent::Health]),
+        ("engine-troubled", troubled(), vec![Intent::Health]),
+        (
+            "engine-warming-up",
+            scene::warming_up().snapshot,
+            vec![Intent::Health],
+        ),
+    ]
+}
+
+/// Nothing leaves its panel at any size, in any spelling; with a folder named as for golden screens, pictures are drawn.
+#[test]
+fn they_fit_every_size() {
+    for (name, snapshot, keys) in all() {
+        for size in SIZES {
+            let screen = Screen::of(snapshot.clone(), size, &keys);
+            let theme = Theme::new(ThemeName::Dark, ColorDepth::True, true);
+            let buffer = render(&screen.state, &snapshot, &theme);
+            if let Ok(folder) = std::env::var("SCREENS_TO") {
+                let (width, height) = size;
+                let file = format!("{folder}/{name}-{width}x{height}");
+                std::fs::write(format!("{file}.svg"), svg(&buffer)).unwrap();
+                std::fs::write(format!("{file}.txt"), buffer_text(&buffer)).unwrap();
+            }
+            let right = size.0 - 1;
+            let rows = (0..size.1).map(|y| buffer[(right, y)].symbol().to_owned());
+            let edge: Vec<String> = rows.filter(|s| s != " ").collect();
+            assert!(edge.iter().all(|s| "╮│╯".contains(s.as_str())), "{edge:?}");
+            let plain = Theme::new(ThemeName::Dark, ColorDepth::None, false);
+            let text = buffer_text(&render(&screen.state, &snapshot, &plain));
+            let asked = |text: &str| text.matches('?').count();
+            let spelled = asked(&text) == asked(&buffer_text(&buffer));
+            assert!(text.is_ascii() && spelled, "{text}");
+        }
+        for (width, height) in (1..=24).flat_map(|w| (1..=12).map(move |h| (w, h))) {
+            let mut screen = Screen::of(snapshot.clone(), (width, height), &keys);
+            for key in [Intent::End, Intent::PageUp, Intent::Down] {
+                screen.press(key);
+                screen.text();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_running_training_shows_how_far_it_is_and_how_the_loss_falls() {
+    let mut snapshot = live(|p| p.training = Some(fixture::training()));
+    let screen = Screen::of(snapshot.clone(), (120, 40), &[Intent::Training]);
+    screen.has(&[
+        "fitting the autoencoder",
+        "12 of 50",
+        "41 %",
+        "9 s, at most about 12 s more",
+        "the best so far",
+        "c cancels",
+        "epoch 50",
+        "model 20261118T105500Z-3f9a2c scores",
+    ]);
+    let axis = screen.text().lines().filter(|l| l.contains('┤')).count();
+    assert!(axis >= 3, "{}", screen.text());
+    let training = Arc::make_mut(&mut snapshot.live).training.as_mut().unwrap();
+    training.queued = true;
+    training.losses.push(0.9);
+    let screen = Screen::of(snapshot, (80, 24), &[Intent::Training]);
+    screen.has(&["another training waits", "0.90, best 0.0026 in epoch 12"]);
+}
+
+#[test]
+fn the_last_training_shows_old_against_new() {
+    let promoted = live(|p| p.last_training = Some(outcome(0)));
+    let screen = Screen::of(promoted, (120, 40), &[Intent::Training]);
+    screen.has(&[
+        "12 min ago, at 13:50:11 UTC; it took 21 s",
+        "✓ promoted: no worse than the one before",
+        "0.0020 in epoch 28 of 31",
+        "6 % lower",
+        "0.4 %      0.5 %",
+        "on 412 windows",
+        "0.00100   0.000940",
+        "↑  epoch 31",
+        "r trains",
+    ]);
+    let refused = live(|p| p.last_training = Some(outcome(1)));
+    let screen = Screen::of(refused, (80, 24), &[Intent::Training]);
+    screen.has(&[
+        "✗ refused: clearly worse",
+        "model 20261118T105500Z-3f9a2c",
+        "41 % higher",
+    ]);
+    let screen = Screen::of(scene::failed().snapshot, (120, 40), &[Intent::Training]);
+    screen.has(&["✗ no new model: the loss is not finite after epoch 3"]);
+}
+
+#[test]
+fn before_the_first_training_it_says_what_is_waited_for() {
+    let screen = Screen::of(scene::warming_up().snapshot, (80, 24), &[Intent::Training]);
+    screen.has(&[
+        "no training yet",
+        "41 of 120",
+        "ready in about 3 min",
+        "trained by itself",
+        "r asks for the history anew",
+    ]);
+    let config = UiConfig {
+        read_only: true,
+        ..UiConfig::default()
+    };
+    let snapshot = scene::warming_up().snapshot;
+    let screen = Screen::with(&config, snapshot, (80, 24), &[Intent::Training]);
+    assert!(!screen.text().contains("r asks"));
+    let screen = Screen::of(live(|_| ()), (80, 24), &[Intent::Training]);
+    screen.has(&["no training since the start", "r trains a new one"]);
+}
+
+#[test]
+fn a_page_that_is_too_long_scrolls_to_its_end_and_no_further() {
+    let snapshot = live(|p| p.last_training = Some(outcome(1)));
+    let mut screen = Screen::of(snapshot, (40, 10), &[Intent::Training]);
+    screen.has(&["last training", "Down Up more"]);
+    assert!(!screen.text().contains("epoch 31"));
+    screen.press(Intent::End);
+    screen.has(&["epoch 31"]);
+    let end = screen.state.open;
+    screen.press(Intent::Down);
+    assert_eq!(screen.state.open, end);
+    let before = screen.text();
+    screen.press(Intent::Up);
+    assert_ne!(screen.text(), before, "the first step back is seen");
+    for _ in 0..9 {
+        screen.press(Intent::PageUp);
+    }
+    screen.has(&["last training"]);
+}
+
+#[test]
+fn models_are_listed_with_their_figures() {
+    let screen = Screen::of(live(|_| ()), (200, 60), &[Intent::Models]);
+    screen.has(&[
+        "● 20261118T105500Z-3f9a2c",
+        "learned from",
+        "04 Nov to 18 Nov",
+        "threshold",
+        "it scores now",
+        "✗ refused: clearly worse than the one that scores",
+        "trained        2026-11-18 10:55 UTC, 3 h",
+        "windows        2000 of 1 entity, 31 epochs",
+    ]);
+    let mut screen = Screen::of(live(|_| ()), (40, 10), &[Intent::Models]);
+    screen.press(Intent::Down);
+    screen.has(&[
+        "▸  20261117T225500Z",
+        "15 h",
+        "✗ refused: clearly worse than the",
+        "one that scores",
+    ]);
+    screen.press(Intent::End);
+    assert_eq!(screen.state.open.unwrap().line, 2);
+    screen.press(Intent::Down);
+    assert_eq!(screen.state.open.unwrap().line, 2);
+    screen.press(Intent::Home);
+    screen.has(&["▸● 20261118T105500Z"]);
+}
+
+#[test]
+fn enter_asks_before_another_model_scores() {
+    let mut screen = Screen::of(live(|_| ()), (80, 24), &[Intent::Models]);
+    assert_eq!(screen.press(Intent::Expand), []);
+    assert!(screen.toast().contains("scores already"));
+    assert_eq!(screen.state.question, None);
+    screen.press(Intent::Down);
+    screen.has(&["Enter lets it score"]);
+    assert_eq!(screen.press(Intent::Expand), []);
+    screen.has(&[
+        "Let model 20261117T225500Z score from now on?",
+        "It was refused when it was new: clearly worse than the one that",
+        "20261118T105500Z-3f9a2c, which is",
+    ]);
+    screen.press(Intent::Back);
+    assert_eq!(screen.state.question, None);
+    screen.press(Intent::Expand);
+    let version = "20261117T225500Z-b01177".to_owned();
+    let order = Effect::Send(Command::UseModel(version));
+    assert_eq!(screen.press(Intent::Expand), [order]);
+    assert!(screen.toast().contains("is to score"));
+}
+
+#[test]
+fn a_screen_that_only_looks_and_test_mode_choose_no_model() {
+    let config = UiConfig {
+        read_only: true,
+        ..UiConfig::default()
+    };
+    let keys = [Intent::Models, Intent::Down, Intent::Expand];
+    let screen = Screen::with(&config, live(|_| ()), (80, 24), &keys);
+    assert!(screen.toast().contains("read_only"));
+    assert_eq!(screen.state.question, None);
+
+    let mut snapshot = scene::test_mode().snapshot;
+    let mut test = (*snapshot.test.clone().unwrap()).clone();
+    test.models = Arc::from([]);
+    snapshot.test = Some(Arc::new(test));
+    let keys = [Intent::Test, Intent::Models, Intent::Expand];
+    let screen = Screen::of(snapshot, (80, 24), &keys);
+    screen.has(&["test mode does not keep its models"]);
+    assert!(screen.toast().contains("no models to choose from"));
+    let keys = [Intent::Models, Intent::Expand];
+    let screen = Screen::of(scene::warming_up().snapshot, (80, 24), &keys);
+    screen.has(&["no models yet", "41 of 120 windows"]);
+    assert!(screen.toast().contains("no model yet"));
+}
+
+#[test]
+fn health_says_what_can_be_relied_on() {
+    let screen = Screen::of(troubled(), (120, 40), &[Intent::Health]);
+    screen.has(&[
+        "✗ stale for 3 min",
+        "in 12 s",
+        "connection refused",
+        "14:02:00 UTC, 11 s behind",
+        "every 30 s, a row every 60 s",
+        "3, 80 ms on average",
+        "3 × connect, 1 × timeout",
+        "120 of 120",
+        "season 7 d",
+        "31 %",
+        "20261118T105500Z-3f9a2c",
+        "0.0030 (auto)",
+        "12 series over the cap",
+        "late ticks     2",
+        "45.2 MiB",
+        "0.7 % of a core",
+        "5 h",
+        "0.9.1 for x86_64-linux",
+        "3 series are new and the model does not know them: a, b, c; they are watched from the next training on",
+        "! the server cut the answer",
+    ]);
+    let calm = Screen::of(live(|_| ()), (120, 40), &[Intent::Health]);
+    calm.has(&[
+        "● up",
+        "none since the start",
+        "ready",
+        "late ticks     none",
+    ]);
+    let early = Screen::of(scene::warming_up().snapshot, (80, 40), &[Intent::Health]);
+    early.has(&["41 of 120", "season 24 h", "21 %", "none yet"]);
+}
+
+#[test]
+fn health_scrolls_where_it_is_too_long() {
+    let mut screen = Screen::of(troubled(), (40, 10), &[Intent::Health]);
+    screen.has(&["source", "Down Up more"]);
+    let mut seen = String::new();
+    for _ in 0..60 {
+        seen.push_str(&screen.text());
+        screen.press(Intent::Down);
+    }
+    for words in [
+        "readiness",
+        "scoring",
+        "process",
+        "45.2 MiB",
+        "the server cut",
+    ] {
+        assert!(seen.contains(words), "{words}");
+    }
+    screen.press(Intent::Home);
+    screen.has(&["source"]);
+}

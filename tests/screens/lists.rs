@@ -1,0 +1,676 @@
+//! The anomaly log, the error table and the entities: what they show, and what keys do in them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use pulsewatch::config::{ThemeName, UiConfig};
+use pulsewatch::domain::{
+    Command, Entity, EntityReadiness, EntityView, Label, LabelEffect, PipelineId, RowState, Series,
+    Snapshot, Verdict,
+};
+use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::keymap::Key;
+use pulsewatch::tui::lists::{EntityOrder, LogOrder};
+use pulsewatch::tui::state::{ErrorOrder, Focus};
+use pulsewatch::tui::update::update;
+use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
+
+use crate::scene::Scene;
+use crate::{fixture, scene};
+
+const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
+
+struct Screen {
+    state: UiState,
+    snapshot: Snapshot,
+}
+
+impl Screen {
+    fn of(snapshot: Snapshot) -> Self {
+        let config = UiConfig::default();
+        let keymap = Arc::new(Keymap::new(&BTreeMap::new()).unwrap());
+        let state = UiState::new(Mode::Live, &config, keymap, (120, 40), snapshot.now);
+        let mut screen = Self { state, snapshot };
+        screen.act(Action::Arrived);
+        screen
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
+        update(&mut self.state, action, &self.snapshot)
+    }
+
+    fn press(&mut self, intent: Intent) -> Vec<Effect> {
+        self.act(Action::Press(intent))
+    }
+
+    fn tap(&mut self, code: KeyCode) {
+        let event = KeyEvent::new(code, KeyModifiers::NONE);
+        self.act(Action::Key(Key::of(&event)));
+    }
+
+    fn write(&mut self, text: &str) {
+        for c in text.chars() {
+            self.tap(KeyCode::Char(c));
+        }
+    }
+
+    fn text(&self) -> String {
+        self.drawn(true)
+    }
+
+    fn drawn(&self, unicode: bool) -> String {
+        let theme = Theme::new(ThemeName::Dark, ColorDepth::None, unicode);
+        buffer_text(&render(&self.state, &self.snapshot, &theme))
+    }
+
+    fn at(&mut self, (width, height): (u16, u16)) -> String {
+        self.act(Action::Resize(width, height));
+        self.text()
+    }
+}
+
+fn incident() -> Screen {
+    Screen::of(scene::incident().snapshot)
+}
+
+/// Hosts with scores of every kind; the first four are anomalous, held back by a gate, without samples, warming up.
+fn fleet(count: usize) -> Screen {
+    let mut pipeline = fixture::scoring(PipelineId::Live, true);
+    pipeline.grouped = true;
+    let hot = fixture::entity("", true, true, 60);
+    let calm = fixture::entity("", false, true, 60);
+    let hosts = (0..count).map(|i| Arc::new(host(i, if i == 0 { &hot } else { &calm })));
+    pipeline.entities = hosts.collect();
+    let mut incidents = fixture::incidents(true);
+    for (i, incident) in incidents.iter_mut().enumerate() {
+        incident.entity = Entity::named(&format!("host-{i:03}"));
+    }
+    pipeline.incidents = Arc::from(incidents);
+    Screen::of(fixture::snapshot(pipeline))
+}
+
+fn host(i: usize, like: &EntityView) -> EntityView {
+    let entity = Entity::named(&format!("host-{i:03}"));
+    let old = like.latest.as_deref().unwrap();
+    let time = old.time;
+    let (state, score) = match i {
+        0 => (RowState::Scored, Some(4.2)),
+        1 => (RowState::Scored, Some(1.3)),
+        2 => (RowState::Missing, None),
+        3 => (RowState::WarmingUp, None),
+        _ => (RowState::Scored, Some((i * 37 % 97) as f64 / 100.0)),
+    };
+    let mut latest = Verdict {
+        state,
+        score,
+        is_anomaly: i == 0,
+        entity: entity.clone(),
+        ..old.clone()
+    };
+    if score.is_none() {
+        latest = Verdict::unscored(time, entity.clone(), state);
+    }
+    if i == 1 {
+        latest.gates = fixture::gates(1.3, false);
+    }
+    EntityView {
+        entity,
+        latest: Some(Arc::new(latest)),
+        readiness: EntityReadiness {
+            windows: 0.34,
+            seasons: Vec::new(),
+        },
+        ..like.clone()
+    }
+}
+
+/// The panels, and the strip over the panes.
+fn scenes() -> Vec<Scene> {
+    let panel = |name, snapshot: &Snapshot, keys: &[Intent]| Scene {
+        name,
+        keys: keys.to_vec(),
+        snapshot: snapshot.clone(),
+        ..scene::incident()
+    };
+    let (alone, fleet) = (scene::incident().snapshot, fleet(40).snapshot);
+    vec![
+        panel("log", &alone, &[Intent::Log]),
+        panel("errors", &alone, &[Intent::Errors, Intent::Down]),
+        panel("entities", &fleet, &[Intent::Entities, Intent::Down]),
+        panel("fleet", &fleet, &[]),
+        panel("question", &alone, &[Intent::MarkFalse]),
+    ]
+}
+
+/// Every panel and the strip, at every size, in Unicode and in ASCII.
+#[test]
+fn lists_fit_every_size_and_spell_in_ascii() {
+    for (width, height) in SIZES {
+        for mut scene in scenes() {
+            for unicode in [true, false] {
+                scene.unicode = unicode;
+                let buffer = scene.draw(width, height, ThemeName::Dark, ColorDepth::None);
+                let text = buffer_text(&buffer);
+                assert_eq!(text.lines().count(), usize::from(height), "{}", scene.name);
+                // The key of the help is the only question mark.
+                let marks = text.replace("? help", "").replace("alarm?", "");
+                assert!(unicode || text.is_ascii(), "{text}");
+                assert!(!marks.contains('?'), "{} {text}", scene.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_filter_of_the_log_chooses_as_it_is_typed() {
+    let mut screen = incident();
+    screen.press(Intent::Log);
+    screen.press(Intent::Filter);
+    screen.write("cpu REAL");
+    for size in [(200, 60), (120, 40), (80, 24)] {
+        let text = screen.at(size);
+        assert!(text.contains("1 of 4 · /cpu REAL"), "{text}");
+        assert!(text.contains("memory 74 %") && !text.contains("network_receive"));
+    }
+    screen.tap(KeyCode::Enter);
+    // What is marked is what is seen.
+    screen.press(Intent::MarkReal);
+    let asked = screen.state.question.take().unwrap();
+    assert_eq!(
+        asked.command,
+        Command::Label(41, None),
+        "it is real already"
+    );
+    screen.press(Intent::Filter);
+    screen.write(" nothing");
+    assert!(
+        screen
+            .text()
+            .contains("no anomaly matches /cpu REAL nothing")
+    );
+    assert_eq!(screen.press(Intent::Acknowledge), []);
+    assert!(
+        screen
+            .state
+            .toasts
+            .last()
+            .unwrap()
+            .text
+            .contains("matches the filter")
+    );
+    screen.state.prompt = None;
+    screen.press(Intent::Back);
+    assert!(screen.state.filters.log.is_empty() && screen.state.open.is_some());
+
+    for (words, ids) in [
+        ("open", vec![42]),
+        ("vanished", vec![38]),
+        ("false", vec![40]),
+        ("acknowledged", vec![41]),
+        ("new closed", vec![40]),
+        ("#4", vec![42, 41, 40]),
+    ] {
+        screen.state.filters.log = words.into();
+        let listed = screen.state.incidents(&screen.snapshot.live);
+        let found: Vec<u64> = listed.iter().map(|i| i.id).collect();
+        assert_eq!(found, ids, "{words}");
+    }
+}
+
+#[test]
+fn the_log_has_three_orders_and_open_ones_come_first() {
+    let mut screen = incident();
+    screen.press(Intent::Log);
+    let ids = |screen: &Screen| -> Vec<u64> {
+        let listed = screen.state.incidents(&screen.snapshot.live);
+        listed.iter().map(|i| i.id).collect()
+    };
+    assert_eq!(ids(&screen), [42, 41, 40, 38]);
+    screen.press(Intent::Sort);
+    assert_eq!(screen.state.log, LogOrder::Longest);
+    assert_eq!(ids(&screen), [42, 38, 41, 40]);
+    assert!(screen.text().contains("longest first"));
+    screen.press(Intent::Sort);
+    assert_eq!(ids(&screen), [42, 38, 41, 40]);
+    assert!(screen.text().contains("highest peak first"));
+    // Keys move along the order that is seen, and to its ends.
+    screen.press(Intent::Down);
+    assert_eq!(screen.state.incident.as_ref().unwrap().0, 38);
+    assert!(screen.text().contains("anomaly 38"), "its facts are below");
+    screen.press(Intent::End);
+    assert_eq!(screen.state.incident.as_ref().unwrap().0, 40);
+    screen.press(Intent::Home);
+    assert_eq!(screen.state.incident.as_ref().unwrap().0, 42);
+    assert_eq!(screen.state.sort, pulsewatch::tui::state::Sort::Name);
+}
+
+#[test]
+fn a_log_with_room_says_all_of_the_selected_one() {
+    let mut screen = incident();
+    screen.press(Intent::Log);
+    for size in [(200, 60), (120, 40)] {
+        let text = screen.at(size);
+        for words in [
+            "#42",
+            "end",
+            "state",
+            "label",
+            "seen",
+            "closed",
+            "vanished",
+            "real",
+            "16 Nov 10:02",
+            "142–238 ms",
+            "above",
+            "✓ min_duration",
+            "not seen yet",
+        ] {
+            assert!(text.contains(words), "{words} {text}");
+        }
+    }
+    let text = screen.at((80, 24));
+    assert!(
+        text.contains("anomaly 42") && text.contains("w why"),
+        "{text}"
+    );
+    let text = screen.at((40, 10));
+    assert!(
+        text.contains("latency 61 %") && !text.contains("anomaly 42"),
+        "{text}"
+    );
+}
+
+#[test]
+fn enter_goes_to_the_moment_of_the_peak() {
+    let mut screen = incident();
+    screen.press(Intent::Log);
+    screen.state.filters.panes = "memory".into();
+    screen.press(Intent::Expand);
+    let peak = screen.snapshot.live.incidents[0].peak;
+    assert!(screen.state.open.is_none() && screen.state.expanded);
+    assert_eq!(
+        (screen.state.mode, screen.state.cursor),
+        (Mode::Live, Some(peak))
+    );
+    assert_eq!(screen.state.until, None, "it is in view");
+    assert_eq!(screen.state.selected.as_deref(), Some("latency"));
+    assert!(screen.state.filters.panes.is_empty(), "it would hide it");
+    assert!(screen.text().contains("latency  3 of 7"));
+
+    // Older than what is shown, among the rows at hand.
+    let mut screen = incident();
+    let range = Duration::from_secs(1800);
+    screen.state.live_range = Some(range);
+    let last = screen.snapshot.live.entities[0].grid.last().unwrap();
+    let mut incidents = screen.snapshot.live.incidents.to_vec();
+    incidents[0].peak = last - Duration::from_secs(7200);
+    let peak = incidents[0].peak;
+    Arc::make_mut(&mut screen.snapshot.live).incidents = Arc::from(incidents);
+    screen.press(Intent::Log);
+    screen.press(Intent::Expand);
+    let until = screen.state.until.unwrap();
+    assert!(until >= peak && until - range <= peak && until <= last);
+    assert_eq!(screen.state.mode, Mode::Live);
+}
+
+#[test]
+fn an_old_peak_is_shown_in_long_term_mode() {
+    let mut screen = incident();
+    screen.press(Intent::Log);
+    screen.press(Intent::Down);
+    let effects = screen.press(Intent::Expand);
+    assert_eq!(screen.state.mode, Mode::LongTerm);
+    // 6.4 hours ago.
+    assert_eq!(screen.state.long_range, Some(Duration::from_secs(8 * 3600)));
+    assert_eq!(screen.state.selected.as_deref(), Some("memory"));
+    let asked = effects.iter().find_map(|effect| match effect {
+        Effect::Query { query, .. } => query.from,
+        _ => None,
+    });
+    assert!(asked.unwrap() <= screen.state.cursor.unwrap());
+    let told = &screen.state.toasts.last().unwrap().text;
+    assert!(told.contains("18 Nov 08:09 is older"), "{told}");
+    screen.press(Intent::Back);
+    assert!(!screen.state.expanded && screen.state.cursor.is_none());
+}
+
+#[test]
+fn what_is_gone_is_said_and_not_jumped_to() {
+    let mut screen = fleet(3);
+    screen.press(Intent::Log);
+    screen.press(Intent::End);
+    screen.press(Intent::Expand);
+    assert!(screen.state.open.is_some() && !screen.state.expanded);
+    let told = &screen.state.toasts.last().unwrap().text;
+    assert!(
+        told.contains("host-003 is gone") && told.contains("w explains"),
+        "{told}"
+    );
+
+    let mut test = Screen::of(scene::test_mode().snapshot);
+    test.press(Intent::Test);
+    test.press(Intent::Log);
+    test.press(Intent::Down);
+    test.press(Intent::Expand);
+    assert!(!test.state.expanded, "test mode has no long term");
+    assert!(
+        test.state
+            .toasts
+            .last()
+            .unwrap()
+            .text
+            .contains("no longer kept")
+    );
+    test.press(Intent::Up);
+    test.press(Intent::Expand);
+    assert!(test.state.expanded);
+}
+
+#[test]
+fn the_log_beside_the_panes_keeps_its_keys() {
+    let mut screen = incident();
+    for intent in [Intent::Right, Intent::Right, Intent::Down] {
+        screen.press(intent);
+    }
+    assert_eq!(screen.state.focus, Focus::Log);
+    screen.press(Intent::Sort);
+    assert_eq!(screen.state.log, LogOrder::Longest);
+    assert!(screen.text().contains("longest first"), "{}", screen.text());
+    screen.press(Intent::Right);
+    assert_eq!(
+        screen.state.incident.as_ref().unwrap().0,
+        41,
+        "right goes nowhere"
+    );
+    screen.press(Intent::Left);
+    assert_eq!(screen.state.focus, Focus::Panes);
+}
+
+/// The lines of the table, the head first.
+fn rows(text: &str, from: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| !line.contains(from));
+    let table = lines.skip(1).take_while(|line| !line.contains('╰'));
+    table.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_error_table_sorts_selects_and_opens() {
+    let mut screen = incident();
+    screen.press(Intent::Errors);
+    let text = screen.at((120, 40));
+    assert!(
+        text.contains("threshold 0.0030") && text.contains("156–252 ms"),
+        "{text}"
+    );
+    let heads = ["part▾", "error▾", "expected▾", "feature▾"];
+    for (i, head) in heads.iter().enumerate() {
+        let text = screen.text();
+        let table = rows(&text, "╭ errors");
+        assert!(table[0].contains(head), "{text}");
+        assert_eq!(table[0].matches('▾').count(), 1);
+        let first = if i < 3 { "latency" } else { "cpu" };
+        assert!(table[1].contains(first), "{head} {text}");
+        screen.press(Intent::Sort);
+    }
+    assert_eq!(screen.state.errors, ErrorOrder::Share);
+    screen.press(Intent::Down);
+    assert_eq!(
+        screen.state.selected.as_deref(),
+        Some("cpu"),
+        "the second row"
+    );
+    screen.press(Intent::Home);
+    screen.press(Intent::Expand);
+    assert!(screen.state.expanded && screen.state.open.is_none());
+    assert!(screen.text().contains("latency  3 of 7"));
+    for size in SIZES {
+        screen.act(Action::Resize(size.0, size.1));
+        screen.state.expanded = false;
+        screen.state.open = None;
+        screen.press(Intent::Errors);
+        assert!(screen.text().contains("part▾"), "{}", screen.text());
+    }
+}
+
+#[test]
+fn the_error_table_filters_and_pages() {
+    let mut screen = incident();
+    screen.press(Intent::Errors);
+    screen.at((80, 12));
+    screen.press(Intent::End);
+    let text = screen.text();
+    assert!(
+        text.contains("temperature") && !text.contains("latency  "),
+        "{text}"
+    );
+    screen.at((120, 40));
+    screen.press(Intent::Filter);
+    screen.write("net");
+    let text = screen.text();
+    assert!(
+        text.contains("1 of 7 · /net") && !text.contains("disk_used"),
+        "{text}"
+    );
+    screen.write("zzz");
+    assert!(screen.text().contains("no metric matches /netzzz"));
+}
+
+#[test]
+fn what_is_unknown_of_a_feature_is_never_zero() {
+    let mut screen = incident();
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    let entity = Arc::make_mut(&mut live.entities[0]);
+    let masked = &mut entity.features[1];
+    masked.mse = None;
+    masked.share = None;
+    masked.expected = None;
+    masked.values = Series::of(&[f64::NAN; 5]);
+    let mut latest = (**entity.latest.as_ref().unwrap()).clone();
+    latest.features[1].lower = f64::NAN;
+    entity.latest = Some(Arc::new(latest));
+    screen.press(Intent::Errors);
+    for order in 0..3 {
+        let text = screen.text();
+        let table = rows(&text, "╭ errors");
+        let row = table.iter().find(|row| row.contains("disk_used")).unwrap();
+        assert_eq!(row.matches('–').count(), 5, "{row}");
+        assert!(!row.contains('0') && !row.contains('━'), "{row}");
+        let last = table.iter().rposition(|row| row.contains('%')).unwrap();
+        assert!(
+            order == 2 || table[last + 1].contains("disk_used"),
+            "{text}"
+        );
+        screen.press(Intent::Sort);
+    }
+}
+
+#[test]
+fn entities_are_searched_sorted_and_switched_to() {
+    let mut screen = fleet(40);
+    screen.press(Intent::Entities);
+    let text = screen.at((120, 40));
+    for words in [
+        "1 anomalous",
+        "1 over the threshold",
+        "worst first",
+        "no alarm: budget",
+        "latency 61 %",
+        "up to the threshold",
+        "entities  40",
+        "8 min",
+    ] {
+        assert!(text.contains(words), "{words} {text}");
+    }
+    let table = rows(&text, "top feature");
+    assert!(table[0].contains("host-000") && table[1].contains("host-001"));
+    screen.press(Intent::End);
+    let text = screen.text();
+    assert!(
+        text.contains("warming up 34 %") && text.contains("missing"),
+        "{text}"
+    );
+    screen.press(Intent::Sort);
+    assert_eq!(screen.state.entity_order, EntityOrder::Name);
+    let text = screen.text();
+    assert!(
+        text.contains("by name") && text.contains("missing"),
+        "{text}"
+    );
+    screen.press(Intent::Filter);
+    screen.write("17");
+    let text = screen.text();
+    assert!(
+        text.contains("1 of 40 · /17") && text.contains("host-017"),
+        "{text}"
+    );
+    screen.tap(KeyCode::Enter);
+    screen.press(Intent::Expand);
+    assert!(screen.state.open.is_none());
+    assert!(
+        screen.text().contains("host-017  18 of 40"),
+        "{}",
+        screen.text()
+    );
+    screen.press(Intent::Entities);
+    screen.state.filters.entities = "nobody".into();
+    assert!(screen.text().contains("no entity matches /nobody"));
+    screen.press(Intent::Expand);
+    assert_eq!(screen.state.entity, Some(Entity::named("host-017")));
+    screen.press(Intent::NextEntity);
+    assert_eq!(screen.state.entity, Some(Entity::named("host-018")));
+}
+
+#[test]
+fn the_pointer_stays_on_its_entity_as_scores_change() {
+    let mut screen = fleet(12);
+    screen.press(Intent::Entities);
+    screen.press(Intent::Down);
+    assert_eq!(screen.state.pointed, Some(Entity::named("host-001")));
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    live.entities[1] = Arc::new(host(2, &live.entities[2].clone()));
+    let calm = EntityView {
+        entity: Entity::named("host-001"),
+        ..(*live.entities[1]).clone()
+    };
+    live.entities[1] = Arc::new(calm);
+    screen.act(Action::Arrived);
+    screen.press(Intent::Expand);
+    assert_eq!(screen.state.entity, Some(Entity::named("host-001")));
+}
+
+#[test]
+fn a_thousand_entities_stay_readable() {
+    let mut screen = fleet(1000);
+    screen.press(Intent::Entities);
+    for size in SIZES {
+        let text = screen.at(size);
+        assert!(
+            text.contains("host-000") && text.contains("anomalous"),
+            "{text}"
+        );
+    }
+    let text = screen.at((80, 24));
+    assert!(
+        text.contains('●') && text.contains('▇') && text.contains('▁'),
+        "{text}"
+    );
+    assert!(screen.at((120, 24)).contains("each the worst of up to"));
+    screen.press(Intent::End);
+    assert!(screen.at((40, 10)).contains("warming up 34 %"));
+}
+
+#[test]
+fn a_strip_shows_all_entities_where_there_is_more_than_one() {
+    let mut screen = fleet(8);
+    let strip = |text: &str| {
+        let line = text.lines().find(|line| line.contains("shows all 8"));
+        line.map(str::to_owned)
+    };
+    for size in [(200, 60), (120, 40), (80, 30)] {
+        let line = strip(&screen.at(size)).unwrap();
+        assert!(line.contains("entities ▸● █ · · "), "{line}");
+        assert!(line.contains("1 anomalous  n shows all 8"), "{line}");
+    }
+    screen.press(Intent::NextEntity);
+    assert!(strip(&screen.text()).unwrap().contains("entities  ●▸█"));
+    for size in [(80, 24), (40, 10)] {
+        assert_eq!(strip(&screen.at(size)), None);
+    }
+    let plain = {
+        screen.at((120, 40));
+        screen.drawn(false)
+    };
+    assert!(plain.contains("entities  *># . . "), "{plain}");
+    let mut alone = incident();
+    assert!(!alone.at((120, 40)).contains("shows all"));
+}
+
+#[test]
+fn a_label_is_asked_for_with_what_it_is_about() {
+    let mut screen = fleet(40);
+    screen.press(Intent::Log);
+    screen.press(Intent::Down);
+    let effects = screen.press(Intent::MarkFalse);
+    let Some(Effect::Preview {
+        ticket,
+        incident: 41,
+        label: Some(Label::False),
+    }) = effects.first()
+    else {
+        panic!("{effects:?}");
+    };
+    let text = screen.at((120, 40));
+    for words in [
+        "Mark anomaly 41 as a false alarm?",
+        "host-001: closed, 18 Nov 07:38 to 18 Nov 08:09, 31 min, peak 2.7×",
+        "memory 74 %, cpu 12 %",
+        "So far it is called real.",
+        "Working out what it would have changed",
+        "y m yes   n Esc no",
+    ] {
+        assert!(text.contains(words), "{words} {text}");
+    }
+    let lost = (Entity::named("host-001"), fixture::now());
+    let effect = LabelEffect {
+        raise_before: 1.0,
+        raise_after: 1.3,
+        replayed: 12,
+        removed: vec![lost.clone(); 7],
+        lost: vec![lost],
+        returned: Vec::new(),
+    };
+    screen.act(Action::Preview {
+        ticket: *ticket,
+        result: Ok(effect),
+    });
+    for size in SIZES {
+        let text = screen.at(size);
+        let told = text.contains("removed 7 alerts") && text.contains("lost 1");
+        assert!(told && text.contains("y m yes"), "{text}");
+    }
+    assert!(!screen.text().contains("Working out"));
+    assert!(screen.at((120, 40)).contains("memory 74 %"));
+    let sent = screen.press(Intent::MarkFalse);
+    assert_eq!(sent, [Effect::Send(Command::Label(41, Some(Label::False)))]);
+}
+
+#[test]
+fn a_narrow_log_names_who_was_to_blame() {
+    let mut screen = fleet(40);
+    for size in [(80, 24), (200, 60)] {
+        let text = screen.at(size);
+        assert!(
+            text.contains("host-000") && text.contains("latency"),
+            "{text}"
+        );
+        assert!(text.contains("memory"), "{text}");
+    }
+    screen.press(Intent::Log);
+    let text = screen.at((40, 10));
+    assert!(
+        text.contains("8 min host-000") && text.contains("latency"),
+        "{text}"
+    );
+}

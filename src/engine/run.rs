@@ -27,9 +27,9 @@ use crate::config::Config;
 use crate::domain::{
     Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema, Snapshot, Time,
 };
-use crate::source::SourceError;
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
+use crate::source::{Collect as _, SourceError};
 use crate::store::{Journal, JournalError, Registry};
 
 /// Readers hear of the time going on at least this often.
@@ -118,6 +118,7 @@ impl Core {
         ledger::prune(&mut journal, now - config.journal.retention.0)?;
         let (answering, answers) = mpsc::channel(4);
         let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
+        let again = played_before(&source, pipeline.judged());
         let live = Lane::open(
             PipelineId::Live,
             source,
@@ -148,7 +149,12 @@ impl Core {
             stopping: false,
         };
         let told = core.live.pipeline.told();
-        for text in notices.into_iter().chain(set_aside).chain(told) {
+        for text in notices
+            .into_iter()
+            .chain(set_aside)
+            .chain(told)
+            .chain(again)
+        {
             core.note(Level::Warning, text);
         }
         core.load_model()?;
@@ -503,4 +509,16 @@ impl Core {
             stopping: self.stopping,
         }
     }
+}
+
+/// What to tell of a recording that an earlier run has played: a row is judged once, so nothing of it is judged again.
+fn played_before(source: &Source, judged: Option<Time>) -> Option<String> {
+    let Source::Replay(replay) = source else {
+        return None;
+    };
+    let judged = judged.filter(|judged| *judged >= replay.play_from())?;
+    Some(format!(
+        "{}: rows up to {judged} were judged in an earlier run and are not judged again; another --data-dir judges them anew",
+        source.name()
+    ))
 }

@@ -60,6 +60,16 @@ pub fn span(length: Duration) -> String {
     }
 }
 
+/// How long something lasted, to the minute: `45 s`, `31 min`, `2h45m`, `3d04h`; at most six columns up to 99 days.
+pub fn lasting(length: Duration) -> String {
+    let minutes = length.as_secs() / 60;
+    match minutes {
+        0..=119 => span(length),
+        120..=2879 => format!("{}h{:02}m", minutes / 60, minutes % 60),
+        _ => format!("{}d{:02}h", minutes / 1440, minutes % 1440 / 60),
+    }
+}
+
 /// A length of time to about a twentieth, in two units where one is too coarse: `45 s`, `12 min`, `6 h 20 min`, `2 d 5 h`.
 pub fn exact_span(length: Duration) -> String {
     let minutes = length.as_secs() / 60;
@@ -189,6 +199,9 @@ mod tests {
         assert_eq!(when(t, t + Duration::from_secs(90_000)), "14 Nov");
         assert_eq!(moment(t), "14 Nov 22:13");
         assert_eq!(span(Duration::from_secs(7200)), "2 h");
+        assert_eq!(lasting(Duration::from_secs(9900)), "2h45m");
+        assert_eq!(lasting(Duration::from_secs(273_600)), "3d04h");
+        assert_eq!(lasting(Duration::from_secs(1860)), "31 min");
         assert_eq!(number(0.002_53), "0.0025");
         assert_eq!(number(f64::NAN), "–");
     }

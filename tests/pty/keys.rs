@@ -217,7 +217,7 @@ fn files(keys: &mut Keyboard, home: &Path) {
     };
     keys.press("screenshot").sees(".svg and .txt");
     assert!(found("svg").starts_with("<svg ") && found("txt").contains("╭ cpu"));
-    keys.press("export").sees(".csv");
+    keys.press("export").sees("saved pulsewatch-metrics");
     let csv = found("csv");
     assert!(
         csv.starts_with("timestamp,") && csv.lines().count() > 100,

@@ -223,7 +223,7 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
             "asked again in 30 s".to_owned(),
         ),
         Alert::Warning(first, 0) => ((*first).to_owned(), String::new()),
-        Alert::Warning(first, more) => ((*first).to_owned(), format!("and {more} more")),
+        Alert::Warning(first, more) => ((*first).to_owned(), format!("+{more} more")),
         Alert::Banner(text) => ((*text).to_owned(), String::new()),
         Alert::Training(training) => (training.phase.clone(), String::new()),
     }

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::domain::{PipelineView, SourceState};
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::span;
+use crate::tui::text::{moment, span};
 use crate::tui::theme::Theme;
 
 use super::pen::centered;
@@ -58,6 +58,20 @@ fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
                 (format!("trying again in {}", span(wait)), theme.dim),
             ]
         }
+        SourceState::Up if pipeline.model.is_some() => vec![
+            (
+                format!("{} answers, but has no samples of late", source.name),
+                theme.strong,
+            ),
+            (
+                format!("the model learned from rows up to {}", learned(pipeline)),
+                theme.text,
+            ),
+            (
+                "`pulsewatch check` says for each query what it finds".into(),
+                theme.dim,
+            ),
+        ],
         SourceState::Up => vec![
             (
                 format!("{} answers, but no series match the queries", source.name),
@@ -76,4 +90,12 @@ fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
     }
     lines.push((quit, theme.dim));
     lines
+}
+
+/// The last row that the model learned from.
+fn learned(pipeline: &PipelineView) -> String {
+    let model = pipeline.model.as_ref();
+    model.map_or_else(String::new, |model| {
+        format!("{} UTC", moment(model.trained_on.1))
+    })
 }

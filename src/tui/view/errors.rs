@@ -132,6 +132,14 @@ fn notes(pipeline: &PipelineView, entity: &EntityView, theme: &Theme) -> Vec<Seg
     notes
 }
 
+/// The panel of an entity that is not there.
+pub fn unknown(theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let title = [Span::styled("errors", theme.strong)];
+    let inner = boxed(buffer, area, theme.accent, &title, Vec::new());
+    let words = ("nothing scored yet".to_owned(), theme.dim);
+    centered(buffer, inner, &[words]);
+}
+
 /// Why there is no table.
 fn nothing(state: &UiState, entity: &EntityView, order: &[usize]) -> Option<String> {
     if entity.features.iter().all(|f| f.mse.is_none()) {

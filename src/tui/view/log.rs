@@ -10,7 +10,7 @@ use ratatui::text::Span;
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
 use crate::tui::lists::LogOrder;
 use crate::tui::state::{Panel, Place, UiState};
-use crate::tui::text::{moment, percent, short, span, when, width};
+use crate::tui::text::{self, moment, percent, short, span, when, width};
 use crate::tui::theme::Theme;
 
 use super::incident;
@@ -166,7 +166,7 @@ pub fn lasting(incident: &Incident, step: Duration) -> String {
     if length.is_zero() {
         format!("<{}", span(step))
     } else {
-        span(length)
+        text::lasting(length)
     }
 }
 

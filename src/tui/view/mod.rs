@@ -92,7 +92,12 @@ pub fn view(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
             why::draw(state, snapshot, first, theme, buffer, layout.body);
         }
         prompt::draw(state, snapshot, theme, buffer, &layout);
-        question::draw(state, theme, buffer, layout.body);
+        // It may cover the header, but not the keys: where there is little room, it takes all of that.
+        let room = Rect {
+            height: area.height - layout.footer.height,
+            ..area
+        };
+        question::draw(state, theme, buffer, room);
     }
     if !theme.unicode {
         spell_in_ascii(buffer);
@@ -146,7 +151,7 @@ fn panel(
         Panel::Log => log::draw(state, pipeline, theme, buffer, area),
         Panel::Errors => match state.shown(snapshot) {
             Some(entity) => errors::draw(state, pipeline, entity, theme, buffer, area),
-            None => return false,
+            None => errors::unknown(theme, buffer, area),
         },
         Panel::Entities => entities::draw(state, pipeline, theme, buffer, area),
         Panel::Training => training::draw(state, pipeline, open.line, theme, buffer, area),

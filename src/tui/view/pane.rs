@@ -159,7 +159,7 @@ pub fn figures(
     };
     let mut spans = Vec::new();
     if let (Some(trend), Some(_)) = (plot.trend(), now) {
-        spans.push(Span::styled(format!("{} ", trend.sign()), theme.dim));
+        spans.push(Span::styled(trend.sign(theme.unicode), theme.dim));
     }
     spans.push(Span::styled(value, style));
     figures.push(Segment::new(0, spans));

@@ -287,12 +287,15 @@ pub enum Trend {
 }
 
 impl Trend {
-    /// Its arrow.
-    pub const fn sign(self) -> &'static str {
-        match self {
-            Self::Rising => "↗",
-            Self::Level => "→",
-            Self::Falling => "↘",
+    /// Its arrow; a word where there are only ASCII's, which stand for lowest and highest already.
+    pub const fn sign(self, unicode: bool) -> &'static str {
+        match (self, unicode) {
+            (Self::Rising, true) => "↗ ",
+            (Self::Level, true) => "→ ",
+            (Self::Falling, true) => "↘ ",
+            (Self::Rising, false) => "up ",
+            (Self::Level, false) => "",
+            (Self::Falling, false) => "down ",
         }
     }
 }

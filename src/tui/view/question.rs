@@ -58,7 +58,7 @@ pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let again = state.keymap.key(question.again);
     Pen::on(buffer, inner, inner.height.saturating_sub(1))
         .skip(1)
-        .say(&format!("y {again}"), theme.accent)
+        .say(&format!("y {again} Enter"), theme.accent)
         .say(" yes   ", theme.dim)
         .say("n Esc", theme.accent)
         .say(" no", theme.dim);

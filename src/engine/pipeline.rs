@@ -25,8 +25,10 @@ use crate::domain::{Entity, Frame, Grid, RowState, Schema, Time, Verdict};
 use crate::model::ModelError;
 use crate::store::JournalError;
 
-/// All raw rows of a pipeline together hold at most this many bytes, twice that for a moment.
+/// All raw rows of a pipeline together hold at most this many bytes, a quarter more for a moment.
 const TAIL_BYTES: usize = 64 << 20;
+/// Most rows of one entity, whatever there is room for: more than a year of minutes.
+const TAIL_ROWS: usize = 600_000;
 
 /// An entity without samples for this long (three steps, when that is longer) is let go and its incident closed as
 /// vanished.
@@ -181,7 +183,7 @@ impl Pipeline {
             .ui
             .max_points
             .max(self.config.autoencoder.window * 2 + self.config.preprocess.max_gap);
-        wanted.min(affordable).max(fewest)
+        wanted.min(affordable).min(TAIL_ROWS).max(fewest)
     }
 
     /// The frames in the pipeline's columns, which are the first frame's when there are none yet. Frames that were asked

@@ -4,8 +4,8 @@ use ndarray::{Array2, ArrayView2, aview2};
 
 use crate::domain::{Frame, Grid, Time};
 
-/// Newest raw rows of one entity on its grid, NaN where missing. Holds at most twice its capacity in rows for a moment,
-/// then lets the older half go.
+/// Newest raw rows of one entity on its grid, NaN where missing. Holds at most a quarter more than its capacity in rows,
+/// then lets that quarter go.
 #[derive(Clone, Debug)]
 pub struct Tail {
     grid: Grid,
@@ -51,7 +51,7 @@ impl Tail {
     }
 
     fn trim(&mut self) {
-        if self.grid.len() >= self.capacity.saturating_mul(2) {
+        if self.grid.len() >= self.capacity.saturating_add(self.capacity / 4 + 1) {
             let surplus = self.grid.len() - self.capacity;
             self.rows.drain(..surplus * self.columns);
             self.grid = self.grid.slice(surplus, self.grid.len());
@@ -145,7 +145,7 @@ mod tests {
         let mut tail = Tail::new(grid(100, 0), 1, 3);
         for i in 0..100 {
             tail.push(&[f64::from(i)]);
-            assert!(tail.grid().len() < 6);
+            assert!(tail.grid().len() <= 4);
             assert_eq!(
                 tail.grid().last(),
                 Some(Time::from_secs(100 + i64::from(i) * 10))

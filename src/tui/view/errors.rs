@@ -192,8 +192,8 @@ struct Columns {
 const NUMBER: u16 = 11;
 /// Width of the part as a number.
 const PART: u16 = 7;
-/// Width of a band.
-const BAND: u16 = 19;
+/// Width of a band whose ends share a unit, and of one whose ends do not (`505 KiB/s–1.79 MiB/s`).
+const BANDS: [u16; 2] = [19, 23];
 
 impl Columns {
     /// `longest` is the room that the longest name takes.
@@ -204,11 +204,10 @@ impl Columns {
         rest = rest.saturating_sub(if numbers { 2 * NUMBER } else { 0 });
         rest = rest.saturating_sub(if error { NUMBER } else { 0 });
         let name = longest.clamp(12, 32);
-        let band = if error && rest >= name + BAND {
-            BAND
-        } else {
-            0
-        };
+        let fitting = BANDS
+            .into_iter()
+            .filter(|band| error && rest >= name + band);
+        let band = fitting.last().unwrap_or(0);
         rest -= band;
         let history = short(HISTORY) + 1;
         let history = if rest >= name + history + 8 {

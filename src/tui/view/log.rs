@@ -249,7 +249,7 @@ impl Columns {
         };
         let entity = entity.map(|longest| longest.clamp(6, most) + 1);
         let mut columns = Self {
-            id: pick(full, 7),
+            id: pick(full, 9),
             start: if full { 14 } else { 6 },
             end: pick(full && (room >= 116 || entity.is_none()), 14),
             lasts: 8,

@@ -315,7 +315,7 @@ pub const fn table(inner: Rect) -> Rect {
     }
 }
 
-/// Makes the selected row of a table stand out, and points at it where there is a blank before it.
+/// Makes the selected row of a table stand out, and points at it from the blank or border before it.
 pub fn point(buffer: &mut Buffer, table: Rect, line: u16, theme: &Theme) {
     if line < table.height {
         let row = Rect {
@@ -323,16 +323,16 @@ pub fn point(buffer: &mut Buffer, table: Rect, line: u16, theme: &Theme) {
             height: 1,
             ..table
         };
-        if table.x >= buffer.area.x + 2 {
+        if table.x > buffer.area.x {
             let before = Rect {
                 x: row.x - 1,
                 width: 1,
                 ..row
             };
-            let blank = buffer
+            let free = buffer
                 .cell(before.as_position())
-                .is_some_and(|c| c.symbol() == " ");
-            if blank {
+                .is_some_and(|c| matches!(c.symbol(), " " | "│"));
+            if free {
                 Pen::on(buffer, before, 0).say("▸", theme.accent);
             }
         }

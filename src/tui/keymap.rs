@@ -1,4 +1,7 @@
-//! Keys and what they ask for: one table feeds key handling, the hint bar, the help screen and the check for conflicts.
+//! Keys and what they ask for: one table feeds key handling, the help screen, the palette, the hint bar of the panes and of
+//! the large chart, and the check for conflicts. Where a panel is open, the hint bar has the panel's words for the same keys
+//! (`view/hints.rs`). Only while a line is typed or a question waits are there keys that are not of this table
+//! (`update/prompt.rs`, `update/question.rs`): what is typed there is text and answers.
 
 use std::collections::BTreeMap;
 use std::fmt;

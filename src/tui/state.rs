@@ -228,13 +228,13 @@ pub enum Focus {
     Log,
 }
 
-/// Which incident is selected: its number alone will not do before the journal gave it one.
-pub type IncidentKey = (u64, Entity, Time);
+/// Which incident is selected: whose, and since when. Its number will not do, since the journal gives it one later.
+pub type IncidentKey = (Entity, Time);
 
 /// The [`IncidentKey`] of an incident.
 #[must_use]
 pub fn key_of(incident: &Incident) -> IncidentKey {
-    (incident.id, incident.entity.clone(), incident.start)
+    (incident.entity.clone(), incident.start)
 }
 
 /// A line that shows for some seconds.
@@ -429,6 +429,35 @@ impl UiState {
             (None, false, Focus::Log) => Place::Log,
             (None, false, Focus::Panes) => Place::Panes,
         }
+    }
+
+    /// Whether the screen may do what is asked for, as it is set up and where it stands: what it may not, it does not offer.
+    #[must_use]
+    pub fn may(&self, intent: Intent) -> bool {
+        let orders = !self.config.read_only;
+        match intent {
+            Intent::Retrain => orders && self.config.retrain_enabled,
+            Intent::Slower | Intent::Faster | Intent::Cancel | Intent::Inject => orders,
+            // Anomalies of test mode are not kept, and so is no word on them.
+            Intent::Acknowledge | Intent::MarkFalse | Intent::MarkReal => {
+                orders && self.mode != Mode::Test
+            }
+            // There it lets another model score.
+            Intent::Expand if self.place() == Place::Panel(Panel::Models) => orders,
+            _ => true,
+        }
+    }
+
+    /// Shows another entity. The moment that is pointed at stays: what the other one did then is what one looks for.
+    pub(super) fn show_entity(&mut self, entity: Entity) {
+        self.entity = Some(entity);
+        self.pointed = None;
+    }
+
+    /// From the large chart to the grid; the moment that was pointed at is let go.
+    pub(super) fn leave_detail(&mut self) {
+        self.expanded = false;
+        (self.cursor, self.until) = (None, None);
     }
 
     /// Line of an open panel; `None` when it is not open.

@@ -22,12 +22,11 @@ pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
     };
     let next = moves::along(step, at, page, listed.len());
     let pointed = listed.get(next).map(|(view, _)| view.entity.clone());
-    if intent == Intent::Expand && pointed.is_some() {
-        state.entity = pointed;
-        state.pointed = None;
-        state.open = None;
-        (state.cursor, state.until) = (None, None);
-    } else {
-        state.pointed = pointed;
+    match pointed {
+        Some(entity) if intent == Intent::Expand => {
+            state.show_entity(entity);
+            state.open = None;
+        }
+        pointed => state.pointed = pointed,
     }
 }

@@ -9,12 +9,9 @@ use super::super::state::{Mode, UiState, has, key_of};
 use super::super::text;
 use super::{moves, toast};
 
-/// Opens the detail of the selected incident at its peak; says why when there is nothing left to show.
-pub(super) fn to_peak(state: &mut UiState, snapshot: &Snapshot) {
+/// Selects an incident and opens the detail at its peak; says why when there is nothing left to show.
+pub(super) fn to_peak(state: &mut UiState, incident: &Incident, snapshot: &Snapshot) {
     let Some(pipeline) = state.pipeline(snapshot) else {
-        return;
-    };
-    let Some(incident) = state.chosen_incident(pipeline) else {
         return;
     };
     state.incident = Some(key_of(incident));
@@ -39,7 +36,7 @@ pub(super) fn to_peak(state: &mut UiState, snapshot: &Snapshot) {
         state.filters.panes.clear();
     }
     state.selected = Some(name);
-    state.entity = Some(incident.entity.clone());
+    state.show_entity(incident.entity.clone());
     state.open = None;
     state.expanded = true;
     state.cursor = Some(incident.peak);

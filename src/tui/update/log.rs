@@ -23,13 +23,17 @@ pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
             Intent::Up => at == 0 && !beside,
             _ => false,
         };
-        if leaves {
+        // While a line is typed, it goes on filtering this place.
+        if leaves && state.prompt.is_none() {
             state.focus = Focus::Panes;
             return;
         }
     }
     if intent == Intent::Expand {
-        return jump::to_peak(state, snapshot);
+        if let Some(incident) = listed.get(at) {
+            jump::to_peak(state, incident, snapshot);
+        }
+        return;
     }
     let page = view::page(state, snapshot, Panel::Log);
     let next = moves::along(intent, at, page, listed.len());

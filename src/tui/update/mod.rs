@@ -135,8 +135,7 @@ fn back(state: &mut UiState) {
     } else if state.open.is_some() {
         state.open = None;
     } else if state.expanded {
-        state.expanded = false;
-        (state.cursor, state.until) = (None, None);
+        state.leave_detail();
     } else {
         state.focus = super::state::Focus::Panes;
     }

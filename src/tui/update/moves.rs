@@ -38,6 +38,22 @@ pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
     let held = detail::hold(state, snapshot);
     turn(state, intent, snapshot);
     detail::keep(state, snapshot, held);
+    if matches!(intent, Intent::RangeShorter | Intent::RangeLonger) {
+        say_range(state, snapshot);
+    }
+}
+
+/// Shows this much of the data, or all, around the moment that is pointed at, and says so.
+pub(super) fn show_range(state: &mut UiState, snapshot: &Snapshot, range: Option<Duration>) {
+    let held = detail::hold(state, snapshot);
+    set_range(state, range);
+    detail::keep(state, snapshot, held);
+    say_range(state, snapshot);
+}
+
+fn say_range(state: &mut UiState, snapshot: &Snapshot) {
+    let said = view::range(state, snapshot).unwrap_or_else(|| "nothing to show yet".into());
+    toast(state, Level::Info, said);
 }
 
 fn turn(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
@@ -45,9 +61,12 @@ fn turn(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
         Intent::PreviousEntity => entity(state, snapshot, false),
         Intent::NextEntity => entity(state, snapshot, true),
         Intent::Sort => sort(state),
-        Intent::ZoomIn | Intent::ZoomOut => zoom(state, snapshot, intent == Intent::ZoomIn),
+        Intent::ZoomIn | Intent::ZoomOut => {
+            zoom(state, snapshot, intent == Intent::ZoomIn, &RANGES);
+        }
         Intent::RangeShorter | Intent::RangeLonger => {
-            preset(state, snapshot, intent == Intent::RangeShorter);
+            let shorter = intent == Intent::RangeShorter;
+            zoom(state, snapshot, shorter, &palette::RANGES);
         }
         _ => match state.place() {
             Place::Panel(_) => {
@@ -103,8 +122,9 @@ fn entity(state: &mut UiState, snapshot: &Snapshot, forward: bool) {
     let count = pipeline.entities.len().max(1);
     let step = if forward { 1 } else { count - 1 };
     let next = (state.entity_index(pipeline) + step) % count;
-    state.entity = pipeline.entities.get(next).map(|view| view.entity.clone());
-    state.pointed = None;
+    if let Some(view) = pipeline.entities.get(next) {
+        state.show_entity(view.entity.clone());
+    }
 }
 
 pub(super) fn panes(state: &mut UiState, snapshot: &Snapshot, intent: Intent) {
@@ -159,28 +179,15 @@ fn can_focus_log(state: &UiState, snapshot: &Snapshot, log: Rect) -> bool {
     let any = state
         .pipeline(snapshot)
         .is_some_and(|p| !p.incidents.is_empty());
-    any && !log.is_empty() && !state.expanded
+    // While a line is typed, it goes on filtering the place that it was opened for.
+    any && !log.is_empty() && !state.expanded && state.prompt.is_none()
 }
 
-/// The next shorter or longer range of [`RANGES`], seen from what is shown now; longer than all there is means all.
-fn zoom(state: &mut UiState, snapshot: &Snapshot, shorter: bool) {
-    if let Some(Next(range)) = step(state, snapshot, shorter, &RANGES) {
+/// The next shorter or longer of `ranges`, seen from what is shown now; longer than all there is means all.
+fn zoom(state: &mut UiState, snapshot: &Snapshot, shorter: bool, ranges: &[u64]) {
+    if let Some(Next(range)) = step(state, snapshot, shorter, ranges) {
         set_range(state, range);
     }
-}
-
-/// The same among the usual ranges, and says which.
-fn preset(state: &mut UiState, snapshot: &Snapshot, shorter: bool) {
-    if let Some(Next(range)) = step(state, snapshot, shorter, &palette::RANGES) {
-        show_range(state, snapshot, range);
-    }
-}
-
-/// Shows this much of the newest data, or all, and says so.
-pub(super) fn show_range(state: &mut UiState, snapshot: &Snapshot, range: Option<Duration>) {
-    set_range(state, range);
-    let said = view::range(state, snapshot).unwrap_or_else(|| "nothing to show yet".into());
-    toast(state, Level::Info, said);
 }
 
 fn set_range(state: &mut UiState, range: Option<Duration>) {

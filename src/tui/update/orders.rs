@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{Command, Incident, Label, Level, PipelineId, Snapshot};
 
 use super::super::action::{Effect, Intent};
-use super::super::state::{Mode, Question, UiState};
+use super::super::state::{Mode, Panel, Question, UiState, key_of};
 use super::super::{text, view};
 use super::{order, toast};
 
@@ -120,21 +120,44 @@ fn inject(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
     }
 }
 
-/// The selected incident, if an operator's word on it can be kept.
+/// The incident that is meant, if an operator's word on it can be kept; says why when there is none.
 fn target<'a>(state: &mut UiState, snapshot: &'a Snapshot) -> Option<&'a Incident> {
-    let pipeline = snapshot.pipeline(state.mode.pipeline());
-    let incident = pipeline.and_then(|p| state.chosen_incident(p));
-    let why = match incident {
-        None if state.filters.log.is_empty() => "there is no anomaly to speak of",
-        None => "no anomaly matches the filter of the log",
-        Some(_) if state.mode == Mode::Test => "anomalies of test mode are not kept",
-        Some(incident) if incident.id == 0 => {
+    let why = match meant(state, snapshot) {
+        Err(why) => why,
+        Ok(_) if state.mode == Mode::Test => "anomalies of test mode are not kept",
+        Ok(incident) if incident.id == 0 => {
             "this anomaly is not in the journal yet; try again in a moment"
         }
-        Some(incident) => return Some(incident),
+        Ok(incident) => return Some(incident),
     };
     toast(state, Level::Info, why.into());
     None
+}
+
+/// What is explained, where something is; else what is selected in the log. One that was selected and is listed no more is
+/// never replaced by another without a word.
+fn meant<'a>(state: &mut UiState, snapshot: &'a Snapshot) -> Result<&'a Incident, &'static str> {
+    let pipeline = snapshot.pipeline(state.mode.pipeline());
+    let pipeline = pipeline.ok_or("there is no anomaly to speak of")?;
+    if state.line(Panel::Why).is_some() {
+        let explained = view::explained(state, snapshot);
+        return explained.ok_or("what is explained here is part of no anomaly");
+    }
+    let listed = state.incidents(pipeline);
+    let wanted = state.incident.as_ref();
+    let found = match wanted {
+        None => listed.first(),
+        Some(wanted) => listed.iter().find(|incident| key_of(incident) == *wanted),
+    };
+    match found {
+        Some(incident) => Ok(incident),
+        None if pipeline.incidents.is_empty() => Err("there is no anomaly to speak of"),
+        None if listed.is_empty() => Err("no anomaly matches the filter of the log"),
+        None => {
+            state.incident = None;
+            Err("the selected anomaly is no longer in the log; its first one is selected now")
+        }
+    }
 }
 
 fn acknowledge(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {

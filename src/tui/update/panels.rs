@@ -3,9 +3,9 @@
 use crate::domain::Snapshot;
 
 use super::super::action::Intent;
-use super::super::state::{Focus, Open, Panel, UiState};
+use super::super::state::{Focus, Open, Panel, UiState, key_of};
 use super::super::view;
-use super::{detail, entities, errors, log, models, moves};
+use super::{detail, entities, errors, jump, log, models, moves};
 
 /// Lines that a page of words moves by.
 const PAGE: usize = 8;
@@ -19,16 +19,23 @@ pub(super) fn toggle(state: &mut UiState, panel: Panel, snapshot: &Snapshot) {
         return;
     }
     if panel == Panel::Why {
-        // From the log, the selected incident is meant; and what is explained is what words are said on.
+        // From the log, the selected incident is meant.
         if before == Some(Panel::Log) {
             state.focus = Focus::Log;
-            state.expanded = false;
-        }
-        if let Some(incident) = view::explained(state, snapshot) {
-            state.incident = Some(incident);
+            state.leave_detail();
         }
     }
     state.open = Some(Open { panel, line: 0 });
+    if panel == Panel::Why {
+        select_explained(state, snapshot);
+    }
+}
+
+/// What has been explained stays selected when the explanation is closed.
+fn select_explained(state: &mut UiState, snapshot: &Snapshot) {
+    if let Some(incident) = view::explained(state, snapshot) {
+        state.incident = Some(key_of(incident));
+    }
 }
 
 /// A moving key while a panel is open.
@@ -40,11 +47,15 @@ pub(super) fn press(state: &mut UiState, open: Open, intent: Intent, snapshot: &
         // The explanation follows the crosshair of the chart beside it.
         Panel::Why if state.expanded && matches!(intent, Intent::Left | Intent::Right) => {
             detail::press(state, intent, snapshot);
+            select_explained(state, snapshot);
         }
-        Panel::Why if intent == Intent::Expand => {
-            state.open = None;
-            moves::press(state, intent, snapshot);
-        }
+        Panel::Why if intent == Intent::Expand => match view::explained(state, snapshot) {
+            Some(incident) if !state.expanded => jump::to_peak(state, incident, snapshot),
+            _ => {
+                state.open = None;
+                moves::press(state, intent, snapshot);
+            }
+        },
         Panel::Models if intent == Intent::Expand => models::ask(state, open.line, snapshot),
         _ => scroll(state, open, intent, snapshot),
     }

@@ -52,12 +52,15 @@ pub(super) fn typed(state: &mut UiState, key: Key, snapshot: &Snapshot, effects:
             run(state, &prompt, snapshot, effects);
         }
     } else if let Some(intent) = moving(key) {
-        if prompt.kind == PromptKind::Palette {
+        let filters = prompt.kind != PromptKind::Palette;
+        if !filters {
             choose(state, &mut prompt, intent, snapshot);
-        } else {
+        }
+        // Back first: what moves under an open line does not leave the place that the line filters.
+        state.prompt = Some(prompt);
+        if filters {
             moves::press(state, intent, snapshot);
         }
-        state.prompt = Some(prompt);
     } else {
         if edit(&mut prompt.text, key) {
             prompt.chosen = 0;
@@ -69,7 +72,8 @@ pub(super) fn typed(state: &mut UiState, key: Key, snapshot: &Snapshot, effects:
     }
 }
 
-/// What a key moves while a line is typed: letters are letters there, whatever they are bound to.
+/// What a key moves while a line is typed. These keys are fixed, not those of the table: there letters are letters, whatever
+/// they are bound to.
 fn moving(key: Key) -> Option<Intent> {
     [
         (KeyCode::Up, Intent::Up),
@@ -139,7 +143,7 @@ fn run(state: &mut UiState, prompt: &Prompt, snapshot: &Snapshot, effects: &mut 
         Run::Press(intent) => press(state, intent, snapshot, effects),
         Run::Theme(theme) => recolor(state, theme),
         Run::Range(range) => moves::show_range(state, snapshot, range),
-        Run::Entity(entity) => state.entity = Some(entity),
+        Run::Entity(entity) => state.show_entity(entity),
         Run::Interval(interval) => {
             if order(state, Command::SetInterval(interval), effects) {
                 let said = format!("looking every {}", text::span(interval));

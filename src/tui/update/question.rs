@@ -9,18 +9,16 @@ use super::super::keymap::Key;
 use super::super::state::UiState;
 use super::{order, toast};
 
-/// `y`, Enter, or the key that asked, says yes; `n` and Esc say no. Everything else leaves the question where it is.
+/// `n` and Esc say no, whatever they are bound to; `y`, Enter, or the key that asked, says yes. Everything else leaves the
+/// question where it is.
 pub(super) fn typed(state: &mut UiState, key: Key, effects: &mut Vec<Effect>) {
     let bound = state.keymap.intent(key);
     let asked = state.question.as_ref().map(|question| question.again);
-    if matches!(key.typed(), Some('y' | 'Y')) || (bound.is_some() && bound == asked) {
-        yes(state, effects);
-    } else if matches!(key.typed(), Some('n' | 'N')) {
+    let again = bound.is_some() && bound == asked;
+    if matches!(key.typed(), Some('n' | 'N')) || key.is(KeyCode::Esc) {
         state.question = None;
-    } else if key.is(KeyCode::Enter) {
+    } else if matches!(key.typed(), Some('y' | 'Y')) || key.is(KeyCode::Enter) || again {
         yes(state, effects);
-    } else if key.is(KeyCode::Esc) {
-        state.question = None;
     }
 }
 

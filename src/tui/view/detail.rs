@@ -23,7 +23,7 @@ use super::pane::{figures, fill};
 use super::pen::{Pen, Segment, boxed, centered};
 use super::plot::{Plot, Window, latest};
 
-pub use self::moment::{between, parts, stamp, verdict_before};
+pub use self::moment::{between, parts, pointed, stamp, verdict_before};
 pub use self::ruler::Ruler;
 pub use self::track::draw_score;
 

@@ -1,4 +1,4 @@
-//! The hint bar, made from the binding table, and toasts above it.
+//! The hint bar, and toasts above it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -6,12 +6,12 @@ use ratatui::text::Span;
 
 use crate::domain::{Level, Snapshot};
 use crate::tui::action::Intent;
-use crate::tui::keymap::{BINDINGS, Binding, Hint};
-use crate::tui::state::{Mode, Panel, Sort, UiState};
+use crate::tui::state::UiState;
 use crate::tui::text::{cut, exact_span, short, width, wrap};
 use crate::tui::theme::Theme;
 
-use super::layout::{Kind, Layout, Panes, layout};
+use super::hints::hints;
+use super::layout::{Kind, Layout, Panes};
 use super::pen::Pen;
 use super::plot::Window;
 use super::prompt::matched;
@@ -77,124 +77,6 @@ fn kept_filter(state: &UiState, snapshot: &Snapshot, theme: &Theme, pen: &mut Pe
         .skip(3);
 }
 
-/// Keys and words, the most useful first: those of the open panel, or those of the table that do something here.
-fn hints(state: &UiState, snapshot: &Snapshot) -> Vec<(String, String)> {
-    let key = |intent| match intent {
-        Intent::ZoomIn => pair(state, Intent::ZoomIn, Intent::ZoomOut),
-        Intent::NextEntity => pair(state, Intent::PreviousEntity, Intent::NextEntity),
-        Intent::Down => pair(state, Intent::Up, Intent::Down),
-        Intent::Left => pair(state, Intent::Left, Intent::Right),
-        intent => state.keymap.key(intent),
-    };
-    if let Some(open) = state.open {
-        let able = |intent: &Intent| !state.config.read_only || !changes(*intent);
-        let own = in_panel(open.panel).iter().filter(|(i, _)| able(i));
-        return own
-            .map(|(intent, word)| (key(*intent), (*word).to_owned()))
-            .collect();
-    }
-    BINDINGS
-        .iter()
-        .filter(|binding| applies(binding, state, snapshot))
-        .map(|binding| (key(binding.intent), word(binding, state)))
-        .collect()
-}
-
-fn pair(state: &UiState, one: Intent, other: Intent) -> String {
-    format!("{} {}", state.keymap.key(one), state.keymap.key(other))
-}
-
-/// What a read-only screen refuses.
-const fn changes(intent: Intent) -> bool {
-    matches!(
-        intent,
-        Intent::Acknowledge
-            | Intent::MarkFalse
-            | Intent::MarkReal
-            | Intent::Retrain
-            | Intent::Cancel
-    )
-}
-
-/// The keys that matter in a panel, with what they do there.
-const fn in_panel(panel: Panel) -> &'static [(Intent, &'static str)] {
-    match panel {
-        Panel::Help => &[
-            (Intent::Back, "back"),
-            (Intent::Down, "more"),
-            (Intent::Filter, "search"),
-            (Intent::Palette, "do"),
-            (Intent::Quit, "quit"),
-        ],
-        Panel::Why => &[
-            (Intent::Back, "back"),
-            (Intent::Acknowledge, "seen"),
-            (Intent::MarkFalse, "false alarm"),
-            (Intent::MarkReal, "real"),
-            (Intent::Copy, "copy"),
-            (Intent::Down, "more"),
-            (Intent::Help, "help"),
-        ],
-        Panel::Log => &[
-            (Intent::Back, "back"),
-            (Intent::Expand, "go there"),
-            (Intent::Why, "why"),
-            (Intent::Acknowledge, "seen"),
-            (Intent::MarkFalse, "false alarm"),
-            (Intent::MarkReal, "real"),
-            (Intent::Filter, "filter"),
-            (Intent::Sort, "sort"),
-            (Intent::Copy, "copy"),
-            (Intent::Export, "export"),
-            (Intent::Help, "help"),
-        ],
-        Panel::Errors => &[
-            (Intent::Back, "back"),
-            (Intent::Expand, "chart"),
-            (Intent::Sort, "sort"),
-            (Intent::Filter, "filter"),
-            (Intent::Why, "why"),
-            (Intent::NextEntity, "entity"),
-            (Intent::Copy, "copy"),
-            (Intent::Export, "export"),
-            (Intent::Help, "help"),
-        ],
-        Panel::Entities => &[
-            (Intent::Back, "back"),
-            (Intent::Expand, "show it"),
-            (Intent::Filter, "search"),
-            (Intent::Sort, "sort"),
-            (Intent::Export, "export"),
-            (Intent::Help, "help"),
-        ],
-        Panel::Training => &[
-            (Intent::Back, "back"),
-            (Intent::Retrain, "train"),
-            (Intent::Cancel, "cancel"),
-            (Intent::Models, "models"),
-            (Intent::Down, "more"),
-            (Intent::Export, "export"),
-            (Intent::Help, "help"),
-        ],
-        Panel::Models => &[
-            (Intent::Back, "back"),
-            (Intent::Expand, "use this model"),
-            (Intent::Retrain, "train"),
-            (Intent::Training, "training"),
-            (Intent::Export, "export"),
-            (Intent::Help, "help"),
-        ],
-        Panel::Health => &[
-            (Intent::Back, "back"),
-            (Intent::Down, "more"),
-            (Intent::Slower, "slower"),
-            (Intent::Faster, "faster"),
-            (Intent::Models, "models"),
-            (Intent::Help, "help"),
-        ],
-    }
-}
-
 /// Which part of the data the charts show: `last 6 h`, or `all, 5 h`.
 pub fn range(state: &UiState, snapshot: &Snapshot) -> Option<String> {
     let entity = state.shown(snapshot)?;
@@ -208,40 +90,6 @@ pub fn range(state: &UiState, snapshot: &Snapshot) -> Option<String> {
         (Some(range), Some(_)) => exact_span(range),
         (None, _) => format!("all, {}", exact_span(ends?)),
     })
-}
-
-fn word(binding: &Binding, state: &UiState) -> String {
-    match (binding.intent, state.sort, state.frozen) {
-        (Intent::Sort, Sort::Name, _) => "sort by score".into(),
-        (Intent::Sort, Sort::Score, _) => "sort by last anomaly".into(),
-        (Intent::Sort, Sort::LastIncident, _) => "sort by name".into(),
-        (Intent::Freeze, _, Some(_)) => "go on".into(),
-        _ => binding.short.into(),
-    }
-}
-
-fn applies(binding: &Binding, state: &UiState, snapshot: &Snapshot) -> bool {
-    let pipeline = state.pipeline(snapshot);
-    let shown = state.shown(snapshot).is_some();
-    let incidents = pipeline.is_some_and(|p| !p.incidents.is_empty());
-    match binding.hint {
-        Hint::Never => false,
-        Hint::Always => true,
-        Hint::Panes | Hint::Lists => !state.expanded && shown,
-        Hint::Scored => pipeline.is_some_and(|p| p.model.is_some()),
-        Hint::Compact => !state.expanded && incidents && view_kind(state) == Kind::Compact,
-        Hint::Charts => shown,
-        Hint::Inside | Hint::Detail => state.expanded,
-        Hint::Training => pipeline.is_some_and(|p| p.training.is_some()),
-        Hint::Test => state.mode == Mode::Test && pipeline.is_some(),
-        Hint::Entities => pipeline.is_some_and(|p| p.entities.len() > 1),
-        Hint::Incident => state.mode != Mode::Test && incidents,
-    }
-}
-
-fn view_kind(state: &UiState) -> Kind {
-    let area = Rect::new(0, 0, state.size.0, state.size.1);
-    layout(area, 0, 0, 0, state.hints).kind
 }
 
 /// `1–6 of 24`, when not all panes fit.

@@ -7,12 +7,12 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use crate::domain::{Contribution, Gate, Incident, PipelineView, Unit};
-use crate::tui::action::Intent;
 use crate::tui::state::UiState;
 use crate::tui::text::{moment, percent, short, width};
 use crate::tui::theme::Theme;
 
 use super::errors::band;
+use super::hints;
 use super::log::{blame, label_word, lasting, peak, sign};
 use super::pen::{Pen, Segment, bar, row};
 
@@ -197,20 +197,13 @@ fn passed(name: &str, gates: &[Gate], theme: &Theme, buffer: &mut Buffer, area: 
 
 fn keys(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let mut pen = Pen::on(buffer, area, area.height.saturating_sub(1));
-    for (intent, words) in [
-        (Intent::Expand, "shows the moment"),
-        (Intent::Why, "why"),
-        (Intent::Acknowledge, "acknowledge"),
-        (Intent::MarkFalse, "false alarm"),
-        (Intent::MarkReal, "real"),
-    ] {
-        let key = state.keymap.key(intent);
-        if pen.room() < width(&key) + 1 + width(words) {
+    for (key, words) in hints::of_incident(state) {
+        if pen.room() < width(&key) + 1 + width(&words) {
             break;
         }
         pen.say(&key, theme.accent)
             .skip(1)
-            .say(words, theme.dim)
+            .say(&words, theme.dim)
             .skip(2);
     }
 }

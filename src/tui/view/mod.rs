@@ -14,6 +14,7 @@ mod header;
 mod health;
 mod heat;
 mod help;
+mod hints;
 mod hit;
 mod incident;
 pub mod layout;

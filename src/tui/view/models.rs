@@ -51,8 +51,10 @@ pub fn draw(
     let entry = models.get(chosen);
     let words = match entry {
         Some(entry) if entry.is_current => "it scores now".into(),
-        Some(_) => format!("{} lets it score", state.keymap.key(Intent::Expand)),
-        None => String::new(),
+        Some(_) if state.may(Intent::Expand) => {
+            format!("{} lets it score", state.keymap.key(Intent::Expand))
+        }
+        Some(_) | None => String::new(),
     };
     let title = [Span::styled("models", theme.strong)];
     let right = facts::note(state, false, words, theme);

@@ -55,10 +55,17 @@ pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
             .skip(1)
             .say(line, style.patch(theme.over));
     }
+    // The key that asked says yes too, unless it has an answer of its own.
     let again = state.keymap.key(question.again);
+    let own = ["y", "Y", "n", "N", "Esc", "Enter"].contains(&again.as_str());
+    let yes = if own {
+        "y Enter".into()
+    } else {
+        format!("y {again} Enter")
+    };
     Pen::on(buffer, inner, inner.height.saturating_sub(1))
         .skip(1)
-        .say(&format!("y {again} Enter"), theme.accent)
+.say(&yes, theme.accent)
         .say(" yes   ", theme.dim)
         .say("n Esc", theme.accent)
         .say(" no", theme.dim);

@@ -64,10 +64,14 @@ pub fn draw(
         ..area
     });
     let page = Page::of(state, pipeline, theme, room);
-    let words = if pipeline.training.is_some() {
-        format!("{} cancels", state.keymap.key(Intent::Cancel))
+    let (intent, word) = match &pipeline.training {
+        Some(_) => (Intent::Cancel, "cancels"),
+        None => (Intent::Retrain, "trains"),
+    };
+    let words = if state.may(intent) {
+        format!("{} {word}", state.keymap.key(intent))
     } else {
-        format!("{} trains", state.keymap.key(Intent::Retrain))
+        String::new()
     };
     let more = page.height() > room.height;
     let right = facts::note(state, more, words, theme);
@@ -326,7 +330,7 @@ fn none(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<Row> {
         return Vec::new();
     }
     let key = state.keymap.key(Intent::Retrain);
-    let may = state.config.retrain_enabled && !state.config.read_only;
+    let may = state.may(Intent::Retrain);
     if let Some(model) = &pipeline.model {
         let words = "no training since the start: a model was there already";
         let (ago, took) = (state.now.since(model.trained_at), model.training_took);

@@ -3,9 +3,10 @@
 use crate::domain::{
     Contribution, EntityView, FeatureVerdict, Incident, PipelineView, Snapshot, Time, Unit, Verdict,
 };
-use crate::tui::state::{Focus, IncidentKey, UiState, key_of};
+use crate::tui::state::{Focus, UiState};
 
-use super::super::detail::{parts, verdict_before};
+use super::super::detail::{parts, pointed, verdict_before};
+use super::super::plot::Window;
 
 /// What is explained.
 pub enum Subject<'a> {
@@ -15,6 +16,10 @@ pub enum Subject<'a> {
     Row(&'a Verdict, Option<&'a Incident>),
     /// A row of which the verdict is not kept; how many are.
     Forgotten(Time, usize),
+    /// A moment that nobody judged, among those of which verdicts are kept.
+    Unjudged(Time),
+    /// A moment of the forecast.
+    Ahead(Time),
     /// Nothing has been judged.
     Nothing,
 }
@@ -26,30 +31,43 @@ impl<'a> Subject<'a> {
         let Some(pipeline) = state.pipeline(snapshot) else {
             return Self::Nothing;
         };
-        let cursor = state.cursor.filter(|_| state.expanded);
-        if cursor.is_none()
+        if !state.expanded
             && state.focus == Focus::Log
-            && let Some(incident) = selected(state, pipeline)
+            && let Some(incident) = state.chosen_incident(pipeline)
         {
             return Self::Incident(incident);
         }
         let Some(entity) = state.shown(snapshot) else {
             return Self::Nothing;
         };
-        match cursor {
-            Some(time) => Self::at(pipeline, entity, time),
-            None => entity.latest.as_deref().map_or(Self::Nothing, |verdict| {
-                Self::Row(verdict, incident_at(pipeline, entity, verdict.time))
-            }),
+        if state.expanded && (state.cursor.is_some() || state.until.is_some()) {
+            return Self::at(state, pipeline, entity);
         }
+        entity.latest.as_deref().map_or(Self::Nothing, |verdict| {
+            Self::Row(verdict, incident_at(pipeline, entity, verdict.time))
+        })
     }
 
-    fn at(pipeline: &'a PipelineView, entity: &'a EntityView, time: Time) -> Self {
-        let incident = incident_at(pipeline, entity, time);
-        match (verdict_before(entity, time), incident) {
-            (Some(verdict), incident) => Self::Row(verdict, incident),
-            (None, Some(incident)) => Self::Incident(incident),
-            (None, None) => Self::Forgotten(time, entity.recent.len()),
+    /// The moment under the crosshair: no row but one that its column stands for explains it.
+    fn at(state: &UiState, pipeline: &'a PipelineView, entity: &'a EntityView) -> Self {
+        let window = Window::of(state, entity);
+        let time = pointed(state, &window);
+        let half = entity.grid.step() / 2;
+        let newest = entity.grid.last().max(window.grid.last());
+        if newest.is_some_and(|newest| newest + half < time) {
+            return Self::Ahead(time);
+        }
+        let near = verdict_before(entity, time + half)
+            .filter(|verdict| (time + half).since(verdict.time) <= window.grid.step());
+        if let Some(verdict) = near {
+            return Self::Row(verdict, incident_at(pipeline, entity, verdict.time));
+        }
+        let is_kept = entity.recent.first().is_some_and(|v| v.time <= time);
+        match incident_at(pipeline, entity, time) {
+            Some(incident) => Self::Incident(incident),
+            None if is_kept => Self::Unjudged(time),
+            None if entity.recent.is_empty() => Self::Nothing,
+            None => Self::Forgotten(time, entity.recent.len()),
         }
     }
 
@@ -58,23 +76,14 @@ impl<'a> Subject<'a> {
         match self {
             Self::Incident(incident) => Some(incident),
             Self::Row(_, incident) => *incident,
-            Self::Forgotten(..) | Self::Nothing => None,
+            Self::Forgotten(..) | Self::Unjudged(_) | Self::Ahead(_) | Self::Nothing => None,
         }
     }
 }
 
 /// The incident that is explained.
-pub fn explained(state: &UiState, snapshot: &Snapshot) -> Option<IncidentKey> {
-    Subject::of(state, snapshot).incident().map(key_of)
-}
-
-fn selected<'a>(state: &UiState, pipeline: &'a PipelineView) -> Option<&'a Incident> {
-    let wanted = state.incident.as_ref();
-    let found = pipeline
-        .incidents
-        .iter()
-        .find(|i| wanted == Some(&key_of(i)));
-    found.or_else(|| pipeline.incidents.first())
+pub fn explained<'a>(state: &UiState, snapshot: &'a Snapshot) -> Option<&'a Incident> {
+    Subject::of(state, snapshot).incident()
 }
 
 fn incident_at<'a>(
@@ -213,7 +222,9 @@ pub fn features(subject: &Subject<'_>, pipeline: &PipelineView) -> Vec<Part> {
                 .collect(),
             None => Vec::new(),
         },
-        Subject::Forgotten(..) | Subject::Nothing => Vec::new(),
+        Subject::Forgotten(..) | Subject::Unjudged(_) | Subject::Ahead(_) | Subject::Nothing => {
+            Vec::new()
+        }
     };
     let rank = |part: &Part| {
         if part.share.is_finite() {

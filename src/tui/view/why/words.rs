@@ -35,6 +35,16 @@ pub fn lines(state: &UiState, snapshot: &Snapshot, room: u16) -> Vec<Line> {
         Subject::Incident(incident) => words.incident(incident),
         Subject::Row(verdict, incident) => words.row(verdict, incident),
         Subject::Forgotten(time, kept) => words.forgotten(time, kept),
+        Subject::Unjudged(time) => words.no_row(
+            time,
+            "○ Nothing was judged at this moment.",
+            "There is no row of it: the source gave none, or nobody looked.",
+        ),
+        Subject::Ahead(time) => words.no_row(
+            time,
+            "○ This has not happened yet.",
+            "What is drawn there is a forecast; only what has been observed is judged.",
+        ),
         Subject::Nothing => words.nothing(),
     }
 }
@@ -340,6 +350,19 @@ impl Words<'_> {
             ),
             Line::blank(),
             self.key(Intent::Log, "the log of all anomalies"),
+            self.key(Intent::End, "after closing this: the newest row"),
+        ]
+    }
+
+    /// A moment without a row to judge.
+    fn no_row(&self, time: Time, title: &str, words: &str) -> Vec<Line> {
+        vec![
+            Line::of(Look::Strong, title),
+            Line::blank(),
+            fact("time", self.at(time)),
+            Line::blank(),
+            Line::of(Look::Text, words),
+            Line::blank(),
             self.key(Intent::End, "after closing this: the newest row"),
         ]
     }

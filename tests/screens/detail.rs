@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::config::{ThemeName, UiConfig};
-use pulsewatch::domain::{ControlError, EntityView, HistoryQuery, Series, Snapshot, Time};
+use pulsewatch::domain::{ControlError, Entity, EntityView, HistoryQuery, Series, Snapshot, Time};
 use pulsewatch::report::svg::svg;
 use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::keymap::Key;
 use pulsewatch::tui::state::{Focus, key_of};
 use pulsewatch::tui::update::update;
 use pulsewatch::tui::view;
@@ -62,6 +63,22 @@ impl Screen {
 
     fn press(&mut self, intent: Intent) -> Option<HistoryQuery> {
         self.act(Action::Press(intent))
+    }
+
+    /// Asks for a label and takes it back; gives the number of the anomaly that it was about.
+    fn marked(&mut self) -> Option<u64> {
+        let action = Action::Press(Intent::MarkFalse);
+        let effects = update(&mut self.state, action, &self.snapshot);
+        self.state.question = None;
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Preview { incident, .. } => Some(incident),
+            _ => None,
+        })
+    }
+
+    /// The newest toast.
+    fn toast(&self) -> &str {
+        self.state.toasts.last().map_or("", |toast| &toast.text)
     }
 
     fn text(&self) -> String {
@@ -447,7 +464,7 @@ fn words_are_said_on_what_is_explained() {
     screen.state.incident = screen.snapshot.live.incidents.get(2).map(key_of);
     screen.press(Intent::Left);
     screen.press(Intent::Why);
-    assert_eq!(screen.state.incident.as_ref().map(|key| key.0), Some(42));
+    assert_eq!(screen.marked(), Some(42));
     // The chart gives way to the box, and the crosshair still moves.
     let before = screen.state.cursor;
     screen.press(Intent::Left);
@@ -465,6 +482,182 @@ fn words_are_said_on_what_is_explained() {
         screen.text()
     );
     assert_eq!(screen.state.focus, Focus::Log);
+}
+
+#[test]
+fn words_follow_what_is_explained_and_never_go_to_another_anomaly() {
+    let mut screen = Screen::incident();
+    screen.press(Intent::Left);
+    screen.press(Intent::Why);
+    // The log would not list it, and what was selected before does not matter.
+    screen.state.filters.log = "memory".into();
+    screen.state.incident = screen.snapshot.live.incidents.get(1).map(key_of);
+    assert_eq!(screen.marked(), Some(42));
+    // The crosshair moves to where nothing was wrong: there is nothing to speak of.
+    screen.state.cursor = Some(newest() - Duration::from_mins(30));
+    assert!(screen.text().contains("✓ Normal"), "{}", screen.text());
+    for intent in [Intent::MarkReal, Intent::MarkFalse, Intent::Acknowledge] {
+        screen.state.toasts.clear();
+        let effects = update(&mut screen.state, Action::Press(intent), &screen.snapshot);
+        assert_eq!(effects, [], "{intent:?}");
+        assert!(screen.toast().contains("part of no anomaly"), "{intent:?}");
+    }
+    // Another entity, without an anomaly.
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    live.entities = vec![
+        live.entities[0].clone(),
+        Arc::new(fixture::entity("web-2", false, true, fixture::ROWS)),
+    ];
+    screen.press(Intent::Right);
+    screen.state.cursor = Some(newest());
+    assert_eq!(screen.marked(), Some(42));
+    screen.press(Intent::NextEntity);
+    assert_eq!(screen.marked(), None);
+}
+
+#[test]
+fn a_selected_anomaly_is_not_replaced_without_a_word() {
+    let mut screen = Screen::log();
+    screen.press(Intent::Down);
+    assert_eq!(screen.marked(), Some(41));
+    screen.state.filters.log = "latency".into();
+    assert_eq!(screen.marked(), None);
+    assert!(screen.toast().contains("its first one is selected now"));
+    assert_eq!(screen.marked(), Some(42));
+    screen.state.filters.log = "nothing like it".into();
+    screen.press(Intent::Acknowledge);
+    assert!(screen.toast().contains("no anomaly matches the filter"));
+}
+
+#[test]
+fn an_anomaly_stays_selected_when_the_journal_numbers_it() {
+    let mut screen = Screen::log();
+    let number = |screen: &mut Screen, id| {
+        let live = Arc::make_mut(&mut screen.snapshot.live);
+        let mut incidents = live.incidents.to_vec();
+        incidents[1].id = id;
+        live.incidents = Arc::from(incidents);
+        screen.act(Action::Arrived);
+    };
+    number(&mut screen, 0);
+    screen.press(Intent::Down);
+    assert_eq!(screen.marked(), None);
+    assert!(screen.toast().contains("not in the journal yet"));
+    number(&mut screen, 43);
+    assert_eq!(screen.marked(), Some(43));
+}
+
+#[test]
+fn the_log_and_its_explanation_mean_the_same_anomaly() {
+    let mut screen = Screen::log();
+    screen.press(Intent::Sort);
+    screen.press(Intent::Sort);
+    screen.state.filters.log = "temperature".into();
+    screen.press(Intent::Why);
+    let text = screen.text();
+    assert!(text.contains("anomaly 38, vanished"), "{text}");
+    assert_eq!(screen.marked(), Some(38));
+}
+
+#[test]
+fn what_is_forecast_has_not_happened_and_a_hole_was_not_judged() {
+    let mut screen = Screen::of(scene::long_term().snapshot, Mode::LongTerm, "cpu");
+    screen.press(Intent::Right);
+    screen.press(Intent::Right);
+    screen.press(Intent::Why);
+    let text = screen.text();
+    assert!(text.contains("This has not happened yet"), "{text}");
+    assert!(!text.contains("✓ Normal") && !text.contains("Anomaly:"));
+    assert_eq!(screen.marked(), None);
+
+    let mut snapshot = scene::incident().snapshot;
+    let view = entity(&mut snapshot);
+    let mut recent = view.recent.to_vec();
+    recent.drain(100..110);
+    view.recent = Arc::from(recent);
+    let mut screen = Screen::of(snapshot, Mode::Live, "latency");
+    screen.state.cursor = Some(fixture::grid().time(105));
+    screen.press(Intent::Why);
+    let text = screen.text();
+    assert!(text.contains("Nothing was judged at this moment"), "{text}");
+    screen.state.cursor = Some(fixture::grid().time(99));
+    assert!(screen.text().contains("✓ Normal"), "{}", screen.text());
+}
+
+#[test]
+fn a_chart_that_was_left_is_opened_at_its_newest_row() {
+    let mut screen = Screen::incident();
+    for _ in 0..20 {
+        screen.press(Intent::Left);
+    }
+    for intent in [Intent::Log, Intent::Why, Intent::Back] {
+        screen.press(intent);
+    }
+    assert!(!screen.state.expanded);
+    screen.state.focus = Focus::Panes;
+    screen.press(Intent::Expand);
+    assert!(
+        screen.text().contains("14:02:00   value"),
+        "{}",
+        screen.text()
+    );
+}
+
+#[test]
+fn enter_goes_from_an_explanation_to_the_chart_of_its_anomaly() {
+    let mut screen = Screen::of(scene::incident().snapshot, Mode::Live, "temperature");
+    screen.press(Intent::Back);
+    screen.state.filters.log = "memory".into();
+    screen.press(Intent::Why);
+    assert!(screen.text().contains("Enter look at its chart"));
+    screen.press(Intent::Expand);
+    assert!(screen.state.expanded && screen.state.open.is_none());
+    assert_eq!(screen.state.selected.as_deref(), Some("latency"));
+    let peak = screen.snapshot.live.incidents[0].peak;
+    assert_eq!(screen.state.cursor, Some(peak));
+    // Beside the chart it only closes.
+    screen.press(Intent::Left);
+    let at = screen.state.cursor;
+    screen.press(Intent::Why);
+    screen.press(Intent::Expand);
+    assert_eq!((screen.state.open, screen.state.cursor), (None, at));
+}
+
+#[test]
+fn a_typed_range_and_another_entity_keep_the_moment() {
+    let mut screen = Screen::incident();
+    for _ in 0..40 {
+        screen.press(Intent::Left);
+    }
+    let at = screen.state.cursor;
+    let enter = |screen: &mut Screen, text: &str| {
+        screen.press(Intent::Palette);
+        screen.state.prompt.as_mut().unwrap().text = text.into();
+        screen.act(Action::Key(Key::parse("Enter").unwrap()));
+    };
+    enter(&mut screen, "range 30m");
+    assert_eq!(screen.state.live_range, Some(Duration::from_mins(30)));
+    assert_eq!(screen.state.cursor, at);
+    let until = screen.state.until.unwrap();
+    assert!(until >= at.unwrap() && until.since(at.unwrap()) <= Duration::from_mins(30));
+    assert!(screen.toast().contains("30 min") && !screen.toast().contains("last"));
+    let readout = at.unwrap().to_string();
+    assert!(screen.text().contains(&readout[11..19]), "{readout}");
+
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    live.grouped = true;
+    live.entities = ["web-1", "web-2"]
+        .map(|name| Arc::new(fixture::entity(name, false, true, fixture::ROWS)))
+        .to_vec();
+    screen.state.pointed = Some(Entity::named("web-1"));
+    enter(&mut screen, "entity web-2");
+    assert_eq!((screen.state.cursor, &screen.state.pointed), (at, &None));
+    assert_eq!(screen.state.entity, Some(Entity::named("web-2")));
+    for intent in [Intent::Entities, Intent::Home, Intent::Expand] {
+        screen.press(intent);
+    }
+    assert_eq!(screen.state.entity, Some(Entity::named("web-1")));
+    assert_eq!((screen.state.cursor, screen.state.open), (at, None));
 }
 
 #[test]

@@ -436,3 +436,94 @@ fn changed_keys_are_shown_where_keys_are_shown() {
     let screen = Screen::with(&config, scene::live().snapshot);
     assert!(screen.text().contains("F1 help"));
 }
+
+#[test]
+fn no_is_no_whatever_key_asked() {
+    let config = UiConfig {
+        keys: BTreeMap::from([
+            ("mark_false".to_owned(), "n".to_owned()),
+            ("entities".to_owned(), "N".to_owned()),
+        ]),
+        ..UiConfig::default()
+    };
+    let mut screen = Screen::with(&config, scene::incident().snapshot);
+    let key = |name| Action::Key(Key::parse(name).unwrap());
+    screen.act(key("n"));
+    let text = screen.text();
+    assert!(text.contains("y yes   n Esc no"), "{text}");
+    assert_eq!(screen.act(key("n")), []);
+    assert_eq!(screen.state.question, None);
+    screen.act(key("n"));
+    assert_eq!(
+        sent(screen.act(key("y"))),
+        Some(Command::Label(42, Some(Label::False)))
+    );
+    // Another key that asks goes on saying yes.
+    screen.act(key("M"));
+    assert!(screen.text().contains("y M yes   n Esc no"));
+    assert_eq!(
+        sent(screen.act(key("M"))),
+        Some(Command::Label(42, Some(Label::Real)))
+    );
+}
+
+#[test]
+fn only_what_may_be_done_is_offered() {
+    let looks = UiConfig {
+        read_only: true,
+        ..UiConfig::default()
+    };
+    let untrained = UiConfig {
+        retrain_enabled: false,
+        ..UiConfig::default()
+    };
+    let all = UiConfig::default();
+    let shown = |config: &UiConfig, scene: &scene::Scene, keys: &[Intent]| {
+        let mut screen = Screen::with(config, scene.snapshot.clone());
+        screen.state.size = (200, 60);
+        for intent in keys {
+            screen.press(*intent);
+        }
+        screen.state.toasts.clear();
+        screen.text()
+    };
+    let (calm, hot, busy) = (scene::trained(), scene::incident(), scene::training());
+    let models = [Intent::Models, Intent::Down];
+    let test = scene::test_mode();
+    type Case<'a> = (&'a scene::Scene, &'a [Intent], &'a [&'a str]);
+    let orders: [Case<'_>; 7] = [
+        (&hot, &[], &["a acknowledge", "m false alarm", "r retrain"]),
+        (
+            &hot,
+            &[Intent::Log],
+            &["a seen", "m false alarm", "a acknowledge"],
+        ),
+        (&hot, &[Intent::Health], &["< slower", "> faster"]),
+        (&calm, &[Intent::Training], &["r trains", "r train "]),
+        (&busy, &[Intent::Training], &["c cancels"]),
+        (&busy, &[], &["c cancels", "c cancel training"]),
+        (
+            &calm,
+            &models,
+            &["Enter use this model", "Enter lets it score"],
+        ),
+    ];
+    for (scene, keys, words) in orders {
+        let (may, may_not) = (shown(&all, scene, keys), shown(&looks, scene, keys));
+        for word in words {
+            assert!(may.contains(word), "{word}\n{may}");
+            assert!(!may_not.contains(word), "{word}\n{may_not}");
+        }
+    }
+    let text = shown(&looks, &test, &[Intent::Test]);
+    assert!(!text.contains("inject spike") && text.contains("sample data"));
+    for keys in [&[Intent::Test][..], &[Intent::Test, Intent::Log]] {
+        let text = shown(&all, &test, keys);
+        for word in ["a acknowledge", "a seen", "m false alarm", "M real"] {
+            assert!(!text.contains(word), "{word}\n{text}");
+        }
+    }
+    let text = shown(&untrained, &calm, &[Intent::Training]);
+    assert!(!text.contains("r train") && text.contains("v models"));
+    assert!(!shown(&untrained, &calm, &[]).contains("r retrain"));
+}

@@ -219,6 +219,12 @@ fn a_filter_of_the_log_chooses_as_it_is_typed() {
     }
 }
 
+/// Number of the selected incident.
+fn chosen(screen: &Screen) -> u64 {
+    let incident = screen.state.chosen_incident(&screen.snapshot.live);
+    incident.unwrap().id
+}
+
 #[test]
 fn the_log_has_three_orders_and_open_ones_come_first() {
     let mut screen = incident();
@@ -237,12 +243,12 @@ fn the_log_has_three_orders_and_open_ones_come_first() {
     assert!(screen.text().contains("highest peak first"));
     // Keys move along the order that is seen, and to its ends.
     screen.press(Intent::Down);
-    assert_eq!(screen.state.incident.as_ref().unwrap().0, 38);
+    assert_eq!(chosen(&screen), 38);
     assert!(screen.text().contains("anomaly 38"), "its facts are below");
     screen.press(Intent::End);
-    assert_eq!(screen.state.incident.as_ref().unwrap().0, 40);
+    assert_eq!(chosen(&screen), 40);
     screen.press(Intent::Home);
-    assert_eq!(screen.state.incident.as_ref().unwrap().0, 42);
+    assert_eq!(chosen(&screen), 42);
     assert_eq!(screen.state.sort, pulsewatch::tui::state::Sort::Name);
 }
 
@@ -379,11 +385,7 @@ fn the_log_beside_the_panes_keeps_its_keys() {
     assert_eq!(screen.state.log, LogOrder::Longest);
     assert!(screen.text().contains("longest first"), "{}", screen.text());
     screen.press(Intent::Right);
-    assert_eq!(
-        screen.state.incident.as_ref().unwrap().0,
-        41,
-        "right goes nowhere"
-    );
+    assert_eq!(chosen(&screen), 41, "right goes nowhere");
     screen.press(Intent::Left);
     assert_eq!(screen.state.focus, Focus::Panes);
 }
@@ -673,4 +675,53 @@ fn a_narrow_log_names_who_was_to_blame() {
         text.contains("8 min host-000") && text.contains("latency"),
         "{text}"
     );
+}
+
+#[test]
+fn a_list_is_not_left_while_its_filter_is_typed() {
+    // The log under the panes, and beside them.
+    for size in [(80, 40), (120, 40)] {
+        let mut screen = incident();
+        screen.at(size);
+        screen.state.focus = Focus::Log;
+        screen.press(Intent::Filter);
+        screen.write("e");
+        screen.tap(KeyCode::Up);
+        assert_eq!(screen.state.focus, Focus::Log, "{size:?}");
+        screen.write("m");
+        assert_eq!(screen.state.filters.log, "em");
+        screen.state.focus = Focus::Panes;
+        screen.tap(KeyCode::Esc);
+        screen.press(Intent::Filter);
+        for _ in 0..9 {
+            screen.tap(KeyCode::Down);
+        }
+        screen.write("e");
+        assert_eq!(screen.state.focus, Focus::Panes, "{size:?}");
+        assert_eq!(screen.state.filters.panes, "e");
+        // Afterwards the arrows lead on as ever.
+        screen.tap(KeyCode::Enter);
+        for key in [Intent::Right, Intent::Right, Intent::Down, Intent::Down] {
+            screen.press(key);
+        }
+        for _ in 0..9 {
+            screen.press(Intent::Down);
+        }
+        assert_eq!(screen.state.focus, Focus::Log, "{size:?}");
+    }
+}
+
+#[test]
+fn the_hint_of_the_sort_key_is_about_what_it_sorts() {
+    let mut screen = incident();
+    screen.state.size = (200, 60);
+    assert!(screen.text().contains("s sort by score"));
+    screen.state.focus = Focus::Log;
+    for words in ["longest first", "highest peak first", "newest first"] {
+        let hint = format!("s sort {words}");
+        assert!(screen.text().contains(&hint), "{hint}\n{}", screen.text());
+        screen.press(Intent::Sort);
+    }
+    screen.state.focus = Focus::Panes;
+    assert!(screen.text().contains("s sort by score"));
 }

@@ -214,8 +214,10 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
             format!("training failed {} ago: {why}", ago(outcome.ended)),
             if *has_model {
                 "the old model goes on".to_owned()
-            } else {
+            } else if state.may(Intent::Retrain) {
                 format!("{} tries again", state.keymap.key(Intent::Retrain))
+            } else {
+                String::new()
             },
         ),
         Alert::NoHistory(error) => (
@@ -275,7 +277,10 @@ fn draw_training(
     if training.queued {
         tail.push_str(", another one waits");
     }
-    let keys = format!("{tail} · {} cancels", state.keymap.key(Intent::Cancel));
-    let right = vec![Segment::new(6, vec![Span::styled(keys, theme.dim)])];
+    if state.may(Intent::Cancel) {
+        let key = state.keymap.key(Intent::Cancel);
+        tail = format!("{tail} · {key} cancels");
+    }
+    let right = vec![Segment::new(6, vec![Span::styled(tail, theme.dim)])];
     row(buffer, area, line, 2, left, right);
 }

@@ -569,6 +569,11 @@ fn what_is_forecast_has_not_happened_and_a_hole_was_not_judged() {
     assert!(text.contains("This has not happened yet"), "{text}");
     assert!(!text.contains("✓ Normal") && !text.contains("Anomaly:"));
     assert_eq!(screen.marked(), None);
+    for size in SIZES {
+        screen.state.size = size;
+        let text = screen.text();
+        assert!(text.contains("This has not happened yet"), "{text}");
+    }
 
     let mut snapshot = scene::incident().snapshot;
     let view = entity(&mut snapshot);

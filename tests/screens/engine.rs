@@ -330,7 +330,7 @@ fn enter_asks_before_another_model_scores() {
     screen.has(&[
         "Let model 20261117T225500Z score from now on?",
         "It was refused when it was new: clearly worse than the one that",
-        "20261118T105500Z-3f9a2c, which is",
+        "takes the place of 20261118T105500Z-3f9a2c,",
     ]);
     screen.press(Intent::Back);
     assert_eq!(screen.state.question, None);

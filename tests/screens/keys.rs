@@ -467,63 +467,64 @@ fn no_is_no_whatever_key_asked() {
     );
 }
 
+/// A screen with these rights, after these keys.
+fn offered(config: &UiConfig, scene: &scene::Scene, keys: &[Intent]) -> String {
+    let mut screen = Screen::with(config, scene.snapshot.clone());
+    screen.state.size = (200, 60);
+    for intent in keys {
+        screen.press(*intent);
+    }
+    screen.state.toasts.clear();
+    screen.text()
+}
+
+/// A scene, keys, and what is offered then.
+type Offered<'a> = (&'a scene::Scene, &'a [Intent], &'a [&'a str]);
+
 #[test]
-fn only_what_may_be_done_is_offered() {
+fn a_screen_that_only_looks_offers_no_orders() {
     let looks = UiConfig {
         read_only: true,
         ..UiConfig::default()
     };
-    let untrained = UiConfig {
-        retrain_enabled: false,
-        ..UiConfig::default()
-    };
-    let all = UiConfig::default();
-    let shown = |config: &UiConfig, scene: &scene::Scene, keys: &[Intent]| {
-        let mut screen = Screen::with(config, scene.snapshot.clone());
-        screen.state.size = (200, 60);
-        for intent in keys {
-            screen.press(*intent);
-        }
-        screen.state.toasts.clear();
-        screen.text()
-    };
     let (calm, hot, busy) = (scene::trained(), scene::incident(), scene::training());
     let models = [Intent::Models, Intent::Down];
-    let test = scene::test_mode();
-    type Case<'a> = (&'a scene::Scene, &'a [Intent], &'a [&'a str]);
-    let orders: [Case<'_>; 7] = [
+    let orders: [Offered<'_>; 7] = [
         (&hot, &[], &["a acknowledge", "m false alarm", "r retrain"]),
-        (
-            &hot,
-            &[Intent::Log],
-            &["a seen", "m false alarm", "a acknowledge"],
-        ),
+        (&hot, &[Intent::Log], &["a seen", "M real", "a acknowledge"]),
         (&hot, &[Intent::Health], &["< slower", "> faster"]),
         (&calm, &[Intent::Training], &["r trains", "r train "]),
         (&busy, &[Intent::Training], &["c cancels"]),
         (&busy, &[], &["c cancels", "c cancel training"]),
-        (
-            &calm,
-            &models,
-            &["Enter use this model", "Enter lets it score"],
-        ),
+        (&calm, &models, &["Enter use this", "Enter lets it score"]),
     ];
     for (scene, keys, words) in orders {
-        let (may, may_not) = (shown(&all, scene, keys), shown(&looks, scene, keys));
+        let may = offered(&UiConfig::default(), scene, keys);
+        let may_not = offered(&looks, scene, keys);
         for word in words {
             assert!(may.contains(word), "{word}\n{may}");
             assert!(!may_not.contains(word), "{word}\n{may_not}");
         }
     }
-    let text = shown(&looks, &test, &[Intent::Test]);
-    assert!(!text.contains("inject spike") && text.contains("sample data"));
+    let shown = offered(&looks, &scene::test_mode(), &[Intent::Test]);
+    assert!(!shown.contains("inject spike") && shown.contains("sample data"));
+}
+
+#[test]
+fn what_is_switched_off_or_not_kept_is_not_offered() {
+    let all = UiConfig::default();
     for keys in [&[Intent::Test][..], &[Intent::Test, Intent::Log]] {
-        let text = shown(&all, &test, keys);
+        let shown = offered(&all, &scene::test_mode(), keys);
         for word in ["a acknowledge", "a seen", "m false alarm", "M real"] {
-            assert!(!text.contains(word), "{word}\n{text}");
+            assert!(!shown.contains(word), "{word}\n{shown}");
         }
     }
-    let text = shown(&untrained, &calm, &[Intent::Training]);
-    assert!(!text.contains("r train") && text.contains("v models"));
-    assert!(!shown(&untrained, &calm, &[]).contains("r retrain"));
+    let untrained = UiConfig {
+        retrain_enabled: false,
+        ..UiConfig::default()
+    };
+    let calm = scene::trained();
+    let shown = offered(&untrained, &calm, &[Intent::Training]);
+    assert!(!shown.contains("r train") && shown.contains("v models"));
+    assert!(!offered(&untrained, &calm, &[]).contains("r retrain"));
 }

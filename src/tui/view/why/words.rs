@@ -274,7 +274,7 @@ impl Words<'_> {
                 Look::Dim,
                 "Anomalies of test mode are not kept: there is nothing to mark.",
             ));
-        } else if self.state.config.read_only {
+        } else if !self.state.may(Intent::MarkReal) {
             lines.push(Line::of(
                 Look::Dim,
                 "This screen only looks: [ui] read_only is true.",

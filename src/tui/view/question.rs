@@ -65,7 +65,7 @@ pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     };
     Pen::on(buffer, inner, inner.height.saturating_sub(1))
         .skip(1)
-.say(&yes, theme.accent)
+        .say(&yes, theme.accent)
         .say(" yes   ", theme.dim)
         .say("n Esc", theme.accent)
         .say(" no", theme.dim);

@@ -347,6 +347,8 @@ pub struct UiState {
     pub pointed: Option<Entity>,
     /// The open panel.
     pub open: Option<Open>,
+    /// The panel that the large chart was opened from, and goes back to.
+    pub came_from: Option<Open>,
     /// The line that is being typed.
     pub prompt: Option<Prompt>,
     /// What waits for a yes.
@@ -405,6 +407,7 @@ impl UiState {
             entity_order: EntityOrder::default(),
             pointed: None,
             open: None,
+            came_from: None,
             prompt: None,
             question: None,
             previews: 0,

@@ -443,7 +443,7 @@ fn a_moment_whose_verdict_is_gone_says_so_or_shows_its_incident() {
     screen.press(Intent::Why);
     let text = screen.text();
     assert!(
-        text.contains("no longer kept") && text.contains("newest 10 rows"),
+        text.contains("not at hand") && text.contains("10 verdicts"),
         "{text}"
     );
     let live = Arc::make_mut(&mut screen.snapshot.live);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{EntityView, Grid, Incident, Level, Snapshot, Time};
 
-use super::super::state::{Mode, UiState, has, key_of};
+use super::super::state::{Mode, Open, Panel, UiState, has, key_of};
 use super::super::text;
 use super::{moves, toast};
 
@@ -37,6 +37,8 @@ pub(super) fn to_peak(state: &mut UiState, incident: &Incident, snapshot: &Snaps
     }
     state.selected = Some(name);
     state.show_entity(incident.entity.clone());
+    let listed = |open: &Open| open.panel == Panel::Log;
+    state.came_from = state.open.filter(listed);
     state.open = None;
     state.expanded = true;
     state.cursor = Some(incident.peak);

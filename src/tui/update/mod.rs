@@ -136,6 +136,7 @@ fn back(state: &mut UiState) {
         state.open = None;
     } else if state.expanded {
         state.leave_detail();
+        state.open = state.came_from.take();
     } else {
         state.focus = super::state::Focus::Panes;
     }

@@ -77,6 +77,7 @@ fn turn(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
             Place::Detail => detail::press(state, intent, snapshot),
             Place::Log => log::press(state, intent, snapshot),
             Place::Panes if intent == Intent::Expand => {
+                state.came_from = None;
                 state.expanded = state.shown(snapshot).is_some();
             }
             Place::Panes => panes(state, snapshot, intent),

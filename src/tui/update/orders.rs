@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Command, Incident, Label, Level, PipelineId, Snapshot};
+use crate::domain::{Command, Incident, Label, Level, PipelineId, Snapshot, SourceState};
 
 use super::super::action::{Effect, Intent};
 use super::super::state::{Mode, Panel, Question, UiState, key_of};
@@ -110,6 +110,13 @@ fn inject(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
         let key = state.keymap.key(Intent::Test);
         let why = format!("spikes go into test data only: {key} shows it");
         return toast(state, Level::Info, why);
+    }
+    let ended = state
+        .pipeline(snapshot)
+        .is_some_and(|p| p.source.state == SourceState::Finished);
+    if ended {
+        let why = "the recording has ended: no row comes that a spike could go into";
+        return toast(state, Level::Info, why.into());
     }
     if order(state, Command::InjectSpike, effects) {
         toast(

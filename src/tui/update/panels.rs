@@ -7,9 +7,6 @@ use super::super::state::{Focus, Open, Panel, UiState, key_of};
 use super::super::view;
 use super::{detail, entities, errors, jump, log, models, moves};
 
-/// Lines that a page of words moves by.
-const PAGE: usize = 8;
-
 /// Opens a panel, or closes it when it is open.
 pub(super) fn toggle(state: &mut UiState, panel: Panel, snapshot: &Snapshot) {
     state.pointed = None;
@@ -64,11 +61,12 @@ pub(super) fn press(state: &mut UiState, open: Open, intent: Intent, snapshot: &
 /// Words move under the frame, by lines and pages, to their ends.
 fn scroll(state: &mut UiState, open: Open, intent: Intent, snapshot: &Snapshot) {
     let last = view::lines(state, snapshot, open.panel).saturating_sub(1);
+    let page = view::page(state, snapshot, open.panel);
     let line = match intent {
         Intent::Up => open.line.saturating_sub(1),
         Intent::Down => open.line + 1,
-        Intent::PageUp => open.line.saturating_sub(PAGE),
-        Intent::PageDown => open.line + PAGE,
+        Intent::PageUp => open.line.saturating_sub(page),
+        Intent::PageDown => open.line + page,
         Intent::Home => 0,
         Intent::End => last,
         _ => open.line,

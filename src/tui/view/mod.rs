@@ -118,7 +118,7 @@ pub fn lines(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
     }
 }
 
-/// Rows on one page of a panel with a selected row; of the log, wherever it is.
+/// Rows on one page of a panel; of the log, wherever it is.
 #[must_use]
 pub fn page(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
     let layout = arrange(state, snapshot);
@@ -131,7 +131,10 @@ pub fn page(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
             let listed = pipeline.map_or(0, |p| state.entities(p).len());
             entities::page(layout.body, listed)
         }
-        Panel::Help | Panel::Why | Panel::Training | Panel::Models | Panel::Health => 1,
+        // Words within a border, the last line of a page once more at the top of the next.
+        Panel::Help | Panel::Why | Panel::Training | Panel::Models | Panel::Health => {
+            usize::from(layout.body.height.saturating_sub(3)).max(1)
+        }
     }
 }
 

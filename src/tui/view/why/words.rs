@@ -335,17 +335,14 @@ impl Words<'_> {
 
     fn forgotten(&self, time: Time, kept: usize) -> Vec<Line> {
         vec![
-            Line::of(
-                Look::Strong,
-                "The verdict on this moment is no longer kept.",
-            ),
+            Line::of(Look::Strong, "The verdict on this moment is not at hand."),
             Line::blank(),
             fact("row", self.at(time)),
             Line::blank(),
             Line::of(
                 Look::Text,
                 format!(
-                    "Verdicts are kept for the newest {kept} rows of an entity only; of older times, those that were anomalies are in the log."
+                    "{kept} verdicts of this entity are: the newest ones, and none from before this run began. Older anomalies are in the log."
                 ),
             ),
             Line::blank(),

@@ -8,6 +8,8 @@
     clippy::cast_precision_loss
 )]
 
+#[path = "engine/chosen.rs"]
+mod chosen;
 #[path = "engine/shown.rs"]
 mod shown;
 

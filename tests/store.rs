@@ -416,6 +416,54 @@ fn a_journal_of_a_later_release_is_refused() {
 }
 
 #[test]
+fn a_reader_makes_nothing_and_sets_nothing_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    let there = || std::fs::read_dir(dir.path()).unwrap().count();
+    assert!(Journal::open_to_read(&path).is_err());
+    assert_eq!(there(), 0, "none is made");
+    open(&path).insert(&incident("a", 1)).unwrap();
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    for (version, words) in [(99, "newer"), (1, "older")] {
+        let before: i64 = raw
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        raw.pragma_update(None, "user_version", version).unwrap();
+        let said = Journal::open_to_read(&path).unwrap_err().to_string();
+        assert!(said.contains(words), "{said}");
+        raw.pragma_update(None, "user_version", before).unwrap();
+    }
+    drop(raw);
+    let damaged = b"not a journal at all, only some line of text";
+    std::fs::write(&path, damaged).unwrap();
+    let said = Journal::open_to_read(&path)
+        .and_then(|journal| journal.get(1))
+        .unwrap_err();
+    assert!(said.to_string().contains("journal.sqlite"), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), damaged);
+    assert_eq!(there(), 1, "nothing was set aside");
+}
+
+#[test]
+fn a_reader_sees_one_moment_and_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    let mut journal = open(&path);
+    journal.insert(&incident("a", 1)).unwrap();
+    let mut reader = Journal::open_to_read(&path).unwrap();
+    assert_eq!(reader.last_change().unwrap(), 1);
+    journal.label(1, Some(Label::False)).unwrap();
+    journal.insert(&incident("b", 9)).unwrap();
+    assert!(reader.labelled().unwrap().is_empty());
+    assert_eq!(reader.get(2).unwrap(), None);
+    assert!(reader.insert(&incident("c", 1)).is_err());
+    assert!(reader.set_cursor("someone", 1).is_err());
+    let later = Journal::open_to_read(&path).unwrap();
+    assert_eq!(later.labelled().unwrap().len(), 1);
+    assert!(later.get(2).unwrap().is_some());
+}
+
+#[test]
 fn a_row_that_makes_no_sense_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");

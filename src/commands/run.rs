@@ -14,7 +14,7 @@ use crate::disk::{DirLock, write_atomic};
 use crate::domain::{Command, Control, PipelineId, Snapshot, SourceState};
 use crate::engine::clock::WallClock;
 use crate::engine::open;
-use crate::engine::run::{Setup, start};
+use crate::engine::run::{Setup, TestSource, start};
 use crate::engine::{Handle, Running};
 use crate::report::svg;
 use crate::serve::Server;
@@ -113,6 +113,17 @@ fn embedded(config: &Config) -> Config {
     config
 }
 
+/// What test mode plays: the sample, or for a frame that is printed once the part up to one of its incidents, at once.
+fn sample(seed: u64, stands_still: bool) -> TestSource {
+    Box::new(move |wall| {
+        if stands_still {
+            ReplaySource::sample(wall, 0.0, seed).map(in_an_incident)
+        } else {
+            ReplaySource::sample(wall, SAMPLE_SPEED, seed)
+        }
+    })
+}
+
 /// The sample up to some rows into one of its incidents, for a frame that is printed once.
 fn in_an_incident(sample: ReplaySource) -> ReplaySource {
     match sample.incidents().get(SHOWN_INCIDENT) {
@@ -150,19 +161,11 @@ async fn session(
     } else {
         cli::Mode::Live
     });
-    let seed = config.autoencoder.seed;
-    let stands_still = args.once;
     let setup = Setup {
         config: opened.config,
         data_dir: context.data_dir.clone(),
         source: opened.source,
-        test: Box::new(move |wall| {
-            if stands_still {
-                ReplaySource::sample(wall, 0.0, seed).map(in_an_incident)
-            } else {
-                ReplaySource::sample(wall, SAMPLE_SPEED, seed)
-            }
-        }),
+        test: sample(config.autoencoder.seed, args.once),
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{DiskError, set_aside};
 
@@ -46,19 +46,45 @@ pub fn open(path: &Path, migrations: &[&str]) -> Result<Opened, DiskError> {
     }
 }
 
+/// Opens the database at `path` to be read only, beside whoever has it open: nothing is made, changed, migrated or set aside.
+/// `migrations` are those that must have run.
+///
+/// # Errors
+/// [`DiskError::Newer`] when more migrations have run than are known; else the path and the reason, damage included.
+pub fn open_to_read(path: &Path, migrations: &[&str]) -> Result<Connection, DiskError> {
+    let fail = |e| DiskError::sqlite(path, e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(fail)?;
+    connection.busy_timeout(BUSY).map_err(fail)?;
+    let found = known_version(path, &connection, migrations)?;
+    if found < migrations.len() {
+        let reason = format!("written by an older pulsewatch (format {found})");
+        return Err(DiskError::unreadable(path, reason));
+    }
+    Ok(connection)
+}
+
+/// How many migrations have run, if all of them are known.
+fn known_version(
+    path: &Path,
+    connection: &Connection,
+    migrations: &[&str],
+) -> Result<usize, DiskError> {
+    let found = version(connection).map_err(|e| DiskError::sqlite(path, e))?;
+    let known = migrations.len();
+    if found > known {
+        let path = path.to_path_buf();
+        return Err(DiskError::Newer { path, found, known });
+    }
+    Ok(found)
+}
+
 fn try_open(path: &Path, migrations: &[&str]) -> Result<Connection, DiskError> {
     let fail = |e| DiskError::sqlite(path, e);
     let mut connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
     // Reading the version touches the file, so that what is no database is found out here.
-    let version = version(&connection).map_err(fail)?;
-    if version > migrations.len() {
-        return Err(DiskError::Newer {
-            path: path.to_path_buf(),
-            found: version,
-            known: migrations.len(),
-        });
-    }
+    let version = known_version(path, &connection, migrations)?;
     let check: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(fail)?;

@@ -82,6 +82,8 @@ pub enum SourceState {
 pub struct SourceView {
     /// Shown name: `prometheus http://…` without credentials, `this host`, `sample data`, a file name.
     pub name: String,
+    /// It is a recording: its rows live in a time of their own.
+    pub recorded: bool,
     /// Connection state.
     pub state: SourceState,
     /// Last collection that worked.
@@ -105,7 +107,8 @@ pub struct ModelView {
     pub epochs: usize,
     /// Best validation loss (mean squared error, scaled units).
     pub val_loss: f64,
-    /// The autoencoder's threshold (mean squared error, scaled units).
+    /// The autoencoder's threshold (mean squared error, scaled units): the one in force in [`PipelineView::model`], which
+    /// labels may have raised, and the calibrated one in [`PipelineView::models`].
     pub threshold_mse: f64,
     /// How the threshold came about: `auto`, `fixed`, `sigma`.
     pub threshold_rule: String,
@@ -152,7 +155,7 @@ pub struct TrainingOutcome {
 /// A model in the registry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelEntry {
-    /// Its figures.
+    /// Its figures, with the threshold as it was calibrated.
     pub model: ModelView,
     /// It scores now.
     pub is_current: bool,
@@ -218,7 +221,8 @@ pub struct FeatureView {
     pub forecast_accuracy: Option<ForecastAccuracy>,
 }
 
-/// Verdicts that a pipeline keeps for its readers, over all entities.
+/// Verdicts that a pipeline keeps for its readers, over all entities; fewer when they are of many features, since they grow
+/// with them.
 pub const RECENT: usize = 8192;
 
 /// One entity as readers see it. All series of an entity are on `grid` and equally long.
@@ -318,7 +322,7 @@ pub struct PipelineView {
     pub window: usize,
     /// Whether `group_by` names entities (the exporter's `entity` label).
     pub grouped: bool,
-    /// The model that scores, if any.
+    /// The model that scores, if any, with the threshold in force.
     pub model: Option<ModelView>,
     /// A training that runs.
     pub training: Option<TrainingView>,

@@ -100,16 +100,23 @@ impl Lane {
         answers: &mpsc::Sender<(PipelineId, Answer)>,
     ) -> Self {
         let settings = Collecting::of(config, &source);
-        let (name, pace) = (source.name(), source.pace(config.source.step.0));
+        let told = SourceView {
+            name: source.name(),
+            recorded: matches!(source, Source::Replay(_)),
+            state: SourceState::Connecting,
+            last_success: None,
+            warnings: Vec::new(),
+        };
+        let pace = source.pace(config.source.step.0);
         let collector = Collector::start(id, source, settings, Arc::clone(clock), answers.clone());
         let config = Arc::clone(config);
-        Self::new(id, (name, pace), pipeline, collector, config, clock.now())
+        Self::new(id, (told, pace), pipeline, collector, config, clock.now())
     }
 
-    /// A lane whose first look is due at `now`, of a source with this name and pace.
+    /// A lane whose first look is due at `now`, of a source with this pace.
     fn new(
         id: PipelineId,
-        (name, pace): (String, Option<Duration>),
+        (source, pace): (SourceView, Option<Duration>),
         pipeline: Pipeline,
         collector: Collector,
         config: Arc<Config>,
@@ -143,12 +150,7 @@ impl Lane {
             last_scored: None,
             config,
             unknown: Vec::new(),
-            source: SourceView {
-                name,
-                state: SourceState::Connecting,
-                last_success: None,
-                warnings: Vec::new(),
-            },
+            source,
             counters,
             collecting: false,
             failures: 0,

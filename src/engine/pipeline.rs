@@ -296,8 +296,9 @@ impl Pipeline {
 
     /// Entities that came or went change what each of them may keep.
     fn share_memory(&mut self) {
-        let capacity = self.capacity(self.schema.as_ref().map_or(0, |s| s.len()));
-        let verdicts = recent::share(self.entities.len(), self.config.ui.max_points);
+        let columns = self.schema.as_ref().map_or(0, |s| s.len());
+        let capacity = self.capacity(columns);
+        let verdicts = recent::share(self.entities.len(), columns, self.config.ui.max_points);
         for watched in self.entities.values_mut() {
             watched.tail.limit(capacity);
             watched.keep_recent(verdicts);

@@ -6,7 +6,7 @@ mod training;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -505,7 +505,7 @@ impl Core {
             live,
             test,
             notices: self.notices.iter().cloned().collect(),
-            process: self.process.look(now),
+            process: self.process.look(Instant::now()),
             stopping: self.stopping,
         }
     }

@@ -24,8 +24,8 @@ pub struct Job {
     pub frames: Vec<Frame>,
     /// What of it is not learned from.
     pub out: LeftOut,
-    /// The model that scores, if any.
-    pub champion: Option<Bundle>,
+    /// The model that scores, if any: its version and what the new one is compared with.
+    pub champion: Option<(String, Bundle)>,
     /// Settings.
     pub config: Arc<Config>,
 }
@@ -49,6 +49,7 @@ struct Heard {
 
 struct Running {
     pipeline: PipelineId,
+    champion: Option<String>,
     started: Time,
     cancel: Arc<AtomicBool>,
     heard: watch::Receiver<Heard>,
@@ -62,6 +63,8 @@ pub struct Ended {
     pub pipeline: PipelineId,
     /// When it began.
     pub started: Time,
+    /// Version of the model that its own was compared with, if any.
+    pub champion: Option<String>,
     /// The model, or why there is none.
     pub result: Result<Taught, LearnError>,
     /// Validation loss of each pass over the windows, of the last network that was trained.
@@ -95,6 +98,7 @@ impl Trainer {
         let (heard_in, heard) = watch::channel(Heard::default());
         let (done_in, done) = oneshot::channel();
         let pipeline = job.pipeline;
+        let champion = job.champion.as_ref().map(|(version, _)| version.clone());
         let stop = Arc::clone(&cancel);
         let run = move || {
             give_way();
@@ -113,6 +117,7 @@ impl Trainer {
         }
         self.running = Some(Running {
             pipeline,
+            champion,
             started: now,
             cancel,
             heard,
@@ -196,11 +201,13 @@ impl Trainer {
             Ok(()) = running.heard.changed() => return None,
         };
         let (pipeline, started) = (running.pipeline, running.started);
+        let champion = running.champion.take();
         let losses = running.heard.borrow().losses.clone();
         self.running = None;
         Some(Ended {
             pipeline,
             started,
+            champion,
             result,
             losses,
         })
@@ -218,7 +225,8 @@ fn teach(job: Job, training: &mut Training<'_>) -> Result<Taught, LearnError> {
     } = job;
     let mut prepared = learn::prepare(frames, &out, &config)?;
     let learned = cleaning::refine(&mut prepared, &out, &config, training)?;
-    let decision = promotion::decide(&prepared, &learned, champion.as_ref(), false, &config)?;
+    let champion = champion.as_ref().map(|(_, bundle)| bundle);
+    let decision = promotion::decide(&prepared, &learned, champion, false, &config)?;
     Ok(Taught { learned, decision })
 }
 
@@ -237,7 +245,9 @@ impl Heard {
             None => self.losses.clear(),
             Some(loss) => {
                 // During a pass the loss is that of the one before.
-                let done = progress.epoch - usize::from(progress.fraction < 1.0);
+                let done = progress
+                    .epoch
+                    .saturating_sub(usize::from(progress.fraction < 1.0));
                 self.losses.resize(done, loss);
                 if let Some(last) = self.losses.last_mut() {
                     *last = loss;
@@ -274,5 +284,6 @@ mod tests {
         assert_eq!(hear(2, 1.0, Some(0.5)), [0.9, 0.5]);
         assert_eq!(hear(3, 0.1, Some(0.5)), [0.9, 0.5]);
         assert!(hear(1, 0.1, None).is_empty());
+        assert!(hear(0, 0.5, Some(0.5)).is_empty(), "before the first pass");
     }
 }

@@ -163,6 +163,21 @@ impl Journal {
         Ok((journal, notice))
     }
 
+    /// Opens the journal at `path` to read it beside the process that writes it: nothing is made, changed or set aside. All
+    /// that is asked of it is answered as of its first answer, whatever is written meanwhile.
+    ///
+    /// # Errors
+    /// The path and the reason: also when there is none, or one of another release.
+    pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
+        let connection = sqlite::open_to_read(path, MIGRATIONS)?;
+        // One transaction, which ends with the connection.
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|e| DiskError::sqlite(path, e))?;
+        let path = path.to_path_buf();
+        Ok(Self { connection, path })
+    }
+
     /// Adds an incident and returns the id that it was given; the id it came with is not looked at.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod lists;
 mod memory;
 mod palette;
 mod run;
+mod saver;
 mod signals;
 pub mod state;
 mod text;

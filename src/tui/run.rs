@@ -22,6 +22,7 @@ use super::action::{Action, Effect};
 use super::guard::Guard;
 use super::keymap::Keymap;
 use super::memory::Memory;
+use super::saver::Saver;
 use super::signals::{Signal, Signals};
 use super::state::UiState;
 use super::theme::Theme;
@@ -30,7 +31,7 @@ use super::{Options, TuiError, buffer_text, input, render, text, view};
 
 /// Shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
-/// How long an answer to a history question is waited for.
+/// How long the engine's answer is waited for: to a history question, and to what a label would change.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shows the dashboard and owns the terminal until the user quits, a signal asks to end (SIGTERM, SIGINT, SIGHUP), the
@@ -111,6 +112,9 @@ struct Runner {
     panics: usize,
     /// What the file remembers by now; `None` when nothing is to be remembered.
     remembered: Option<Memory>,
+    saver: Saver,
+    /// What is remembered is being written.
+    saving: Option<JoinHandle<()>>,
     ended: bool,
 }
 
@@ -139,6 +143,8 @@ impl Runner {
             terminal,
             control,
             refresh: options.config.refresh.0,
+            saver: Saver::new(options.memory.clone(), options.write),
+            saving: None,
             options,
             state,
             shown,
@@ -179,20 +185,26 @@ impl Runner {
         Ok(())
     }
 
-    /// Remembers what has changed, if anything has, in the background.
+    /// Remembers what has changed, if anything has, in the background; what changes while that is written comes after it.
     fn remember(&mut self) {
+        if self.is_saving() {
+            return;
+        }
         let Some(memory) = self.changed() else { return };
-        let (path, write) = (self.options.memory.clone(), self.options.write);
+        let save = self.saver.save(memory.text());
         let answers = self.answers.clone();
-        let text = memory.text();
         self.remembered = Some(memory);
-        tokio::spawn(async move {
-            let saved = spawn_blocking(move || write(&path, text.as_bytes())).await;
-            if let Err(error) = flat(saved) {
+        self.saving = Some(tokio::spawn(async move {
+            if let Err(error) = flat(spawn_blocking(save).await) {
                 let line = format!("the layout is not remembered: {error}");
                 let _ = answers.send(Action::Say(Level::Warning, line)).await;
             }
-        });
+        }));
+    }
+
+    fn is_saving(&self) -> bool {
+        let saving = self.saving.as_ref();
+        saving.is_some_and(|saving| !saving.is_finished())
     }
 
     /// What is to be remembered, if the file does not say it yet.
@@ -387,9 +399,11 @@ impl Drop for Runner {
         if let Some(asking) = &self.asking {
             asking.abort();
         }
-        // What changed in the last second, before the process may end; there is nobody left to tell when it fails.
-        if let Some(memory) = self.changed().filter(|_| !std::thread::panicking()) {
-            let _ = (self.options.write)(&self.options.memory, memory.text().as_bytes());
+        // What changed lately, before the process may end, also what a write under way may not live to write; there is nobody
+        // left to tell when it fails.
+        let unsaved = self.is_saving() || self.changed().is_some();
+        if unsaved && !std::thread::panicking() {
+            let _ = self.saver.save(Memory::of(&self.state).text())();
         }
     }
 }

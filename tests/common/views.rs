@@ -16,6 +16,7 @@ pub fn pipeline(id: PipelineId) -> PipelineView {
         id,
         source: SourceView {
             name: "prometheus http://127.0.0.1:9090".into(),
+            recorded: id == PipelineId::Test,
             state: SourceState::Connecting,
             last_success: None,
             warnings: Vec::new(),

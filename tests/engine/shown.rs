@@ -15,11 +15,11 @@ use pulsewatch::store::Journal;
 
 use crate::{Bench, START, STEP, finished};
 
-fn version(snapshot: &Snapshot) -> Option<&str> {
+pub fn version(snapshot: &Snapshot) -> Option<&str> {
     snapshot.live.model.as_ref().map(|m| m.version.as_str())
 }
 
-fn noticed(snapshot: &Snapshot, words: &str) -> bool {
+pub fn noticed(snapshot: &Snapshot, words: &str) -> bool {
     snapshot.notices.iter().any(|n| n.text.contains(words))
 }
 
@@ -76,7 +76,7 @@ async fn losses_come_while_training_and_stay_after_it() {
 }
 
 /// An engine with two models: the versions of the first and of the newest one.
-async fn two_models(dir: &Path) -> (Bench, String, String) {
+pub async fn two_models(dir: &Path) -> (Bench, String, String) {
     let mut bench = Bench::start(dir, |_| {});
     let first = bench.until("trained", |s| version(s).is_some()).await;
     let first = version(&first).unwrap().to_owned();
@@ -94,7 +94,7 @@ async fn two_models(dir: &Path) -> (Bench, String, String) {
     (bench, first, newest)
 }
 
-fn current(snapshot: &Snapshot) -> Vec<(&str, bool)> {
+pub fn current(snapshot: &Snapshot) -> Vec<(&str, bool)> {
     let models = snapshot.live.models.iter();
     models
         .map(|m| (m.model.version.as_str(), m.is_current))
@@ -185,7 +185,7 @@ async fn a_model_that_can_not_be_taken_changes_nothing_and_is_told() {
 }
 
 /// Incidents with these peaks, each of five kept rows.
-fn remember(dir: &Path, peaks: &[f64]) {
+pub fn remember(dir: &Path, peaks: &[f64]) {
     let (mut journal, _) = Journal::open(&dir.join("journal.sqlite")).unwrap();
     for (n, peak) in (0_i64..).zip(peaks) {
         let time = |row: i64| Time::from_secs(START + (n * 50 + row) * STEP);
@@ -213,7 +213,7 @@ fn remember(dir: &Path, peaks: &[f64]) {
     }
 }
 
-fn shell(dir: &Path, config: &Config, id: u64, label: LabelWord) -> String {
+pub fn shell(dir: &Path, config: &Config, id: u64, label: LabelWord) -> String {
     let args = IncidentsLabelArgs {
         id,
         label: Some(label),

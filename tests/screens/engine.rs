@@ -402,6 +402,42 @@ fn health_says_what_can_be_relied_on() {
     early.has(&["41 of 120", "season 24 h", "21 %", "none yet"]);
 }
 
+/// How far the newest row is behind when `now` is that many hours later.
+fn newest_row(hours: u64, change: impl FnOnce(&mut PipelineView)) -> String {
+    let mut snapshot = live(change);
+    snapshot.now = snapshot.now + Duration::from_hours(hours);
+    let text = Screen::of(snapshot, (120, 40), &[Intent::Health]).text();
+    let line = text.lines().find(|l| l.contains("newest row"));
+    line.unwrap_or(&text).to_owned()
+}
+
+#[test]
+fn a_source_that_fell_far_behind_is_not_told_as_a_recording() {
+    let fresh = newest_row(0, |_| ());
+    assert!(fresh.contains("14:02:00 UTC, 11 s behind"), "{fresh}");
+    let old = newest_row(72, |_| ());
+    assert!(old.contains("3 d behind"), "{old}");
+    assert!(old.contains("2026-11-18"), "with its day: {old}");
+    for hours in [0, 72] {
+        let recorded = newest_row(hours, |p| p.source.recorded = true);
+        assert!(recorded.contains("of a recording"), "{recorded}");
+        assert!(!recorded.contains("behind"), "{recorded}");
+    }
+}
+
+#[test]
+fn a_threshold_that_labels_raised_is_told_with_the_calibrated_one() {
+    let raised = live(|pipeline| {
+        let model = pipeline.model.as_mut().unwrap();
+        let mut kept = fixture::models();
+        model.threshold_mse = kept[0].model.threshold_mse * 1.5;
+        kept[0].is_current = true;
+        pipeline.models = kept.into();
+    });
+    let screen = Screen::of(raised, (120, 40), &[Intent::Health]);
+    screen.has(&["0.0045: labels raised it from", "0.0030 (auto)"]);
+}
+
 #[test]
 fn health_scrolls_where_it_is_too_long() {
     let mut screen = Screen::of(troubled(), (40, 10), &[Intent::Health]);

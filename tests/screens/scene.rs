@@ -75,6 +75,7 @@ pub fn warming_up() -> Scene {
     let mut pipeline = fixture::pipeline(PipelineId::Live);
     pipeline.source = SourceView {
         name: "this host".into(),
+        recorded: false,
         state: SourceState::Up,
         last_success: Some(fixture::now()),
         warnings: Vec::new(),

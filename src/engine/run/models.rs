@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::Core;
-use crate::domain::Level;
-use crate::engine::lane::Lane;
+use crate::domain::{Level, PipelineId};
 use crate::engine::scorer::Scorer;
 use crate::engine::{EngineError, models};
 use crate::store::ModelMeta;
@@ -19,7 +18,7 @@ impl Core {
         if let Some((bundle, meta)) = found.model {
             let scorer = Scorer::new(bundle, Arc::clone(&self.config))?;
             let held_back = self.registry.held_back(&meta.version);
-            adopt(&mut self.live, scorer, &meta, &held_back)?;
+            self.let_score(PipelineId::Live, scorer, &meta, &held_back);
             let newest = self.registry.list()?.into_iter().next();
             self.live.learned =
                 newest.map(|newest| (newest.meta.trained_at, newest.meta.trained_on));
@@ -35,7 +34,7 @@ impl Core {
     pub(super) fn use_model(&mut self, version: &str) {
         let before = self.live.model.as_ref().map(|model| model.version.clone());
         if before.as_deref() == Some(version) {
-            return self.note(Level::Info, format!("model {version} scores already"));
+            return self.stay_with(version);
         }
         match self.change_model(version) {
             Ok(true) => {
@@ -47,6 +46,18 @@ impl Core {
             Err(error) => self.note(
                 Level::Error,
                 format!("model {version} could not be taken: {error}"),
+            ),
+        }
+        self.list_models();
+    }
+
+    /// The model that scores was chosen again. A shell may have chosen another one for the next start meanwhile.
+    fn stay_with(&mut self, version: &str) {
+        match self.registry.use_version(version) {
+            Ok(()) => self.note(Level::Info, format!("model {version} scores already")),
+            Err(error) => self.note(
+                Level::Warning,
+                format!("model {version} scores already, but not after the next start: {error}"),
             ),
         }
         self.list_models();
@@ -65,9 +76,34 @@ impl Core {
         // First for the next start: what can't be kept must not score until then only.
         self.registry.use_version(version)?;
         let held_back = self.registry.held_back(version);
-        adopt(&mut self.live, scorer, &meta, &held_back)?;
+        self.let_score(PipelineId::Live, scorer, &meta, &held_back);
         self.live.collector.play();
         Ok(true)
+    }
+
+    /// Lets a model score in a lane from the next row on, also when labels can't be read: its threshold is then the calibrated
+    /// one until they can.
+    pub(super) fn let_score(
+        &mut self,
+        id: PipelineId,
+        scorer: Scorer,
+        meta: &ModelMeta,
+        held_back: &[f64],
+    ) {
+        let Some(lane) = self.lane(id) else { return };
+        lane.has_history &= !lane.pipeline.adopt(Arc::new(scorer));
+        lane.model = Some(models::view(meta));
+        lane.forecast_at = None;
+        lane.touch();
+        if let Err(error) = lane.pipeline.know(&meta.version, held_back) {
+            let version = &meta.version;
+            self.note(
+                Level::Warning,
+                format!(
+                    "labels could not be read and do not count for model {version} yet: {error}"
+                ),
+            );
+        }
     }
 
     /// Reads anew which models are kept; to be called when that has changed.
@@ -77,18 +113,4 @@ impl Core {
             Err(error) => tracing::warn!("the models that are kept can't be listed: {error}"),
         }
     }
-}
-
-/// Lets a model score in a lane from the next row on.
-pub(super) fn adopt(
-    lane: &mut Lane,
-    scorer: Scorer,
-    meta: &ModelMeta,
-    held_back: &[f64],
-) -> Result<(), EngineError> {
-    lane.has_history &= !lane.pipeline.adopt(Arc::new(scorer));
-    lane.model = Some(models::view(meta));
-    lane.forecast_at = None;
-    lane.touch();
-    Ok(lane.pipeline.know(&meta.version, held_back)?)
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Core;
-use super::models::adopt;
 use crate::domain::{Decision, Frame, Level, PipelineId, Time, TrainingOutcome};
 use crate::engine::cleaning::LeftOut;
 use crate::engine::learn::Learned;
@@ -25,7 +24,9 @@ impl Core {
                 || (lane.model.is_none() && lane.training_is_due(now)));
         if wanted {
             let out = lane.pipeline.left_out();
-            let champion = lane.pipeline.scorer().map(|scorer| scorer.bundle.clone());
+            let scoring = lane.pipeline.scorer().zip(lane.model.as_ref());
+            let champion =
+                scoring.map(|(scorer, model)| (model.version.clone(), scorer.bundle.clone()));
             let config = Arc::clone(lane.config());
             let out = out.unwrap_or_else(|error| {
                 self.note(
@@ -55,6 +56,8 @@ impl Core {
         let (id, took) = (ended.pipeline, now.since(ended.started));
         let losses = ended.losses;
         let outcome = ended.result.map_err(EngineError::from);
+        let champion = ended.champion.as_deref();
+        let outcome = outcome.map(|taught| self.against(id, champion, taught));
         let outcome = outcome.and_then(|taught| self.take_model(id, taught, (ended.started, now)));
         self.trainer.start_next(now);
         let (result, decision) = match outcome {
@@ -81,6 +84,27 @@ impl Core {
         }
         if id == PipelineId::Live {
             self.list_models();
+        }
+    }
+
+    /// Somebody who chose another model while this one was trained has decided already: it is kept and does not score. It
+    /// was compared with one that scores no more, so those figures go.
+    fn against(&mut self, id: PipelineId, champion: Option<&str>, taught: Taught) -> Taught {
+        let scoring = self.lane(id).and_then(|lane| lane.model.as_ref());
+        let Some(chosen) = scoring.filter(|model| champion != Some(model.version.as_str())) else {
+            return taught;
+        };
+        let reason = format!(
+            "model {} was chosen to score while it was trained",
+            chosen.version
+        );
+        Taught {
+            decision: Decision {
+                promoted: false,
+                reason,
+                comparison: None,
+            },
+            ..taught
         }
     }
 
@@ -112,7 +136,7 @@ impl Core {
         if decision.promoted {
             let config = Arc::clone(lane.config());
             let scorer = Scorer::new(learned.bundle, config)?;
-            adopt(lane, scorer, &meta, &learned.held_back)?;
+            self.let_score(id, scorer, &meta, &learned.held_back);
         } else {
             lane.pipeline.forget_drift();
         }

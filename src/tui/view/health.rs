@@ -4,7 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, PipelineId, PipelineView, Snapshot, SourceState, Time, Unit};
+use crate::domain::{
+    EntityView, ModelView, PipelineId, PipelineView, Snapshot, SourceState, Time, Unit,
+};
 use crate::tui::state::UiState;
 use crate::tui::text::{clock, exact_span, number, percent, short, span};
 use crate::tui::theme::Theme;
@@ -16,8 +18,8 @@ use super::pen::boxed;
 const TWO_FROM: u16 = 96;
 /// Blank columns between the two.
 const BETWEEN: u16 = 3;
-/// Newest rows farther away than this live in a time of their own.
-const RECORDED: std::time::Duration = std::time::Duration::from_hours(48);
+/// A row that is farther behind is told with its day.
+const A_DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// How many lines can be the first one.
 pub fn lines(state: &UiState, snapshot: &Snapshot) -> usize {
@@ -244,10 +246,12 @@ fn newest(pipeline: &PipelineView, now: Time) -> Option<String> {
         .filter_map(|e| e.grid.last())
         .max()?;
     let lag = now.since(newest);
-    Some(if lag > RECORDED || pipeline.id == PipelineId::Test {
+    Some(if pipeline.source.recorded {
         format!("{newest}, of a recording")
-    } else {
+    } else if lag < A_DAY {
         format!("{} UTC, {} behind", clock(newest), span(lag))
+    } else {
+        format!("{newest}, {} behind", span(lag))
     })
 }
 
@@ -285,8 +289,7 @@ fn scoring(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<Row> 
             let age = exact_span(state.now.since(model.trained_at));
             rows.push(fact("model", model.version.clone()));
             rows.push(fact("its age", age));
-            let threshold = format!("{} ({})", number(model.threshold_mse), model.threshold_rule);
-            rows.push(fact("threshold", threshold));
+            rows.push(fact("threshold", threshold(pipeline, model)));
         }
         None => rows.push(Row::Fact("model", "none yet".into(), theme.warn)),
     }
@@ -299,20 +302,29 @@ fn scoring(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<Row> 
     let shown = format!("{}, {features} features each", pipeline.entities.len());
     rows.push(fact("entities", shown));
     let counters = &pipeline.counters;
-    rows.push(counted("late ticks", counters.ticks_late, theme));
-    rows.push(counted("left out", counters.series_dropped, theme));
+    rows.push(counted("late ticks", counters.ticks_late, "", theme));
+    let over = " series over the cap";
+    rows.push(counted("left out", counters.series_dropped, over, theme));
     rows
 }
 
-/// A count that should be 0.
-fn counted(name: &'static str, count: u64, theme: &Theme) -> Row {
+/// The threshold in force; when labels raised it also the calibrated one, which the list of models has.
+fn threshold(pipeline: &PipelineView, model: &ModelView) -> String {
+    let (force, rule) = (number(model.threshold_mse), &model.threshold_rule);
+    let kept = pipeline.models.iter().find(|entry| entry.is_current);
+    match kept.map(|entry| number(entry.model.threshold_mse)) {
+        Some(calibrated) if calibrated != force => {
+            format!("{force}: labels raised it from {calibrated} ({rule})")
+        }
+        _ => format!("{force} ({rule})"),
+    }
+}
+
+/// A count that should be 0, and what it is a count of.
+fn counted(name: &'static str, count: u64, of: &str, theme: &Theme) -> Row {
     match count {
         0 => Row::Fact(name, "none".into(), theme.text),
-        1 if name == "left out" => Row::Fact(name, "1 series over the cap".into(), theme.warn),
-        _ if name == "left out" => {
-            Row::Fact(name, format!("{count} series over the cap"), theme.warn)
-        }
-        _ => Row::Fact(name, count.to_string(), theme.warn),
+        _ => Row::Fact(name, format!("{count}{of}"), theme.warn),
     }
 }
 

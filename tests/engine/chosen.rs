@@ -1,0 +1,165 @@
+//! Choosing models and asking what a label would change, when something comes in between.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pulsewatch::cli::LabelWord;
+use pulsewatch::domain::{Command, Control, ControlError, Label, PipelineId, TrainingOutcome};
+use pulsewatch::store::{Journal, Registry};
+
+use crate::shown::{current, noticed, remember, shell, two_models, version};
+use crate::{Bench, finished};
+
+fn registry(dir: &Path) -> Registry {
+    Registry::open(&dir.join("models"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_chosen_during_a_training_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bench, first, newest) = two_models(dir.path()).await;
+    bench.stop().await;
+    registry(dir.path()).use_version(&newest).unwrap();
+    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.epochs = 25);
+    bench.until("loaded", |s| version(s) == Some(&newest)).await;
+    let control = Arc::clone(&bench.running.control);
+    control.send(Command::Retrain(PipelineId::Live)).unwrap();
+    bench
+        .until("training", |s| {
+            s.live.training.as_ref().is_some_and(|t| t.epoch > 0)
+        })
+        .await;
+    control.send(Command::UseModel(first.clone())).unwrap();
+    let ended = bench
+        .until("trained", |s| s.live.last_training.is_some())
+        .await;
+    assert_eq!(version(&ended), Some(first.as_str()));
+    let shown = current(&ended);
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    let scoring: Vec<&str> = shown.iter().filter(|m| m.1).map(|m| m.0).collect();
+    assert_eq!(scoring, [first.as_str()]);
+    let TrainingOutcome {
+        result, decision, ..
+    } = ended.live.last_training.clone().unwrap();
+    let (trained, decision) = (result.unwrap(), decision.unwrap());
+    assert!(!decision.promoted && decision.comparison.is_none());
+    let words = format!("model {first} was chosen to score while it was trained");
+    assert_eq!(decision.reason, words);
+    assert!(noticed(
+        &ended,
+        &format!("model {trained} was refused: {words}; it is kept")
+    ));
+    let kept = registry(dir.path());
+    assert_eq!(kept.current_version().unwrap(), Some(first));
+    assert!(kept.find(&trained).unwrap().was_refused());
+
+    // The next training is compared with what scores by then.
+    control.send(Command::UseModel(trained.clone())).unwrap();
+    bench
+        .until("changed", |s| version(s) == Some(&trained))
+        .await;
+    control.send(Command::Retrain(PipelineId::Live)).unwrap();
+    let before = ended.live.last_training.clone();
+    let again = bench
+        .until("trained again", |s| s.live.last_training != before)
+        .await;
+    let decision = again.live.last_training.clone().unwrap().decision.unwrap();
+    assert!(!decision.reason.contains("was chosen"), "{decision:?}");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_scores_already_is_what_the_next_start_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut bench, first, newest) = two_models(dir.path()).await;
+    let now = bench.until("scoring", |s| version(s).is_some()).await;
+    let scoring = version(&now).unwrap().to_owned();
+    let other = if scoring == first { newest } else { first };
+    // As from a shell beside the engine.
+    let models = registry(dir.path());
+    models.use_version(&other).unwrap();
+    let order = Command::UseModel(scoring.clone());
+    bench.running.control.send(order).unwrap();
+    bench.until("told", |s| noticed(s, "scores already")).await;
+    assert_eq!(models.current_version().unwrap(), Some(scoring));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_scores_also_when_labels_can_not_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut bench, first, newest) = two_models(dir.path()).await;
+    let now = bench.until("scoring", |s| version(s).is_some()).await;
+    let other = if version(&now) == Some(&first) {
+        newest
+    } else {
+        first
+    };
+    let raw = rusqlite::Connection::open(dir.path().join("journal.sqlite")).unwrap();
+    raw.execute_batch("ALTER TABLE incidents RENAME COLUMN label TO lost")
+        .unwrap();
+    let order = Command::UseModel(other.clone());
+    bench.running.control.send(order).unwrap();
+    let words = format!("labels could not be read and do not count for model {other} yet");
+    let taken = bench
+        .until("taken", |s| {
+            noticed(s, &format!("model {other} scores from now on"))
+        })
+        .await;
+    assert_eq!(version(&taken), Some(other.as_str()));
+    assert!(noticed(&taken, &words), "{:?}", taken.notices);
+    assert!(!noticed(&taken, "could not be taken"));
+    assert_eq!(registry(dir.path()).current_version().unwrap(), Some(other));
+    raw.execute_batch("ALTER TABLE incidents RENAME COLUMN lost TO label")
+        .unwrap();
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_that_scores_a_preview_goes_by_the_one_that_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    remember(dir.path(), &[1.4, 1.6, 2.5, 9.0]);
+    let mut bench = Bench::start(dir.path(), |_| {});
+    bench.until("trained", |s| s.live.model.is_some()).await;
+    bench.stop().await;
+    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.enabled = false);
+    bench.until("played", |s| finished(&s.live)).await;
+    let config = Arc::clone(&bench.config);
+    let effect = bench.running.control.preview(2, Some(Label::False)).await;
+    let told = format!("{}\n", effect.unwrap().told());
+    assert_eq!(told, shell(dir.path(), &config, 2, LabelWord::False));
+    bench.stop().await;
+}
+
+/// The engine writes on in the file that it has open, wherever that is: a preview must not take the place of it.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_never_sets_the_journal_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    remember(dir.path(), &[1.4]);
+    let mut bench = Bench::start(dir.path(), |_| {});
+    bench.until("finished", |s| finished(&s.live)).await;
+    let path = |name: String| dir.path().join(name);
+    let files = ["", "-wal", "-shm"].map(|end| format!("journal.sqlite{end}"));
+    for file in &files {
+        std::fs::rename(path(file.clone()), path(format!("away-{file}"))).unwrap();
+    }
+    let rubble = b"no database at all, only a line of text".repeat(40);
+    std::fs::write(path(files[0].clone()), &rubble).unwrap();
+    let effect = bench.running.control.preview(1, Some(Label::False)).await;
+    assert_eq!(effect, Err(ControlError::Failed));
+    assert_eq!(std::fs::read(path(files[0].clone())).unwrap(), rubble);
+    let names = std::fs::read_dir(dir.path()).unwrap();
+    let names: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(!names.iter().any(|n| n.contains("damaged")), "{names:?}");
+    for file in &files {
+        std::fs::rename(path(format!("away-{file}")), path(file.clone())).unwrap();
+    }
+    let effect = bench.running.control.preview(1, Some(Label::False)).await;
+    assert!(effect.is_ok(), "{effect:?}");
+    bench.stop().await;
+    let (journal, aside) = Journal::open(&path(files[0].clone())).unwrap();
+    assert!(aside.is_none() && journal.get(1).unwrap().is_some());
+}

@@ -331,6 +331,7 @@ fn enter_asks_before_another_model_scores() {
         "Let model 20261117T225500Z score from now on?",
         "It was refused when it was new: clearly worse than the one that",
         "takes the place of 20261118T105500Z-3f9a2c,",
+        "3 h old. It was trained",
     ]);
     screen.press(Intent::Back);
     assert_eq!(screen.state.question, None);
@@ -435,7 +436,7 @@ fn a_threshold_that_labels_raised_is_told_with_the_calibrated_one() {
         pipeline.models = kept.into();
     });
     let screen = Screen::of(raised, (120, 40), &[Intent::Health]);
-    screen.has(&["0.0045: labels raised it from", "0.0030 (auto)"]);
+    screen.has(&["0.0045 (auto 0.0030, raised by labels)"]);
 }
 
 #[test]

@@ -314,7 +314,7 @@ fn threshold(pipeline: &PipelineView, model: &ModelView) -> String {
     let kept = pipeline.models.iter().find(|entry| entry.is_current);
     match kept.map(|entry| number(entry.model.threshold_mse)) {
         Some(calibrated) if calibrated != force => {
-            format!("{force}: labels raised it from {calibrated} ({rule})")
+            format!("{force} ({rule} {calibrated}, raised by labels)")
         }
         _ => format!("{force} ({rule})"),
     }

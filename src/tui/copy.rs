@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{EntityView, Incident, Label, Snapshot, Time};
+use crate::domain::{EntityView, Incident, Label, Snapshot, Time, Unit};
 
 use super::state::{Panel, Place, UiState};
 use super::text::{number, percent};
 use super::view::plot::Window;
-use super::view::why_words;
+use super::view::{Moment, between, pointed, why_words};
 
 /// Most bytes: in base64 these are 64 KiB, which is what terminals take at the least.
 const MOST: usize = 48 * 1024;
@@ -23,9 +23,9 @@ pub fn words(state: &UiState, snapshot: &Snapshot) -> Option<String> {
         Place::Panel(Panel::Errors) => errors(state, state.shown(snapshot)?),
         Place::Panel(Panel::Entities) => entities(state, snapshot)?,
         Place::Panel(Panel::Models) => {
-            let open = state.open?;
-            let models = &state.pipeline(snapshot)?.models;
-            models.get(open.line)?.model.version.clone()
+            let pipeline = state.pipeline(snapshot)?;
+            let chosen = pipeline.models.get(state.model_index(pipeline))?;
+            chosen.model.version.clone()
         }
         Place::Detail => moment(state, state.shown(snapshot)?)?,
         Place::Panes => newest(state, state.shown(snapshot)?)?,
@@ -91,54 +91,53 @@ fn named(entity: &EntityView, column: usize) -> Option<Cow<'_, str>> {
     })
 }
 
-fn selected(state: &UiState, entity: &EntityView) -> Option<usize> {
-    let order = state.order(entity);
-    order.get(state.selected_index(entity, &order)).copied()
-}
-
 /// The selected feature's newest row.
 fn newest(state: &UiState, entity: &EntityView) -> Option<String> {
-    at(entity, selected(state, entity)?, entity.grid.last()?, None)
+    let window = Window::recent(entity, None);
+    at(state, entity, &window, window.grid.last()?)
 }
 
 /// The selected feature at the moment that is pointed at.
 fn moment(state: &UiState, entity: &EntityView) -> Option<String> {
-    let column = selected(state, entity)?;
     let window = Window::of(state, entity);
-    let time = state.cursor.or(window.grid.last())?;
-    let row = window.grid.row(time);
-    let time = row.map_or(time, |row| window.grid.time(row));
-    let (_, plot) = window.plot(entity, column)?;
-    let value = row.and_then(|row| plot.values.get(row).copied());
-    at(entity, column, time, value)
+    at(state, entity, &window, pointed(state, &window))
 }
 
-/// `cpu 2026-11-18T14:02:00Z value 86.1 %, expected 42.3 % (33.5 % to 51.1 %), score 4.02, 24 % of it`.
-fn at(entity: &EntityView, column: usize, time: Time, value: Option<f64>) -> Option<String> {
-    let feature = entity.features.get(column)?;
+/// `cpu 2026-11-18T14:02:00Z value 86.1 %, expected 42.3 % (33.5–51.1 %), score 4.02, 24 % of it`; of what is to come
+/// `cpu 2026-11-18T15:00:00Z forecast 42.3 % (33.5–51.1 %)`.
+fn at(state: &UiState, entity: &EntityView, window: &Window<'_>, time: Time) -> Option<String> {
+    let column = state.selected_column(entity)?;
+    let (feature, plot) = window.plot(entity, column)?;
     let unit = &feature.feature.unit;
-    let verdict = entity.recent.iter().rev().find(|v| v.time == time);
-    let row = entity.grid.row(time);
-    let value = value.or_else(|| {
-        let values = feature.values.tail(entity.grid.len());
-        values.get(row?).copied()
-    });
-    let shown = value.filter(|v| v.is_finite());
-    let shown = shown.map_or("no value".into(), |v| format!("value {}", unit.show(v)));
+    let moment = Moment::at(time, entity, window, (column, &plot));
+    let row = window.grid.row(time);
+    let time = row.map_or(time, |row| window.grid.time(row));
+    let ahead = moment.ahead.and_then(|ahead| ranged(unit, ahead));
+    let shown = match (ahead, moment.value) {
+        (Some(ahead), _) => format!("forecast {ahead}"),
+        (None, Some(value)) => format!("value {}", unit.show(value)),
+        (None, None) => "no value".into(),
+    };
     let mut words = vec![format!("{} {time} {shown}", named(entity, column)?)];
-    if let Some(part) = verdict.and_then(|v| v.features.get(column)) {
-        let (low, high) = (unit.show(part.lower), unit.show(part.upper));
-        words.push(format!(
-            "expected {} ({low} to {high})",
-            unit.show(part.expected)
-        ));
-    }
-    if let Some(score) = verdict.and_then(|v| v.score) {
+    let band = moment.part.map(|p| (p.expected, p.lower, p.upper));
+    let expected = band.and_then(|band| ranged(unit, band));
+    words.extend(expected.map(|expected| format!("expected {expected}")));
+    if let Some(score) = moment.score {
         words.push(format!("score {}", number(score)));
-        let share = verdict.and_then(|v| v.features.get(column));
-        words.extend(share.map(|part| format!("{} of it", percent(part.share))));
+        let share = moment.part.map(|part| part.share);
+        let share = share.filter(|share| share.is_finite());
+        words.extend(share.map(|share| format!("{} of it", percent(share))));
     }
     Some(words.join(", "))
+}
+
+/// `42.3 % (33.5–51.1 %)`: a value and its band, as far as they are known.
+fn ranged(unit: &Unit, (middle, lower, upper): (f64, f64, f64)) -> Option<String> {
+    let shown = middle.is_finite().then(|| unit.show(middle))?;
+    Some(match between(unit, lower, upper) {
+        Some(band) => format!("{shown} ({band})"),
+        None => shown,
+    })
 }
 
 /// The error table in columns.

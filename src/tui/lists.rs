@@ -273,6 +273,14 @@ impl UiState {
             .position(|(view, _)| Some(&view.entity) == wanted);
         at.unwrap_or(0)
     }
+
+    /// Position of the model that is pointed at among the pipeline's.
+    #[must_use]
+    pub fn model_index(&self, pipeline: &PipelineView) -> usize {
+        let mut versions = pipeline.models.iter().map(|entry| &entry.model.version);
+        let at = versions.position(|version| Some(version) == self.model.as_ref());
+        at.unwrap_or(0)
+    }
 }
 
 #[cfg(test)]

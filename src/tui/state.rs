@@ -345,6 +345,8 @@ pub struct UiState {
     pub entity_order: EntityOrder,
     /// The entity that is pointed at in that list; `None`: the shown one.
     pub pointed: Option<Entity>,
+    /// Version of the model that is pointed at in their list; `None` or one that is gone: the newest.
+    pub model: Option<String>,
     /// The open panel.
     pub open: Option<Open>,
     /// The panel that the large chart was opened from, and goes back to.
@@ -406,6 +408,7 @@ impl UiState {
             log: LogOrder::default(),
             entity_order: EntityOrder::default(),
             pointed: None,
+            model: None,
             open: None,
             came_from: None,
             prompt: None,
@@ -515,7 +518,8 @@ impl UiState {
             }),
             Sort::LastIncident => {
                 let age = |i: &usize| entity.features.get(*i).map_or(usize::MAX, last_marked);
-                order.sort_by(|a, b| age(a).cmp(&age(b)).then_with(|| name(a).cmp(&name(b))));
+                // Each feature's marks are looked through once, not at each comparison.
+                order.sort_by_cached_key(|i| (age(i), name(i)));
             }
         }
         order
@@ -529,6 +533,16 @@ impl UiState {
             .iter()
             .position(|i| entity.features.get(*i).map(|f| &*f.feature.name) == wanted)
             .unwrap_or(0)
+    }
+
+    /// Column of the selected feature, the first in the order of the panes or of the error table when none was selected.
+    #[must_use]
+    pub fn selected_column(&self, entity: &EntityView) -> Option<usize> {
+        let order = match self.place() {
+            Place::Panel(Panel::Errors) => self.error_order(entity),
+            _ => self.order(entity),
+        };
+        order.get(self.selected_index(entity, &order)).copied()
     }
 
     /// The time range of the shown mode.

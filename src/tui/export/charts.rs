@@ -34,8 +34,7 @@ pub fn panes(state: &UiState, entity: &EntityView) -> Table {
 
 /// The selected feature, with what was expected where that is kept; `None` when there is none.
 pub fn detail(state: &UiState, entity: &EntityView) -> Option<Table> {
-    let order = state.order(entity);
-    let column = *order.get(state.selected_index(entity, &order))?;
+    let column = state.selected_column(entity)?;
     let window = Window::of(state, entity);
     let (feature, plot) = window.plot(entity, column)?;
     let name = feature.feature.name.to_string();

@@ -64,6 +64,7 @@ fn label(label: Option<Label>) -> &'static str {
 /// The error table.
 pub fn errors(state: &UiState, entity: &EntityView) -> Table {
     let first = head(&[
+        "entity",
         "feature",
         "unit",
         "timestamp",
@@ -79,6 +80,7 @@ pub fn errors(state: &UiState, entity: &EntityView) -> Table {
         let feature = entity.features.get(column)?;
         let judged = latest.and_then(|verdict| verdict.features.get(column));
         Some(vec![
+            entity.entity.name().to_owned(),
             feature.feature.name.to_string(),
             feature.feature.unit.clone().into(),
             moment(latest.map(|verdict| verdict.time)),
@@ -115,9 +117,10 @@ pub fn entities(state: &UiState, pipeline: &PipelineView) -> Table {
 fn word(state: Option<RowState>) -> &'static str {
     match state {
         Some(RowState::Scored) => "scored",
-        Some(RowState::WarmingUp) | None => "warming_up",
+        Some(RowState::WarmingUp) => "warming_up",
         Some(RowState::Stale) => "stale",
         Some(RowState::Missing) => "missing",
+        None => "",
     }
 }
 
@@ -161,10 +164,11 @@ pub fn models(pipeline: &PipelineView) -> Table {
     std::iter::once(first).chain(rows).collect()
 }
 
-/// The losses of the training that runs, or of the last one.
+/// The losses of the training that runs, or of the last one as long as that has none yet.
 pub fn training(pipeline: &PipelineView) -> Table {
     let ended = pipeline.last_training.as_ref().map(|last| &last.losses);
-    let losses = pipeline.training.as_ref().map(|now| &now.losses).or(ended);
+    let running = pipeline.training.as_ref().map(|now| &now.losses);
+    let losses = running.filter(|losses| !losses.is_empty()).or(ended);
     let rows = losses.into_iter().flatten().enumerate();
     let rows = rows.map(|(at, loss)| vec![(at + 1).to_string(), number(*loss)]);
     std::iter::once(head(&["epoch", "val_loss"]))

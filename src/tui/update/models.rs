@@ -1,16 +1,39 @@
-//! Letting another model score.
+//! Moving among the models, and letting another one score.
 
 use crate::domain::{Command, Level, ModelEntry, Snapshot};
 
 use super::super::action::Intent;
-use super::super::state::{Mode, Question, UiState};
-use super::super::text;
-use super::{order, toast};
+use super::super::state::{Mode, Panel, Question, UiState};
+use super::super::{text, view};
+use super::{moves, order, toast};
 
-/// Enter on a row of the models: asks whether that one is to score from now on.
-pub(super) fn ask(state: &mut UiState, row: usize, snapshot: &Snapshot) {
-    let models = state.pipeline(snapshot).map(|pipeline| &pipeline.models);
-    let entry = models.and_then(|models| models.get(row.min(models.len().saturating_sub(1))));
+/// Points at the newest model: by its version, as one that comes later takes its place in the list.
+pub(super) fn open(state: &mut UiState, snapshot: &Snapshot) {
+    point(state, 0, snapshot);
+}
+
+fn point(state: &mut UiState, row: usize, snapshot: &Snapshot) {
+    let entry = state.pipeline(snapshot).and_then(|p| p.models.get(row));
+    state.model = entry.map(|entry| entry.model.version.clone());
+}
+
+/// A key in the panel: arrows point at a model, Enter asks for it.
+pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
+    if intent == Intent::Expand {
+        return ask(state, snapshot);
+    }
+    if let Some(pipeline) = state.pipeline(snapshot) {
+        let at = state.model_index(pipeline);
+        let page = view::page(state, snapshot, Panel::Models);
+        let next = moves::along(intent, at, page, pipeline.models.len());
+        point(state, next, snapshot);
+    }
+}
+
+/// Asks whether the model that is pointed at is to score from now on.
+fn ask(state: &mut UiState, snapshot: &Snapshot) {
+    let pipeline = state.pipeline(snapshot);
+    let entry = pipeline.and_then(|p| p.models.get(state.model_index(p)));
     let Some(entry) = entry else {
         let why = if state.mode == Mode::Test {
             "test mode keeps no models to choose from"

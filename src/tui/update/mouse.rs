@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ratatui::layout::Position;
 
-use crate::domain::Snapshot;
+use crate::domain::{Entity, Snapshot};
 
 use super::super::action::{Effect, Intent, Pointer};
 use super::super::state::{Focus, IncidentKey, Mode, Panel, Place, UiState, key_of};
@@ -67,15 +67,13 @@ fn click(state: &mut UiState, spot: Spot, snapshot: &Snapshot, effects: &mut Vec
             again
         }
         Spot::Entity(entity) => {
-            let again = state.pointed.as_ref() == Some(&entity);
+            let again = pointed(state, snapshot).as_ref() == Some(&entity);
             state.pointed = Some(entity);
             again
         }
-        Spot::Model(row) => {
-            let again = state.line(Panel::Models) == Some(row);
-            if let Some(open) = &mut state.open {
-                open.line = row;
-            }
+        Spot::Model(version) => {
+            let again = model(state, snapshot).as_ref() == Some(&version);
+            state.model = Some(version);
             again
         }
         Spot::List(_) | Spot::Log | Spot::Chart | Spot::Nothing => false,
@@ -83,6 +81,21 @@ fn click(state: &mut UiState, spot: Spot, snapshot: &Snapshot, effects: &mut Vec
     if again {
         press(state, Intent::Expand, snapshot, effects);
     }
+}
+
+/// The entity that is shown as pointed at.
+fn pointed(state: &UiState, snapshot: &Snapshot) -> Option<Entity> {
+    let pipeline = state.pipeline(snapshot)?;
+    let listed = state.entities(pipeline);
+    let (view, _) = listed.get(state.pointed_index(pipeline, &listed))?;
+    Some(view.entity.clone())
+}
+
+/// Version of the model that is shown as pointed at.
+fn model(state: &UiState, snapshot: &Snapshot) -> Option<String> {
+    let pipeline = state.pipeline(snapshot)?;
+    let entry = pipeline.models.get(state.model_index(pipeline))?;
+    Some(entry.model.version.clone())
 }
 
 /// The selected incident, the first of the log when none was chosen.
@@ -94,16 +107,11 @@ fn chosen(state: &UiState, snapshot: &Snapshot) -> Option<IncidentKey> {
 /// Name of the selected feature, the first in order when none was chosen.
 fn selected(state: &UiState, snapshot: &Snapshot) -> Option<Arc<str>> {
     let entity = state.shown(snapshot)?;
-    let order = match state.place() {
-        Place::Panel(Panel::Errors) => state.error_order(entity),
-        _ => state.order(entity),
-    };
-    let column = *order.get(state.selected_index(entity, &order))?;
-    let feature = entity.features.get(column)?;
+    let feature = entity.features.get(state.selected_column(entity)?)?;
     Some(Arc::clone(&feature.feature.name))
 }
 
-/// The wheel scrolls lists and words, and zooms charts.
+/// The wheel scrolls lists and words, and zooms charts; over anything else it does nothing.
 fn wheel(state: &mut UiState, spot: &Spot, up: bool, snapshot: &Snapshot) {
     let step = if up { Intent::Up } else { Intent::Down };
     match (spot, state.open) {
@@ -118,7 +126,7 @@ fn wheel(state: &mut UiState, spot: &Spot, up: bool, snapshot: &Snapshot) {
                 }
             }
         }
-        (Spot::Moment(_), _) | (_, None) => {
+        (Spot::Moment(_), _) | (Spot::Feature(_) | Spot::Chart, None) => {
             let zoom = if up { Intent::ZoomIn } else { Intent::ZoomOut };
             moves::press(state, zoom, snapshot);
         }
@@ -131,5 +139,6 @@ fn wheel(state: &mut UiState, spot: &Spot, up: bool, snapshot: &Snapshot) {
                 moves::press(state, step, snapshot);
             }
         }
+        (_, None) => {}
     }
 }

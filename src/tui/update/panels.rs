@@ -22,6 +22,9 @@ pub(super) fn toggle(state: &mut UiState, panel: Panel, snapshot: &Snapshot) {
             state.leave_detail();
         }
     }
+    if panel == Panel::Models {
+        models::open(state, snapshot);
+    }
     state.open = Some(Open { panel, line: 0 });
     if panel == Panel::Why {
         select_explained(state, snapshot);
@@ -53,7 +56,7 @@ pub(super) fn press(state: &mut UiState, open: Open, intent: Intent, snapshot: &
                 moves::press(state, intent, snapshot);
             }
         },
-        Panel::Models if intent == Intent::Expand => models::ask(state, open.line, snapshot),
+        Panel::Models => models::press(state, intent, snapshot),
         _ => scroll(state, open, intent, snapshot),
     }
 }

@@ -17,13 +17,12 @@ use crate::tui::text::{number, percent, when};
 use crate::tui::theme::Theme;
 
 use self::axes::{Cross, Stretch};
-use self::moment::Moment;
 use super::chart::Chart;
 use super::pane::{figures, fill};
 use super::pen::{Pen, Segment, boxed, centered};
 use super::plot::{Plot, Window, latest};
 
-pub use self::moment::{between, parts, pointed, stamp, verdict_before};
+pub use self::moment::{Moment, between, parts, pointed, stamp, verdict_before};
 pub use self::ruler::Ruler;
 pub use self::track::draw_score;
 

@@ -5,11 +5,12 @@ use ratatui::layout::{Margin, Rect};
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{EntityView, FeatureView, PipelineView, RowState, Unit};
+use crate::domain::{EntityView, FeatureView, PipelineView, RowState};
 use crate::tui::state::{ErrorOrder, Panel, Place, UiState};
 use crate::tui::text::{number, percent, short, width};
 use crate::tui::theme::Theme;
 
+use super::detail::between;
 use super::pen::{Pen, Segment, bar, block, boxed, centered, point, table};
 use super::plot::latest;
 
@@ -83,18 +84,6 @@ pub fn rows(area: Rect) -> Rect {
 /// Features on one page of the table in `area`.
 pub fn page(area: Rect) -> usize {
     usize::from(rows(area).height).max(1)
-}
-
-/// `142–238 ms`: both ends of a band, the unit once when they share it; `–` when one is unknown.
-pub fn band(unit: &Unit, lower: f64, upper: f64) -> String {
-    if !lower.is_finite() || !upper.is_finite() {
-        return "–".into();
-    }
-    let (lower, upper) = (unit.show(lower), unit.show(upper));
-    match (lower.split_once(' '), upper.split_once(' ')) {
-        (Some((low, a)), Some((_, b))) if a == b => format!("{low}–{upper}"),
-        _ => format!("{lower}–{upper}"),
-    }
 }
 
 fn title(
@@ -308,8 +297,8 @@ impl Table<'_> {
         if columns.band > 0 {
             let verdict = self.entity.latest.as_ref();
             let part = verdict.and_then(|verdict| verdict.features.get(column));
-            let band = part.map_or("–".into(), |part| band(unit, part.lower, part.upper));
-            pen.figure(&band, columns.band, theme.dim);
+            let band = part.and_then(|part| between(unit, part.lower, part.upper));
+            pen.figure(band.as_deref().unwrap_or("–"), columns.band, theme.dim);
         }
         if columns.error {
             let error = feature.mse.map_or("–".into(), number);
@@ -331,19 +320,5 @@ impl Table<'_> {
             .collect();
         let missing = usize::from(self.columns.history.saturating_sub(width(&glyphs)));
         (format!("{}{glyphs}", " ".repeat(missing)), style)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_band_says_its_unit_once() {
-        assert_eq!(band(&Unit::Seconds, 0.142, 0.238), "142–238 ms");
-        assert_eq!(band(&Unit::Seconds, 0.9, 1.2), "900 ms–1.2 s");
-        assert_eq!(band(&Unit::Percent, -2.0, 3.0), "-2–3 %");
-        assert_eq!(band(&Unit::None, 4.0, 7.0), "4–7");
-        assert_eq!(band(&Unit::Bytes, f64::NAN, 1.0), "–");
     }
 }

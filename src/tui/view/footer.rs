@@ -96,7 +96,8 @@ pub fn range(state: &UiState, snapshot: &Snapshot) -> Option<String> {
 fn page(state: &UiState, snapshot: &Snapshot, layout: &Layout) -> Option<String> {
     let inside = state.expanded || state.open.is_some();
     let entity = state.shown(snapshot).filter(|_| !inside)?;
-    let count = state.order(entity).len();
+    let order = state.order(entity);
+    let count = order.len();
     let per_page = match layout.kind {
         Kind::TooSmall => return None,
         Kind::Compact => usize::from(layout.grid.height).max(1),
@@ -105,7 +106,7 @@ fn page(state: &UiState, snapshot: &Snapshot, layout: &Layout) -> Option<String>
     if count <= per_page {
         return None;
     }
-    let first = state.selected_index(entity, &state.order(entity)) / per_page * per_page;
+    let first = state.selected_index(entity, &order) / per_page * per_page;
     let last = (first + per_page).min(count);
     let key = state.keymap.key(if last < count {
         Intent::PageDown

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::config::ThemeName;
 use crate::domain::{Entity, PipelineView, Snapshot, Time};
 use crate::tui::action::Intent;
 use crate::tui::state::{IncidentKey, Mode, Panel, UiState, key_of};
 use crate::tui::theme::{ColorDepth, Theme};
 
 use super::layout::{Kind, Layout, Panes};
-use super::{Ruler, detail, entities, errors, header, log, models};
+use super::{Ruler, detail, entities, errors, header, log, models, why};
 
 /// What a click can mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +24,8 @@ pub enum Spot {
     Incident(IncidentKey),
     /// A row of the list of entities.
     Entity(Entity),
-    /// A row of the models.
-    Model(usize),
+    /// A row of the models, by its version.
+    Model(String),
     /// A moment in the large chart.
     Moment(Time),
     /// A place that scrolls, but no row of it.
@@ -63,10 +62,11 @@ pub fn at(state: &UiState, snapshot: &Snapshot, at: Position) -> Spot {
         Some(Panel::Errors) => feature(state, snapshot, &layout, at),
         Some(Panel::Entities) => entity(state, pipeline, &layout, at),
         Some(Panel::Models) => {
-            model(state, pipeline, layout.body, at).unwrap_or(Spot::List(Panel::Models))
+            let rows = models::rows(state, pipeline, layout.body);
+            model(state, pipeline, rows, at).unwrap_or(Spot::List(Panel::Models))
         }
-        // Beside the explanation the large chart can be pointed at.
-        Some(Panel::Why) if state.expanded => {
+        // Beside the explanation the large chart can be pointed at; under it, it can't be seen.
+        Some(Panel::Why) if !why::beside(state, layout.body).is_empty() => {
             moment(state, snapshot, &layout, at).unwrap_or(Spot::List(Panel::Why))
         }
         Some(panel) => Spot::List(panel),
@@ -84,7 +84,8 @@ pub fn at(state: &UiState, snapshot: &Snapshot, at: Position) -> Spot {
 /// The tab at a column of the header: found in the header as it is drawn, so that what gave way is not hit.
 fn tab(state: &UiState, snapshot: &Snapshot, area: Rect, at: Position) -> Option<Mode> {
     let mut drawn = Buffer::empty(area);
-    header::draw(state, snapshot, &plain(), &mut drawn, area);
+    let theme = Theme::new(state.theme, ColorDepth::None, true);
+    header::draw(state, snapshot, &theme, &mut drawn, area);
     let row: Vec<&str> = (area.left()..area.right())
         .filter_map(|x| drawn.cell((x, at.y)).map(ratatui::buffer::Cell::symbol))
         .collect();
@@ -123,25 +124,10 @@ fn entity(state: &UiState, pipeline: &PipelineView, layout: &Layout, at: Positio
     })
 }
 
-/// The row of a model: counted from the mark of the selected one in the panel as it is drawn.
-fn model(state: &UiState, pipeline: &PipelineView, area: Rect, at: Position) -> Option<Spot> {
-    let line = state.line(Panel::Models)?;
-    let count = pipeline.models.len();
-    let mut drawn = Buffer::empty(area);
-    models::draw(state, pipeline, line, &plain(), &mut drawn, area);
-    let marked = |y: &u16| {
-        let cell = drawn.cell((area.x + 1, *y));
-        cell.is_some_and(|cell| cell.symbol() == "▸")
-    };
-    let mark = (area.top()..area.bottom()).find(marked)?;
-    let first = usize::from(mark).checked_sub(line.min(count.saturating_sub(1)));
-    let row = usize::from(at.y).checked_sub(first?)?;
-    (row < count).then_some(Spot::Model(row))
-}
-
-/// For what is drawn only to be looked at here.
-fn plain() -> Theme {
-    Theme::new(ThemeName::Mono, ColorDepth::None, true)
+fn model(state: &UiState, pipeline: &PipelineView, rows: Rect, at: Position) -> Option<Spot> {
+    let row = row(rows, at, state.model_index(pipeline))?;
+    let entry = pipeline.models.get(row)?;
+    Some(Spot::Model(entry.model.version.clone()))
 }
 
 fn feature(state: &UiState, snapshot: &Snapshot, layout: &Layout, at: Position) -> Spot {

@@ -11,7 +11,7 @@ use crate::tui::state::UiState;
 use crate::tui::text::{moment, percent, short, width};
 use crate::tui::theme::Theme;
 
-use super::errors::band;
+use super::detail::between;
 use super::hints;
 use super::log::{blame, label_word, lasting, peak, sign};
 use super::pen::{Pen, Segment, bar, row};
@@ -161,7 +161,8 @@ fn features(
         pen.figure(&unit.show(part.value), NUMBER, theme.text)
             .figure(&unit.show(part.expected), NUMBER, dim);
         if wide {
-            pen.figure(&band(unit, part.lower, part.upper), BAND, dim)
+            let band = between(unit, part.lower, part.upper);
+            pen.figure(band.as_deref().unwrap_or("–"), BAND, dim)
                 .skip(2)
                 .say(side(part), theme.text);
         }

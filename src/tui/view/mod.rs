@@ -35,7 +35,7 @@ use ratatui::layout::Rect;
 
 use crate::domain::{Snapshot, SourceState};
 
-pub(super) use self::detail::Ruler;
+pub(super) use self::detail::{Moment, Ruler, between, pointed};
 pub(super) use self::footer::range;
 pub(super) use self::hit::{Spot, at};
 pub(super) use self::incident::about;
@@ -113,8 +113,7 @@ pub fn lines(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
         Panel::Why => why::lines(state, snapshot),
         Panel::Health => health::lines(state, snapshot),
         Panel::Training => training::lines(state, snapshot),
-        Panel::Models => models::lines(state, snapshot),
-        Panel::Errors | Panel::Log | Panel::Entities => 0,
+        Panel::Errors | Panel::Log | Panel::Entities | Panel::Models => 0,
     }
 }
 
@@ -131,8 +130,12 @@ pub fn page(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
             let listed = pipeline.map_or(0, |p| state.entities(p).len());
             entities::page(layout.body, listed)
         }
+        Panel::Models => {
+            let pipeline = state.pipeline(snapshot);
+            pipeline.map_or(1, |p| models::page(state, p, layout.body))
+        }
         // Words within a border, the last line of a page once more at the top of the next.
-        Panel::Help | Panel::Why | Panel::Training | Panel::Models | Panel::Health => {
+        Panel::Help | Panel::Why | Panel::Training | Panel::Health => {
             usize::from(layout.body.height.saturating_sub(3)).max(1)
         }
     }
@@ -159,7 +162,7 @@ fn panel(
         },
         Panel::Entities => entities::draw(state, pipeline, theme, buffer, area),
         Panel::Training => training::draw(state, pipeline, open.line, theme, buffer, area),
-        Panel::Models => models::draw(state, pipeline, open.line, theme, buffer, area),
+        Panel::Models => models::draw(state, pipeline, theme, buffer, area),
         Panel::Health => health::draw(state, snapshot, open.line, theme, buffer, area),
     }
     true

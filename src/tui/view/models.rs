@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{ModelEntry, ModelView, PipelineView, Snapshot, Time};
+use crate::domain::{ModelEntry, ModelView, PipelineView, Time};
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
 use crate::tui::text::{cut, exact_span, number, short, span, tick, width};
-use crate::tui::theme::Theme;
+use crate::tui::theme::{ColorDepth, Theme};
 
 use super::facts::{self, Line, Row};
 use super::pen::{Pen, boxed, centered};
@@ -22,12 +22,7 @@ const FEWEST: usize = 3;
 /// The same on a panel with fewer rows than this.
 const FEWEST_LOW: (usize, usize) = (2, 7);
 
-/// Rows of the table.
-pub fn lines(state: &UiState, snapshot: &Snapshot) -> usize {
-    state.pipeline(snapshot).map_or(0, |p| p.models.len())
-}
-
-/// Draws the table with row `chosen` selected, and what is known of that one.
+/// Draws the table, and what is known of the model that is pointed at.
 ///
 /// ```text
 /// ╭ models ──────────────────────────────── Enter lets it score ╮
@@ -41,13 +36,12 @@ pub fn lines(state: &UiState, snapshot: &Snapshot) -> usize {
 pub fn draw(
     state: &UiState,
     pipeline: &PipelineView,
-    chosen: usize,
     theme: &Theme,
     buffer: &mut Buffer,
     area: Rect,
 ) {
     let models = &pipeline.models;
-    let chosen = chosen.min(models.len().saturating_sub(1));
+    let chosen = state.model_index(pipeline);
     let entry = models.get(chosen);
     let words = match entry {
         Some(entry) if entry.is_current => "it scores now".into(),
@@ -62,23 +56,8 @@ pub fn draw(
     let Some(entry) = entry else {
         return centered(buffer, inner, &empty(state, pipeline, theme));
     };
-    let details = facts::lines(
-        details(entry, state, theme),
-        facts::padded(inner).width,
-        theme,
-    );
-    let rows = usize::from(inner.height.saturating_sub(1));
-    let fewest = if rows < FEWEST_LOW.1 {
-        FEWEST_LOW.0
-    } else {
-        FEWEST
-    };
-    let room = rows.saturating_sub(details.len() + 1).max(fewest.min(rows));
-    let shown = models.len().min(room);
-    let table = Rect {
-        height: short(shown + 1).min(inner.height),
-        ..inner
-    };
+    let details = told(entry, state, theme, inner);
+    let table = table(state, pipeline, inner);
     Table { room: inner.width }.draw(models, chosen, state.now, theme, buffer, table);
     let below = Rect {
         y: table.bottom(),
@@ -93,6 +72,49 @@ pub fn draw(
         ..below
     });
     facts::write(&details, buffer, below);
+}
+
+/// Where the table is in a panel's inside, its head included: as high as what there is to say of any model lets it be, so
+/// that pointing at another one moves no row.
+fn table(state: &UiState, pipeline: &PipelineView, inner: Rect) -> Rect {
+    let theme = Theme::new(state.theme, ColorDepth::None, true);
+    let told = pipeline
+        .models
+        .iter()
+        .map(|entry| told(entry, state, &theme, inner).len());
+    let rows = usize::from(inner.height.saturating_sub(1));
+    let fewest = if rows < FEWEST_LOW.1 {
+        FEWEST_LOW.0
+    } else {
+        FEWEST
+    };
+    let room = rows.saturating_sub(told.max().unwrap_or(0) + 1);
+    let shown = pipeline.models.len().min(room.max(fewest.min(rows)));
+    Rect {
+        height: short(shown + 1).min(inner.height),
+        ..inner
+    }
+}
+
+/// Where the models are of the panel in `area`: under the head.
+pub fn rows(state: &UiState, pipeline: &PipelineView, area: Rect) -> Rect {
+    let table = table(state, pipeline, area.inner(Margin::new(1, 1)));
+    Rect {
+        y: table.y + table.height.min(1),
+        height: table.height.saturating_sub(1),
+        ..table
+    }
+}
+
+/// Models on one page of the panel in `area`.
+pub fn page(state: &UiState, pipeline: &PipelineView, area: Rect) -> usize {
+    usize::from(rows(state, pipeline, area).height).max(1)
+}
+
+/// The lines about one model in a panel's inside.
+fn told(entry: &ModelEntry, state: &UiState, theme: &Theme, inner: Rect) -> Vec<Line> {
+    let rows = details(entry, state, theme);
+    facts::lines(rows, facts::padded(inner).width, theme)
 }
 
 fn empty(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<(String, Style)> {
@@ -221,7 +243,7 @@ impl Table {
         area: Rect,
     ) {
         let page = usize::from(area.height.saturating_sub(1)).max(1);
-        let first = chosen.saturating_sub(page - 1);
+        let first = chosen / page * page;
         let head = self.cells(None, now, theme);
         Pen::on(buffer, area, 0)
             .skip(MARKS)

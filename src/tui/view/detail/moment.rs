@@ -34,9 +34,18 @@ impl<'a> Moment<'a> {
         state: &UiState,
         entity: &'a EntityView,
         window: &Window<'_>,
+        feature: (usize, &Plot),
+    ) -> Self {
+        Self::at(pointed(state, window), entity, window, feature)
+    }
+
+    /// Any moment of `window`.
+    pub fn at(
+        time: Time,
+        entity: &'a EntityView,
+        window: &Window<'_>,
         (column, plot): (usize, &Plot),
     ) -> Self {
-        let time = pointed(state, window);
         let row = window.grid.row(time);
         let value = row.and_then(|row| plot.values.get(row).copied());
         let verdict = verdict_at(entity, time);

@@ -195,7 +195,7 @@ fn table(incidents: &[Incident], now: Time) -> String {
             span(i.duration()),
             score(i.peak_score),
             if i.acknowledged { "yes" } else { "no" }.into(),
-            label_word(i.label).into(),
+            i.label.map_or("–", Label::word).into(),
             named(&i.features),
         ]);
     }
@@ -227,7 +227,7 @@ fn page(incident: &Incident, now: Time) -> String {
             "seen",
             if incident.acknowledged { "yes" } else { "no" }.to_owned(),
         ),
-        ("label", label_word(incident.label).to_owned()),
+        ("label", incident.label.map_or("–", Label::word).to_owned()),
     ];
     let facts = facts.map(|(name, fact)| format!("  {name:<9} {fact}\n"));
     let mut table = Table::new(&[
@@ -315,14 +315,6 @@ fn score(score: f64) -> String {
         format!("{score:.1}")
     } else {
         "–".into()
-    }
-}
-
-const fn label_word(label: Option<Label>) -> &'static str {
-    match label {
-        Some(Label::Real) => "real",
-        Some(Label::False) => "false",
-        None => "–",
     }
 }
 

@@ -18,6 +18,26 @@ pub enum Label {
     False,
 }
 
+impl Label {
+    /// Its word, in lists, filters and tables.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::False => "false",
+        }
+    }
+
+    /// What an incident with it is called in a sentence.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::False => "a false alarm",
+        }
+    }
+}
+
 /// An order to the engine, from a key, a request, a signal or the schedule. It is queued, not awaited; its effect shows
 /// in a later [`super::Snapshot`].
 #[derive(Clone, Debug, PartialEq)]

@@ -18,6 +18,19 @@ pub enum RowState {
     Missing,
 }
 
+impl RowState {
+    /// Its word, as in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Scored => "scored",
+            Self::WarmingUp => "warming_up",
+            Self::Stale => "stale",
+            Self::Missing => "missing",
+        }
+    }
+}
+
 /// One gate between a candidate and an anomaly, with its value: the answer to "why" and "why not".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {

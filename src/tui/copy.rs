@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::domain::{EntityView, Incident, Label, Snapshot, Time, Unit};
 
 use super::state::{Panel, Place, UiState};
-use super::text::{number, percent};
+use super::text::{left, number, percent, width};
 use super::view::plot::Window;
 use super::view::{Moment, between, pointed, why_words};
 
@@ -66,11 +66,8 @@ fn incident(incident: &Incident) -> String {
     words.push(format!("{} to {}", incident.start, incident.end));
     let peak = number(incident.peak_score);
     words.push(format!("peak {peak} at {}", incident.peak));
-    match incident.label {
-        Some(Label::Real) => words.push("marked as real".into()),
-        Some(Label::False) => words.push("marked as a false alarm".into()),
-        None => {}
-    }
+    let label = incident.label.map(Label::told);
+    words.extend(label.map(|told| format!("marked as {told}")));
     if incident.acknowledged {
         words.push("acknowledged".into());
     }
@@ -179,16 +176,15 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0_u16; N];
     for row in rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
-            *widest = (*widest).max(super::text::width(cell));
+            *widest = (*widest).max(width(cell));
         }
     }
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
         for (cell, room) in row.iter().zip(widths) {
-            line.push_str(cell);
-            let gap = room.saturating_sub(super::text::width(cell)) + 2;
-            line.push_str(&" ".repeat(usize::from(gap)));
+            line.push_str(&left(cell, room));
+            line.push_str("  ");
         }
         text.push_str(line.trim_end());
         text.push('\n');

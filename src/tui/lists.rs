@@ -131,18 +131,21 @@ impl Standing {
     }
 }
 
+/// The first row of the page that row `at` is on.
+#[must_use]
+pub fn page_start(at: usize, page: usize) -> usize {
+    at - at % page.max(1)
+}
+
 /// Every word of `filter` is in `text`.
-fn all_in(text: &str, filter: &str) -> bool {
+#[must_use]
+pub fn all_in(text: &str, filter: &str) -> bool {
     filter.split_whitespace().all(|word| has(text, word))
 }
 
 /// What a filter of the log looks at: number, entity, features, state, label, whether somebody has seen it.
 fn words(incident: &Incident) -> String {
-    let label = match incident.label {
-        Some(Label::Real) => "real",
-        Some(Label::False) => "false",
-        None => "",
-    };
+    let label = incident.label.map_or("", Label::word);
     let seen = if incident.acknowledged {
         "acknowledged"
     } else {

@@ -41,8 +41,8 @@ pub enum Run {
 pub const RANGES: [u64; 5] = [900, 3600, 6 * 3600, 86_400, 7 * 86_400];
 /// Shortest and longest interval that the engine takes.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
-/// Intervals that are offered before a number is typed, in seconds.
-const USUAL: [u64; 7] = [1, 2, 5, 10, 30, 60, 300];
+/// Intervals that are offered before a number is typed, and that keys step through, in seconds.
+pub const STEPS: [u64; 11] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
 /// The themes by the names that the configuration has for them.
 const THEMES: [(&str, ThemeName); 5] = [
     ("dark", ThemeName::Dark),
@@ -56,6 +56,13 @@ const THEMES: [(&str, ThemeName); 5] = [
 pub fn theme_name(theme: ThemeName) -> &'static str {
     let found = THEMES.iter().find(|(_, other)| *other == theme);
     found.map_or("dark", |(name, _)| name)
+}
+
+/// The theme after another, round and round.
+pub fn next_theme(theme: ThemeName) -> ThemeName {
+    let at = THEMES.iter().position(|(_, other)| *other == theme);
+    let next = at.map_or(0, |at| (at + 1) % THEMES.len());
+    THEMES.get(next).map_or(theme, |(_, next)| *next)
 }
 
 /// What the typed words may mean, the likeliest first. Nothing typed offers every action, in the order of the help screen.
@@ -186,7 +193,7 @@ fn intervals(rest: &str) -> Vec<Offer> {
     match Span::parse(rest) {
         Ok(Span(interval)) if interval < INTERVALS.0 || interval > INTERVALS.1 => Vec::new(),
         Ok(Span(interval)) => vec![offer(interval)],
-        Err(_) => USUAL
+        Err(_) => STEPS
             .map(|secs| offer(Duration::from_secs(secs)))
             .into_iter()
             .filter(|offer| offer.words.starts_with(&format!("interval {rest}")))

@@ -34,6 +34,19 @@ pub fn cut(text: &str, room: u16) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// `text` at the left of `room` columns, cut where it is longer.
+pub fn left(text: &str, room: u16) -> String {
+    let text = cut(text, room);
+    let blank = room.saturating_sub(width(&text));
+    format!("{text}{}", " ".repeat(usize::from(blank)))
+}
+
+/// `text` at the right of `room` columns, whole where it is longer.
+pub fn right(text: &str, room: u16) -> String {
+    let blank = room.saturating_sub(width(text));
+    format!("{}{text}", " ".repeat(usize::from(blank)))
+}
+
 /// `text` broken at spaces into lines of at most `room` columns; a word longer than a line is cut.
 pub fn wrap(text: &str, room: u16) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();

@@ -1,6 +1,6 @@
 //! The rows of lists.
 
-use crate::domain::{EntityView, Incident, Label, PipelineView, RowState};
+use crate::domain::{EntityView, Incident, Label, PipelineView};
 use crate::tui::state::UiState;
 
 use super::{Table, head, known, moment, number};
@@ -36,7 +36,7 @@ pub fn anomalies(state: &UiState, pipeline: &PipelineView) -> Table {
             moment(Some(incident.peak)),
             number(incident.peak_score),
             shares(incident),
-            label(incident.label).to_owned(),
+            incident.label.map_or("", Label::word).to_owned(),
             incident.acknowledged.to_string(),
         ]
     });
@@ -51,14 +51,6 @@ fn shares(incident: &Incident) -> String {
         .map(|part| format!("{}={}", part.feature, number(part.share)))
         .collect();
     parts.join("; ")
-}
-
-fn label(label: Option<Label>) -> &'static str {
-    match label {
-        Some(Label::Real) => "real",
-        Some(Label::False) => "false",
-        None => "",
-    }
 }
 
 /// The error table.
@@ -104,7 +96,7 @@ pub fn entities(state: &UiState, pipeline: &PipelineView) -> Table {
         vec![
             view.entity.name().to_owned(),
             moment(latest.map(|verdict| verdict.time)),
-            word(latest.map(|verdict| verdict.state)).to_owned(),
+            latest.map_or("", |verdict| verdict.state.word()).to_owned(),
             known(latest.and_then(|verdict| verdict.score)),
             judged
                 .map(|verdict| verdict.is_anomaly.to_string())
@@ -112,16 +104,6 @@ pub fn entities(state: &UiState, pipeline: &PipelineView) -> Table {
         ]
     });
     std::iter::once(first).chain(rows).collect()
-}
-
-fn word(state: Option<RowState>) -> &'static str {
-    match state {
-        Some(RowState::Scored) => "scored",
-        Some(RowState::WarmingUp) => "warming_up",
-        Some(RowState::Stale) => "stale",
-        Some(RowState::Missing) => "missing",
-        None => "",
-    }
 }
 
 /// The models that are kept.

@@ -74,7 +74,7 @@ fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut
     match intent {
         Intent::Quit => effects.push(Effect::Quit),
         Intent::Back => back(state),
-        Intent::Theme => recolor(state, next_theme(state.theme)),
+        Intent::Theme => recolor(state, palette::next_theme(state.theme)),
         Intent::Freeze => {
             state.frozen = match state.frozen {
                 Some(_) => None,
@@ -166,16 +166,6 @@ fn recolor(state: &mut UiState, theme: ThemeName) {
     state.theme = theme;
     let said = format!("theme {}", palette::theme_name(theme));
     toast(state, Level::Info, said);
-}
-
-const fn next_theme(theme: ThemeName) -> ThemeName {
-    match theme {
-        ThemeName::Dark => ThemeName::Light,
-        ThemeName::Light => ThemeName::HighContrast,
-        ThemeName::HighContrast => ThemeName::ColorBlind,
-        ThemeName::ColorBlind => ThemeName::Mono,
-        ThemeName::Mono => ThemeName::Dark,
-    }
 }
 
 fn arrived(state: &mut UiState, snapshot: &Snapshot) {

@@ -6,11 +6,8 @@ use crate::domain::{Command, Incident, Label, Level, PipelineId, Snapshot, Sourc
 
 use super::super::action::{Effect, Intent};
 use super::super::state::{Mode, Panel, Question, UiState, key_of};
-use super::super::{text, view};
+use super::super::{palette, text, view};
 use super::{order, toast};
-
-/// Intervals that the keys step through, in seconds.
-const INTERVALS: [u64; 11] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
 
 pub(super) fn press(
     state: &mut UiState,
@@ -33,7 +30,7 @@ pub(super) fn press(
 
 fn interval(state: &mut UiState, snapshot: &Snapshot, faster: bool, effects: &mut Vec<Effect>) {
     let now = state.interval.unwrap_or(snapshot.interval);
-    let mut steps = INTERVALS.map(Duration::from_secs).into_iter();
+    let mut steps = palette::STEPS.map(Duration::from_secs).into_iter();
     let next = if faster {
         steps.rfind(|step| *step < now)
     } else {

@@ -63,17 +63,8 @@ pub(super) fn press(state: &mut UiState, open: Open, intent: Intent, snapshot: &
 
 /// Words move under the frame, by lines and pages, to their ends.
 fn scroll(state: &mut UiState, open: Open, intent: Intent, snapshot: &Snapshot) {
-    let last = view::lines(state, snapshot, open.panel).saturating_sub(1);
+    let lines = view::lines(state, snapshot, open.panel);
     let page = view::page(state, snapshot, open.panel);
-    let line = match intent {
-        Intent::Up => open.line.saturating_sub(1),
-        Intent::Down => open.line + 1,
-        Intent::PageUp => open.line.saturating_sub(page),
-        Intent::PageDown => open.line + page,
-        Intent::Home => 0,
-        Intent::End => last,
-        _ => open.line,
-    };
-    let line = line.min(last);
+    let line = moves::along(intent, open.line, page, lines);
     state.open = Some(Open { line, ..open });
 }

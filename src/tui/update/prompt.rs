@@ -9,12 +9,11 @@ use super::super::keymap::Key;
 use super::super::palette::{self, Run};
 use super::super::state::{Place, Prompt, PromptKind, UiState};
 use super::super::text;
+use super::super::view;
 use super::{moves, order, press, recolor, toast};
 
 /// Longest line, in characters.
 const LONGEST: usize = 64;
-/// Lines that a page moves the choice by.
-const PAGE: usize = 8;
 
 /// Opens the line that a key asks for, where there is something to choose from.
 pub(super) fn open(state: &mut UiState, intent: Intent) {
@@ -127,8 +126,8 @@ fn choose(state: &UiState, prompt: &mut Prompt, intent: Intent, snapshot: &Snaps
         Intent::Up => at.checked_sub(1).unwrap_or(last),
         Intent::Down if at == last => 0,
         Intent::Down => at + 1,
-        Intent::PageUp => at.saturating_sub(PAGE),
-        _ => (at + PAGE).min(last),
+        Intent::PageUp => at.saturating_sub(view::offered(state, snapshot)),
+        _ => (at + view::offered(state, snapshot)).min(last),
     };
 }
 

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::domain::EntityView;
+use crate::tui::lists::page_start;
 use crate::tui::state::UiState;
 use crate::tui::text::{cut, short, width};
 use crate::tui::theme::Theme;
@@ -29,7 +30,7 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     }
     let selected = state.selected_index(entity, &order);
     let page = usize::from(area.height).max(1);
-    let first = selected / page * page;
+    let first = page_start(selected, page);
     let window = Window::of(state, entity);
     let value_room = 10_u16.min(area.width / 3);
     let name_room = (area.width / 4).clamp(6, 20);

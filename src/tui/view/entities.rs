@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{EntityView, PipelineView};
-use crate::tui::lists::Standing;
+use crate::tui::lists::{Standing, page_start};
 use crate::tui::state::UiState;
 use crate::tui::text::{number, percent, width};
 use crate::tui::theme::Theme;
@@ -68,7 +68,7 @@ pub fn draw(
         columns.head(theme, buffer, parts.head);
     }
     let page = usize::from(parts.rows.height).max(1);
-    let first = pointed / page * page;
+    let first = page_start(pointed, page);
     for (line, (entity, standing)) in (0_u16..).zip(listed.iter().skip(first).take(page)) {
         let row = Row {
             entity,

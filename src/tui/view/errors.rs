@@ -6,8 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{EntityView, FeatureView, PipelineView, RowState};
+use crate::tui::lists::page_start;
 use crate::tui::state::{ErrorOrder, Panel, Place, UiState};
-use crate::tui::text::{number, percent, short, width};
+use crate::tui::text::{number, percent, right, short, width};
 use crate::tui::theme::Theme;
 
 use super::detail::between;
@@ -51,7 +52,7 @@ pub fn draw(
     }
     let page = page(area);
     let selected = state.selected_index(entity, &order);
-    let first = if panel { selected / page * page } else { 0 };
+    let first = if panel { page_start(selected, page) } else { 0 };
     let rest = order.len().saturating_sub(first);
     // As a pane it does not scroll, and its last line says how many more there are.
     let shown = if panel || rest <= page {
@@ -318,7 +319,6 @@ impl Table<'_> {
                 }
             })
             .collect();
-        let missing = usize::from(self.columns.history.saturating_sub(width(&glyphs)));
-        (format!("{}{glyphs}", " ".repeat(missing)), style)
+        (right(&glyphs, self.columns.history), style)
     }
 }

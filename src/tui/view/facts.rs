@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use crate::domain::Snapshot;
 use crate::tui::action::Intent;
 use crate::tui::state::UiState;
-use crate::tui::text::{short, width, wrap};
+use crate::tui::text::{left, short, width, wrap};
 use crate::tui::theme::Theme;
 
 use super::pen::{Pen, Segment, bar};
@@ -55,10 +55,7 @@ pub const fn names(room: u16) -> u16 {
 /// The lines of a page `room` columns wide.
 pub fn lines(rows: Vec<Row>, room: u16, theme: &Theme) -> Vec<Line> {
     let column = names(room);
-    let named = |name: &str| {
-        let blank = usize::from(column.saturating_sub(width(name)));
-        Span::styled(format!("{name}{}", " ".repeat(blank)), theme.dim)
-    };
+    let named = |name: &str| Span::styled(left(name, column), theme.dim);
     let mut lines: Vec<Line> = Vec::new();
     for row in rows {
         match row {
@@ -124,12 +121,17 @@ pub fn padded(inner: Rect) -> Rect {
     }
 }
 
+/// The keys that show the rest of what is longer than its place.
+pub fn more(state: &UiState) -> String {
+    let (down, up) = (state.keymap.key(Intent::Down), state.keymap.key(Intent::Up));
+    format!("{down} {up} more")
+}
+
 /// What stands at the right of a panel's title: keys, and that there is more to see.
 pub fn note(state: &UiState, more: bool, words: String, theme: &Theme) -> Vec<Segment> {
     let mut right = Vec::new();
     if more {
-        let (down, up) = (state.keymap.key(Intent::Down), state.keymap.key(Intent::Up));
-        let more = Span::styled(format!("{down} {up} more"), theme.dim);
+        let more = Span::styled(self::more(state), theme.dim);
         right.push(Segment::new(1, vec![more]));
     }
     if !words.is_empty() {

@@ -6,6 +6,7 @@ use ratatui::text::Span;
 
 use crate::domain::{Level, Snapshot};
 use crate::tui::action::Intent;
+use crate::tui::lists::page_start;
 use crate::tui::state::UiState;
 use crate::tui::text::{cut, exact_span, short, width, wrap};
 use crate::tui::theme::Theme;
@@ -106,7 +107,7 @@ fn page(state: &UiState, snapshot: &Snapshot, layout: &Layout) -> Option<String>
     if count <= per_page {
         return None;
     }
-    let first = state.selected_index(entity, &order) / per_page * per_page;
+    let first = page_start(state.selected_index(entity, &order), per_page);
     let last = (first + per_page).min(count);
     let key = state.keymap.key(if last < count {
         Intent::PageDown

@@ -7,10 +7,12 @@ use ratatui::text::Span;
 use crate::domain::Snapshot;
 use crate::tui::action::Intent;
 use crate::tui::keymap::{BINDINGS, Binding, Group};
-use crate::tui::state::{UiState, has};
+use crate::tui::lists::all_in;
+use crate::tui::state::UiState;
 use crate::tui::text::{cut, short, width, wrap};
 use crate::tui::theme::Theme;
 
+use super::facts;
 use super::pen::{Pen, Segment, boxed};
 
 /// Columns of one column of help, where there is room for two.
@@ -138,8 +140,8 @@ fn captions(state: &UiState, theme: &Theme, scrolls: bool) -> (Vec<Span<'static>
     let key = |intent| state.keymap.key(intent);
     let mut notes = Vec::new();
     if scrolls {
-        let words = format!("{} {} more", key(Intent::Down), key(Intent::Up));
-        notes.push(Segment::new(2, vec![Span::styled(words, theme.dim)]));
+        let more = Span::styled(facts::more(state), theme.dim);
+        notes.push(Segment::new(2, vec![more]));
     }
     let words = format!("{} searches", key(Intent::Filter));
     notes.push(Segment::new(3, vec![Span::styled(words, theme.dim)]));
@@ -160,7 +162,7 @@ pub fn found(state: &UiState, search: &str) -> Vec<&'static Binding> {
         let name = binding.name.replace('_', " ");
         let keys = state.keymap.keys(binding.intent);
         let text = format!("{name} {} {} {keys}", binding.short, binding.help);
-        search.split_whitespace().all(|word| has(&text, word))
+        all_in(&text, search)
     };
     BINDINGS.iter().filter(fits).collect()
 }

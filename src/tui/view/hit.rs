@@ -7,6 +7,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::domain::{Entity, PipelineView, Snapshot, Time};
 use crate::tui::action::Intent;
+use crate::tui::lists::page_start;
 use crate::tui::state::{IncidentKey, Mode, Panel, UiState, key_of};
 use crate::tui::theme::{ColorDepth, Theme};
 
@@ -103,7 +104,7 @@ fn tab(state: &UiState, snapshot: &Snapshot, area: Rect, at: Position) -> Option
 fn row(rows: Rect, at: Position, selected: usize) -> Option<usize> {
     let page = usize::from(rows.height).max(1);
     rows.contains(at)
-        .then(|| selected / page * page + usize::from(at.y - rows.y))
+        .then(|| page_start(selected, page) + usize::from(at.y - rows.y))
 }
 
 fn incident(state: &UiState, pipeline: &PipelineView, rows: Rect, at: Position) -> Option<Spot> {
@@ -146,7 +147,7 @@ fn pane(state: &UiState, snapshot: &Snapshot, layout: &Layout, at: Position) -> 
     let hit = state.shown(snapshot).and_then(|entity| {
         let order = state.order(entity);
         let panes = Panes::arrange(layout.grid, order.len(), layout.kind);
-        let first = state.selected_index(entity, &order) / panes.per_page() * panes.per_page();
+        let first = page_start(state.selected_index(entity, &order), panes.per_page());
         let filled = order.len().saturating_sub(first).min(panes.per_page());
         let place =
             (0..filled).find(|place| panes.place(layout.grid, *place, filled).contains(at))?;

@@ -6,14 +6,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use crate::domain::{Contribution, Gate, Incident, PipelineView, Unit};
+use crate::domain::{Contribution, Gate, Incident, Label, PipelineView, Unit};
 use crate::tui::state::UiState;
 use crate::tui::text::{moment, percent, short, width};
 use crate::tui::theme::Theme;
 
 use super::detail::between;
 use super::hints;
-use super::log::{blame, label_word, lasting, peak, sign};
+use super::log::{blame, lasting, peak, sign};
 use super::pen::{Pen, Segment, bar, row};
 
 /// Columns of a number.
@@ -92,8 +92,8 @@ fn facts(incident: &Incident, step: Duration, theme: &Theme, buffer: &mut Buffer
         3,
         format!("peak {} at {}", peak(incident), moment(incident.peak)),
     ));
-    if incident.label.is_some() {
-        let words = format!("labelled {}", label_word(incident.label));
+    if let Some(label) = incident.label {
+        let words = format!("labelled {}", label.word());
         left.push(Segment::new(4, vec![Span::styled(words, theme.warn)]));
     }
     let (seen, style) = if incident.acknowledged {
@@ -223,14 +223,7 @@ pub fn about(incident: &Incident, step: Duration) -> Vec<String> {
     if !parts.is_empty() {
         lines.push(parts);
     }
-    if incident.label.is_some() {
-        lines.push(format!(
-            "So far it is called {}.",
-            match label_word(incident.label) {
-                "false" => "a false alarm",
-                word => word,
-            }
-        ));
-    }
+    let label = incident.label.map(Label::told);
+    lines.extend(label.map(|told| format!("So far it is called {told}.")));
     lines
 }

@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
-use crate::tui::lists::LogOrder;
+use crate::tui::lists::{LogOrder, page_start};
 use crate::tui::state::{Panel, Place, UiState};
 use crate::tui::text::{self, moment, percent, short, span, when, width};
 use crate::tui::theme::Theme;
@@ -52,7 +52,7 @@ pub fn draw(
     }
     let selected = state.place_in(&listed);
     let page = usize::from(parts.rows.height).max(1);
-    let first = selected / page * page;
+    let first = page_start(selected, page);
     let row = Row {
         columns: &columns,
         step: pipeline.step,
@@ -206,15 +206,6 @@ fn fitting_blame(incident: &Incident, room: u16) -> String {
     whole.next().or_else(first).unwrap_or_default()
 }
 
-/// What an operator called it; nothing when nobody did.
-pub const fn label_word(label: Option<Label>) -> &'static str {
-    match label {
-        Some(Label::False) => "false",
-        Some(Label::Real) => "real",
-        None => "",
-    }
-}
-
 /// Widths of the columns; one that is 0 is not drawn. Without columns of their own, label and acknowledgement are marks
 /// at the end of the row.
 struct Columns {
@@ -349,7 +340,7 @@ impl Row<'_> {
         };
         let seen = if incident.acknowledged { "✓" } else { "" };
         pen.cell(incident.state.word(), columns.state, hot)
-            .cell(label_word(incident.label), columns.label, label)
+            .cell(incident.label.map_or("", Label::word), columns.label, label)
             .cell(seen, columns.seen, theme.good);
     }
 }

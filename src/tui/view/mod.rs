@@ -141,6 +141,12 @@ pub fn page(state: &UiState, snapshot: &Snapshot, panel: Panel) -> usize {
     }
 }
 
+/// Actions of the palette that are seen at once.
+#[must_use]
+pub fn offered(state: &UiState, snapshot: &Snapshot) -> usize {
+    prompt::rows(arrange(state, snapshot).body)
+}
+
 /// Draws a panel in place of the body; `false` when none is open that does.
 fn panel(
     state: &UiState,

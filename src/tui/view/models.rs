@@ -9,8 +9,9 @@ use ratatui::text::Span;
 
 use crate::domain::{ModelEntry, ModelView, PipelineView, Time};
 use crate::tui::action::Intent;
+use crate::tui::lists::page_start;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{cut, exact_span, number, short, span, tick, width};
+use crate::tui::text::{cut, exact_span, left, number, right, short, span, tick};
 use crate::tui::theme::{ColorDepth, Theme};
 
 use super::facts::{self, Line, Row};
@@ -243,7 +244,7 @@ impl Table {
         area: Rect,
     ) {
         let page = usize::from(area.height.saturating_sub(1)).max(1);
-        let first = chosen / page * page;
+        let first = page_start(chosen, page);
         let head = self.cells(None, now, theme);
         Pen::on(buffer, area, 0)
             .skip(MARKS)
@@ -279,7 +280,6 @@ impl Table {
             Some(_) => theme.text,
             None => theme.dim,
         };
-        let blank = |columns: u16| " ".repeat(usize::from(columns));
         let whole = self.room >= WHOLE_FROM;
         let wide = if whole { 26 } else { 16 };
         let version = match entry.map(|entry| entry.model.version.as_str()) {
@@ -287,17 +287,14 @@ impl Table {
             Some(version) if whole => version,
             Some(version) => version.split('-').next().unwrap_or(version),
         };
-        let version = cut(version, wide);
-        let rest = blank(wide - width(&version));
-        let mut cells = vec![Span::styled(format!("{version}{rest}"), style)];
+        let mut cells = vec![Span::styled(left(version, wide), style)];
         for column in COLUMNS.iter().filter(|column| self.room >= column.from) {
             let words = match entry {
                 Some(entry) => (column.words)(&entry.model, now),
                 None => column.head.to_owned(),
             };
             let words = cut(&words, column.wide - 1);
-            let rest = blank(column.wide - width(&words));
-            cells.push(Span::styled(format!("{rest}{words}"), style));
+            cells.push(Span::styled(right(&words, column.wide), style));
         }
         cells
     }

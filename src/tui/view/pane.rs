@@ -6,6 +6,7 @@ use ratatui::text::Span;
 
 use crate::domain::{Breach, EntityView, FeatureView};
 use crate::tui::action::Intent;
+use crate::tui::lists::page_start;
 use crate::tui::state::{Focus, UiState};
 use crate::tui::text;
 use crate::tui::theme::Theme;
@@ -23,7 +24,7 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     }
     let panes = Panes::arrange(area, order.len(), Kind::Full);
     let selected = state.selected_index(entity, &order);
-    let first = selected / panes.per_page() * panes.per_page();
+    let first = page_start(selected, panes.per_page());
     let window = Window::of(state, entity);
     let filled = (order.len() - first).min(panes.per_page());
     for (place, column) in order.iter().skip(first).take(filled).enumerate() {

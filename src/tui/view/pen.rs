@@ -272,10 +272,12 @@ pub fn bar(part: f64, room: u16, filled: Style, theme: &Theme) -> Vec<Span<'stat
     ]
 }
 
+/// Heights of a cell, below a whole one.
+const BLOCKS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
+
 /// A sparkline of the values in `room` columns: each column's highest, with the value's index it begins at. Seven heights,
 /// so that lines on top of each other stay apart; gaps stay blank.
 pub fn spark(values: &[f64], room: u16, unicode: bool) -> Vec<(char, usize)> {
-    const BLOCKS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
     const PLAIN: [char; 7] = ['.', ':', '-', '=', '+', '*', '#'];
     let finite = || values.iter().copied().filter(|v| v.is_finite());
     let low = finite().fold(f64::INFINITY, f64::min);
@@ -342,7 +344,6 @@ pub fn point(buffer: &mut Buffer, table: Rect, line: u16, theme: &Theme) {
 
 /// A block as high as `part` (0 to 1) of a cell; on a plain terminal a digit, in tenths.
 pub fn block(part: f64, unicode: bool) -> char {
-    const BLOCKS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
     const DIGITS: [char; 10] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
     let glyphs: &[char] = if unicode { &BLOCKS } else { &DIGITS };
     let last = glyphs.len() - 1;

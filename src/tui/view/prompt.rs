@@ -142,8 +142,13 @@ fn tail(text: &str, room: u16) -> &str {
     rest
 }
 
+/// Actions that are seen at once over a body.
+pub fn rows(body: Rect) -> usize {
+    usize::from(body.height.saturating_sub(2)).min(ROWS)
+}
+
 fn list(prompt: &Prompt, offers: &[Offer], theme: &Theme, buffer: &mut Buffer, area: Rect) {
-    let most = usize::from(area.height.saturating_sub(2)).min(ROWS);
+    let most = rows(area);
     if most == 0 {
         return;
     }

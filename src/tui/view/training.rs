@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{clock, exact_span, number, percent, short, span, whole, width};
+use crate::tui::text::{clock, exact_span, number, percent, right, short, span, whole};
 use crate::tui::theme::Theme;
 
 use super::facts::{self, Line, Row};
@@ -22,7 +22,7 @@ use super::pen::boxed;
 /// Below this a guess of when it ends says nothing.
 const TOLD_FROM: f64 = 0.03;
 /// Columns of a figure in the comparison.
-const FIGURE: usize = 11;
+const FIGURE: u16 = 11;
 
 /// How many lines can be the first one.
 pub fn lines(state: &UiState, snapshot: &Snapshot) -> usize {
@@ -272,10 +272,7 @@ pub fn decided(decision: &Decision, theme: &Theme) -> (String, Style) {
 /// alarms            0.4 %      0.5 %  of these, all clean
 /// ```
 pub fn compared(figures: &Comparison, theme: &Theme) -> Vec<Row> {
-    let figure = |text: &str, style: Style| {
-        let blank = FIGURE.saturating_sub(usize::from(width(text)));
-        Span::styled(format!("{}{text}", " ".repeat(blank)), style)
-    };
+    let figure = |text: &str, style: Style| Span::styled(right(text, FIGURE), style);
     let remark = |text: String| Span::styled(format!("  {text}"), theme.dim);
     let rate = |part: f64| format!("{:.1} %", part * 100.0);
     let ratio = figures.challenger_error / figures.champion_error;

@@ -1,6 +1,6 @@
 //! The features of what is explained, as a table, or one under the other where there is no room for one.
 
-use crate::tui::text::{cut, percent, width};
+use crate::tui::text::{left, percent, right, width};
 
 use super::super::detail::between;
 use super::line::{Line, Look};
@@ -77,19 +77,6 @@ impl Row {
                 .indented(2),
         ]
     }
-}
-
-/// `text` at the right of `room` columns.
-fn right(text: &str, room: u16) -> String {
-    let blank = room.saturating_sub(width(text));
-    format!("{}{text}", " ".repeat(usize::from(blank)))
-}
-
-/// `text` at the left of `room` columns.
-fn left(text: &str, room: u16) -> String {
-    let text = cut(text, room);
-    let blank = room.saturating_sub(width(&text));
-    format!("{text}{}", " ".repeat(usize::from(blank)))
 }
 
 /// The table.

@@ -221,10 +221,8 @@ impl Words<'_> {
         } else {
             "not acknowledged".into()
         });
-        words.extend(incident.label.map(|label| match label {
-            Label::Real => "marked as real".to_owned(),
-            Label::False => "marked as a false alarm".to_owned(),
-        }));
+        let label = incident.label.map(Label::told);
+        words.extend(label.map(|told| format!("marked as {told}")));
         let number = match incident.id {
             0 => String::new(),
             id => format!("{id}, "),

@@ -20,6 +20,8 @@ mod golden;
 mod keys;
 #[path = "screens/lists.rs"]
 mod lists;
+#[path = "screens/pointing.rs"]
+mod pointing;
 #[path = "screens/scene.rs"]
 mod scene;
 #[path = "screens/sizes.rs"]

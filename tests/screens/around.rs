@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::config::{ThemeName, UiConfig};
-use pulsewatch::domain::{Command, ModelEntry, Snapshot, TrainingView};
+use pulsewatch::domain::{Command, Snapshot, TrainingView};
 use pulsewatch::tui::action::{Action, Effect, Intent, Pointer};
 use pulsewatch::tui::keymap::{BINDINGS, Key};
 use pulsewatch::tui::state::{Focus, Panel, Place};
@@ -14,15 +14,15 @@ use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, ren
 
 use crate::{fixture, scene};
 
-const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
+pub const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
 
-struct Screen {
-    state: UiState,
-    snapshot: Snapshot,
+pub struct Screen {
+    pub state: UiState,
+    pub snapshot: Snapshot,
 }
 
 impl Screen {
-    fn of(snapshot: Snapshot, size: (u16, u16)) -> Self {
+    pub fn of(snapshot: Snapshot, size: (u16, u16)) -> Self {
         let keymap = Arc::new(Keymap::new(&BTreeMap::new()).unwrap());
         let config = UiConfig::default();
         let state = UiState::new(Mode::Live, &config, keymap, size, snapshot.now);
@@ -31,11 +31,11 @@ impl Screen {
         screen
     }
 
-    fn incident(size: (u16, u16)) -> Self {
+    pub fn incident(size: (u16, u16)) -> Self {
         Self::of(scene::incident().snapshot, size)
     }
 
-    fn act(&mut self, action: Action) -> Vec<Effect> {
+    pub fn act(&mut self, action: Action) -> Vec<Effect> {
         let mut all = Vec::new();
         for effect in update(&mut self.state, action, &self.snapshot) {
             if let Effect::Query { ticket, .. } = effect {
@@ -49,7 +49,7 @@ impl Screen {
     }
 
     /// Keys split at spaces, each as in `[ui.keys]`; what the last one caused.
-    fn keys(&mut self, keys: &str) -> Vec<Effect> {
+    pub fn keys(&mut self, keys: &str) -> Vec<Effect> {
         let mut last = Vec::new();
         for key in keys.split(' ') {
             last = self.act(Action::Key(Key::parse(key).expect(key)));
@@ -69,12 +69,12 @@ impl Screen {
         }
     }
 
-    fn click(&mut self, column: u16, row: u16) -> Vec<Effect> {
+    pub fn click(&mut self, column: u16, row: u16) -> Vec<Effect> {
         self.act(Action::Mouse(Pointer::Click, column, row))
     }
 
     /// The first place where `words` stand.
-    fn place_of(&self, words: &str) -> (u16, u16) {
+    pub fn place_of(&self, words: &str) -> (u16, u16) {
         let text = self.text();
         let found = text.lines().enumerate().find_map(|(row, line)| {
             let at = line.find(words)?;
@@ -85,12 +85,12 @@ impl Screen {
         (short(column), short(row))
     }
 
-    fn click_on(&mut self, words: &str) -> Vec<Effect> {
+    pub fn click_on(&mut self, words: &str) -> Vec<Effect> {
         let (column, row) = self.place_of(words);
         self.click(column, row)
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let theme = Theme::new(self.state.theme, ColorDepth::None, true);
         buffer_text(&render(&self.state, &self.snapshot, &theme))
     }
@@ -104,7 +104,7 @@ impl Screen {
     }
 }
 
-fn has(text: &str, words: &[&str]) {
+pub fn has(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
@@ -406,138 +406,6 @@ fn clicks_choose_rows_of_panels() {
     }
 }
 
-/// Twelve models, the newest first.
-fn many_models(screen: &mut Screen) {
-    let mut models = fixture::models();
-    let last = models.last().unwrap().clone();
-    for n in 10..19 {
-        let mut more = last.clone();
-        more.model.version = format!("20261110T10{n}00Z-c0ffee");
-        models.push(more);
-    }
-    with_models(screen, models);
-}
-
-fn with_models(screen: &mut Screen, models: Vec<ModelEntry>) {
-    Arc::make_mut(&mut screen.snapshot.live).models = Arc::from(models);
-}
-
-/// The row of the screen that has the mark, without the frame.
-fn marked(screen: &Screen) -> String {
-    let text = screen.text();
-    let row = text.lines().find(|line| line.contains('▸'));
-    row.unwrap_or_else(|| panic!("no mark in\n{text}"))
-        .to_owned()
-}
-
-#[test]
-fn the_mark_stays_on_its_model_when_a_training_ends() {
-    for size in SIZES {
-        let mut screen = Screen::incident(size);
-        screen.keys("v Down");
-        has(&marked(&screen), &["20261117T225500Z"]);
-        let mut models = fixture::models();
-        let mut newest = models[1].clone();
-        newest.model.version = "20261118T140100Z-aa0001".into();
-        models.insert(0, newest);
-        with_models(&mut screen, models);
-        screen.act(Action::Arrived);
-        has(&marked(&screen), &["20261117T225500Z"]);
-        assert_eq!(copied(screen.keys("y")), "20261117T225500Z-b01177");
-        screen.keys("Enter");
-        let question = screen.state.question.as_ref().expect("a question");
-        let version = "20261117T225500Z-b01177";
-        assert_eq!(question.command, Command::UseModel(version.into()));
-    }
-}
-
-#[test]
-fn the_newest_model_stays_marked_too_when_another_comes() {
-    let mut screen = Screen::incident((120, 40));
-    screen.keys("v");
-    let mut models = fixture::models();
-    let mut newest = models[0].clone();
-    newest.model.version = "20261118T140100Z-aa0001".into();
-    newest.is_current = false;
-    models.insert(0, newest);
-    with_models(&mut screen, models);
-    has(&marked(&screen), &["20261118T105500Z"]);
-    screen.keys("Enter");
-    assert!(screen.state.question.is_none(), "that one scores already");
-    screen.keys("Home");
-    has(&marked(&screen), &["20261118T140100Z"]);
-}
-
-#[test]
-fn clicks_hit_the_models_they_show_on_every_page() {
-    for size in [(120, 24), (80, 24), (40, 10)] {
-        let mut screen = Screen::incident(size);
-        many_models(&mut screen);
-        screen.keys("v End");
-        has(&marked(&screen), &["20261110T101800Z"]);
-        let text = screen.text();
-        let other = text
-            .lines()
-            .find_map(|line| {
-                let at = line.find("20261110T10")?;
-                let version = line.get(at..at + 16)?;
-                (!line.contains('▸')).then(|| version.to_owned())
-            })
-            .unwrap_or_else(|| panic!("one row alone\n{text}"));
-        let place = screen.place_of(&other);
-        screen.click(place.0, place.1);
-        has(&marked(&screen), &[&other]);
-        assert!(screen.state.question.is_none(), "the first click selects");
-        screen.click(place.0, place.1);
-        let question = screen.state.question.as_ref().expect("a question");
-        has(&question.text, &[&other]);
-    }
-}
-
-#[test]
-fn a_click_on_the_row_that_is_marked_already_is_enough() {
-    let mut test = Screen::of(scene::test_mode().snapshot, (120, 40));
-    test.keys("3 n");
-    test.state.pointed = None;
-    test.state.entity = None;
-    test.click_on("web-1         3.82");
-    assert!(test.state.open.is_none(), "web-1 is shown already");
-}
-
-#[test]
-fn the_wheel_zooms_over_charts_only() {
-    for size in [(120, 40), (80, 24)] {
-        let mut screen = Screen::incident(size);
-        for row in [0, size.1 - 1] {
-            screen.act(Action::Mouse(Pointer::WheelUp, 10, row));
-            assert_eq!(screen.state.live_range, None, "row {row} of {size:?}");
-        }
-        screen.keys("Enter");
-        screen.act(Action::Mouse(Pointer::WheelUp, 10, size.1 - 1));
-        assert_eq!(screen.state.live_range, None);
-        screen.act(Action::Mouse(Pointer::WheelUp, size.0 / 2, size.1 / 2));
-        assert!(screen.state.live_range.is_some());
-    }
-}
-
-#[test]
-fn an_explanation_over_the_chart_takes_its_clicks() {
-    let mut narrow = Screen::incident((80, 24));
-    narrow.keys("Enter w");
-    narrow.click(40, 12);
-    assert_eq!(narrow.state.cursor, None, "the chart can't be seen");
-    narrow.act(Action::Mouse(Pointer::WheelDown, 40, 12));
-    assert_eq!(narrow.state.live_range, None);
-    assert!(narrow.state.line(Panel::Why).unwrap() > 0, "words scroll");
-    let mut wide = Screen::incident((200, 60));
-    wide.keys("Enter w");
-    wide.click(60, 20);
-    assert!(wide.state.cursor.is_some(), "the chart is beside it");
-    let pointed = wide.state.cursor;
-    wide.click(170, 20);
-    assert_eq!(wide.state.cursor, pointed, "words are no moments");
-}
-
 #[test]
 fn a_click_in_the_large_chart_points_at_a_moment() {
     for size in SIZES {
@@ -565,7 +433,7 @@ fn clicks_while_something_is_asked_change_nothing() {
     assert_eq!(screen.keys("o"), [Effect::Mouse(false)]);
 }
 
-fn copied(effects: Vec<Effect>) -> String {
+pub fn copied(effects: Vec<Effect>) -> String {
     match effects.into_iter().next() {
         Some(Effect::Copy(text)) => text,
         other => panic!("{other:?}"),

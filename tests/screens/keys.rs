@@ -450,7 +450,7 @@ fn no_is_no_whatever_key_asked() {
     let key = |name| Action::Key(Key::parse(name).unwrap());
     screen.act(key("n"));
     let text = screen.text();
-    assert!(text.contains("y yes   n Esc no"), "{text}");
+    assert!(text.contains("y Enter yes   n Esc no"), "{text}");
     assert_eq!(screen.act(key("n")), []);
     assert_eq!(screen.state.question, None);
     screen.act(key("n"));

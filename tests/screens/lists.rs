@@ -13,7 +13,7 @@ use pulsewatch::domain::{
 use pulsewatch::tui::action::{Action, Effect, Intent};
 use pulsewatch::tui::keymap::Key;
 use pulsewatch::tui::lists::{EntityOrder, LogOrder};
-use pulsewatch::tui::state::{ErrorOrder, Focus};
+use pulsewatch::tui::state::{ErrorOrder, Focus, Panel};
 use pulsewatch::tui::update::update;
 use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
 
@@ -630,7 +630,7 @@ fn a_label_is_asked_for_with_what_it_is_about() {
         "memory 74 %, cpu 12 %",
         "So far it is called real.",
         "Working out what it would have changed",
-        "y m yes   n Esc no",
+        "y m Enter yes   n Esc no",
     ] {
         assert!(text.contains(words), "{words} {text}");
     }
@@ -709,6 +709,25 @@ fn a_list_is_not_left_while_its_filter_is_typed() {
         }
         assert_eq!(screen.state.focus, Focus::Log, "{size:?}");
     }
+}
+
+#[test]
+fn esc_after_a_jump_goes_back_to_the_log() {
+    let mut screen = Screen::of(scene::incident().snapshot);
+    screen.press(Intent::Log);
+    screen.press(Intent::Down);
+    let chosen = screen.state.incident.clone();
+    screen.press(Intent::Expand);
+    assert!(screen.state.expanded);
+    screen.press(Intent::Back);
+    assert_eq!(screen.state.line(Panel::Log), Some(0));
+    assert_eq!(screen.state.incident, chosen, "the next one is a key away");
+    screen.press(Intent::Back);
+    assert_eq!(screen.state.open, None);
+    // A chart that was opened from the grid goes back there.
+    screen.press(Intent::Expand);
+    screen.press(Intent::Back);
+    assert_eq!(screen.state.open, None);
 }
 
 #[test]

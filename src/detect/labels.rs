@@ -36,7 +36,7 @@ pub fn raise(held_back: &[f64], false_rows: &[Vec<f64>], rule: Threshold, budget
     let peaks = false_rows
         .iter()
         .map(|rows| rows.iter().copied().fold(0.0, f64::max));
-    let within_reach = peaks.filter(|peak| *peak * ROOM <= MOST);
+    let within_reach = peaks.filter(|peak| is_within_reach(*peak));
     let over_peaks = within_reach.map(|peak| peak * ROOM).fold(1.0, f64::max);
     let of = |scores: &[f64]| {
         calibrate(scores, rule, budget)
@@ -104,7 +104,14 @@ pub fn effect(
             .filter(|own| in_neither(own, &was))
             .map(told)
             .collect(),
+        out_of_reach: false,
     }
+}
+
+/// Whether a false alarm of this peak (over the calibrated threshold) is one that labels can raise the threshold over.
+#[must_use]
+pub fn is_within_reach(peak: f64) -> bool {
+    peak * ROOM <= MOST
 }
 
 /// The incidents that kept rows make at `raise` times the calibrated threshold. A row that was not kept was quiet.

@@ -30,6 +30,8 @@ pub struct LabelEffect {
     pub lost: Vec<(Entity, Time)>,
     /// Starts and entities of those that would have been, and were not.
     pub returned: Vec<(Entity, Time)>,
+    /// The label calls an incident false that is farther over the threshold than labels may raise it: it stays one.
+    pub out_of_reach: bool,
 }
 
 impl LabelEffect {
@@ -43,8 +45,13 @@ impl LabelEffect {
         } else {
             String::new()
         };
+        let reach = if self.out_of_reach {
+            "; one so high stays an alarm, as labels raise the threshold only so far"
+        } else {
+            ""
+        };
         format!(
-            "would have removed {removed} {} and lost {lost}{back} (of {} that were replayed); threshold {:.2} times the calibrated one, so far {:.2} times",
+            "would have removed {removed} {} and lost {lost}{back} (of {} that were replayed); threshold {:.2} times the calibrated one, so far {:.2} times{reach}",
             plural(removed),
             self.replayed,
             self.raise_after,

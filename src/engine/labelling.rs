@@ -134,13 +134,19 @@ pub fn preview(
         grounds.raise(journal, &before)?,
         grounds.raise(journal, &after)?,
     );
-    Ok(labels::effect(
+    let effect = labels::effect(
         &rows,
         &all,
         &rules(config, &std::sync::Arc::from([])),
         was,
         would,
-    ))
+    );
+    let asked = all.iter().find(|incident| incident.id == id);
+    let peak = asked.map_or(0.0, |incident| incident.peak_score);
+    Ok(LabelEffect {
+        out_of_reach: label == Some(Label::False) && !labels::is_within_reach(peak),
+        ..effect
+    })
 }
 
 /// The labels' part in a pipeline. Holds at most 10,000 rows beside the model's held-back scores.

@@ -188,6 +188,7 @@ fn words_on_the_selected_incident() {
         removed: vec![at; 7],
         lost: Vec::new(),
         returned: Vec::new(),
+        out_of_reach: false,
     };
     let late = Action::Preview {
         ticket: ticket + 1,
@@ -460,7 +461,7 @@ fn no_is_no_whatever_key_asked() {
     );
     // Another key that asks goes on saying yes.
     screen.act(key("M"));
-    assert!(screen.text().contains("y M yes   n Esc no"));
+    assert!(screen.text().contains("y M Enter yes   n Esc no"));
     assert_eq!(
         sent(screen.act(key("M"))),
         Some(Command::Label(42, Some(Label::Real)))

@@ -642,6 +642,7 @@ fn a_label_is_asked_for_with_what_it_is_about() {
         removed: vec![lost.clone(); 7],
         lost: vec![lost],
         returned: Vec::new(),
+        out_of_reach: false,
     };
     screen.act(Action::Preview {
         ticket: *ticket,
@@ -650,7 +651,7 @@ fn a_label_is_asked_for_with_what_it_is_about() {
     for size in SIZES {
         let text = screen.at(size);
         let told = text.contains("removed 7 alerts") && text.contains("lost 1");
-        assert!(told && text.contains("y m yes"), "{text}");
+        assert!(told && text.contains("y m Enter yes"), "{text}");
     }
     assert!(!screen.text().contains("Working out"));
     assert!(screen.at((120, 40)).contains("memory 74 %"));

@@ -194,10 +194,8 @@ impl Columns {
         rest = rest.saturating_sub(if numbers { 2 * NUMBER } else { 0 });
         rest = rest.saturating_sub(if error { NUMBER } else { 0 });
         let name = longest.clamp(12, 32);
-        let fitting = BANDS
-            .into_iter()
-            .filter(|band| error && rest >= name + band);
-        let band = fitting.last().unwrap_or(0);
+        let fits = |band: &u16| error && rest >= name + band;
+        let band = BANDS.into_iter().rfind(fits).unwrap_or(0);
         rest -= band;
         let history = short(HISTORY) + 1;
         let history = if rest >= name + history + 8 {

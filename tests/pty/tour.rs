@@ -38,22 +38,25 @@ fn tour() {
     shot(&mut terminal, home.path(), &folder, "training");
     terminal.press("\x1b");
     terminal.until("marked anomaly", has_mark);
-    terminal.sees("recording has ended");
+    terminal.sees("● anomaly");
     shot(&mut terminal, home.path(), &folder, "overview");
+    terminal.sees("● anomaly");
+    terminal.press("w");
+    shot(&mut terminal, home.path(), &folder, "why");
+    terminal.press("\x1bL\r");
+    shot(&mut terminal, home.path(), &folder, "detail");
+    terminal.press("\x1b\x1b");
+    terminal.sees("recording has ended");
     for (key, name) in [
         ("L", "log"),
         ("E", "errors"),
         ("H", "health"),
         ("?", "help"),
-        ("w", "why"),
     ] {
         terminal.press(key);
         shot(&mut terminal, home.path(), &folder, name);
         terminal.press("\x1b");
     }
-    terminal.press("L\r");
-    shot(&mut terminal, home.path(), &folder, "detail");
-    terminal.press("\x1b\x1b2");
     terminal.press("q");
     assert!(terminal.ended().success());
 }

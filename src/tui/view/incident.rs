@@ -19,7 +19,7 @@ use super::pen::{Pen, Segment, bar, row};
 /// Columns of a number.
 const NUMBER: u16 = 11;
 /// Columns of a band.
-const BAND: u16 = 20;
+const BAND: u16 = 24;
 /// Columns of the bar of a part.
 const BAR: u16 = 12;
 

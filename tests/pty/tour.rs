@@ -39,13 +39,14 @@ fn tour() {
     terminal.press("\x1b");
     terminal.until("marked anomaly", has_mark);
     terminal.sees("● anomaly");
+    terminal.press("f");
+    terminal.sees("frozen at");
     shot(&mut terminal, home.path(), &folder, "overview");
-    terminal.sees("● anomaly");
     terminal.press("w");
     shot(&mut terminal, home.path(), &folder, "why");
     terminal.press("\x1bL\r");
     shot(&mut terminal, home.path(), &folder, "detail");
-    terminal.press("\x1b\x1b");
+    terminal.press("\x1b\x1bf");
     terminal.sees("recording has ended");
     for (key, name) in [
         ("L", "log"),

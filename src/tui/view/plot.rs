@@ -262,12 +262,18 @@ impl Plot {
         let lines = || self.values.iter().copied().chain(lines.clone());
         let known = Scale::over(lines())?;
         let half = (known.high - known.low) / 2.0;
+        // What was never negative has no axis below zero, however unsure its band is.
+        let least = if known.low >= 0.0 {
+            (known.low - half).max(0.0)
+        } else {
+            known.low - half
+        };
         let ahead = self
             .forecast
             .iter()
             .flat_map(|f| f.lower.iter().chain(&f.upper));
         let bounds = ahead.chain(lower).chain(upper).copied();
-        let band = bounds.map(|bound| bound.clamp(known.low - half, known.high + half));
+        let band = bounds.map(|bound| bound.clamp(least, known.high + half));
         let all = || lines().chain(band.clone());
         let high = all().filter(|v| v.is_finite()).fold(f64::MIN, f64::max);
         let near = limit.filter(|limit| *limit > 0.0 && high >= 0.8 * limit);
@@ -327,6 +333,16 @@ mod tests {
             hot: Vec::new(),
             forecast: None,
         }
+    }
+
+    #[test]
+    fn what_is_never_negative_keeps_its_axis_above_zero() {
+        let percent = plot(vec![10.0, 20.0, 50.0]);
+        let scale = percent.scale_with(None, &[-60.0], &[170.0]).unwrap();
+        assert!(scale.low >= 0.0 && scale.high > 60.0, "{scale:?}");
+        let celsius = plot(vec![-4.0, 20.0]);
+        let scale = celsius.scale_with(None, &[-60.0], &[25.0]).unwrap();
+        assert!(scale.low < -10.0, "{scale:?}");
     }
 
     #[test]

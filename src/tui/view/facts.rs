@@ -103,12 +103,16 @@ pub fn reach(height: usize, visible: u16) -> usize {
 
 /// The inside of a panel that fills the body, without a column of air at both sides.
 pub fn inside(state: &UiState, snapshot: &Snapshot) -> Rect {
-    let body = super::arrange(state, snapshot).body;
-    Rect {
-        width: body.width.saturating_sub(4),
-        height: body.height.saturating_sub(2),
-        ..body
-    }
+    room(super::arrange(state, snapshot).body)
+}
+
+/// The room for words in a box over `area`, before it is drawn.
+pub fn room(area: Rect) -> Rect {
+    padded(Rect {
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+        ..area
+    })
 }
 
 /// A column of air at both sides of a panel's inside.

@@ -53,11 +53,7 @@ pub fn draw(
     buffer: &mut Buffer,
     area: Rect,
 ) {
-    let room = facts::padded(Rect {
-        width: area.width.saturating_sub(2),
-        height: area.height.saturating_sub(2),
-        ..area
-    });
+    let room = facts::room(area);
     let page = Page::of(state, snapshot, theme, room.width);
     let right = facts::note(state, page.height() > room.height, String::new(), theme);
     let title = [Span::styled("health", theme.strong)];

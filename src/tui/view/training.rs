@@ -58,11 +58,7 @@ pub fn draw(
     buffer: &mut Buffer,
     area: Rect,
 ) {
-    let room = facts::padded(Rect {
-        width: area.width.saturating_sub(2),
-        height: area.height.saturating_sub(2),
-        ..area
-    });
+    let room = facts::room(area);
     let page = Page::of(state, pipeline, theme, room);
     let (intent, word) = match &pipeline.training {
         Some(_) => (Intent::Cancel, "cancels"),

@@ -60,6 +60,11 @@ impl Drifts {
         }
     }
 
+    /// The next model is another one, even under the same name: those that are not kept have none of their own.
+    pub fn replaced(&mut self) {
+        self.kept.model = None;
+    }
+
     /// Begins anew under the same model: its successor was refused.
     pub fn clear(&mut self) {
         self.kept.tests.clear();
@@ -87,5 +92,38 @@ impl Drifts {
             .count();
         let enough = (changed as f64) >= PART * self.kept.tests.len() as f64;
         (changed > 0 && enough).then_some(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{RowState, Time};
+
+    #[test]
+    fn a_new_model_of_the_same_name_is_looked_at_anew() {
+        let config = Config::default();
+        let mut drifts = Drifts::new(&config, None);
+        let usual: Vec<f64> = (0..200)
+            .map(|i| 1e-3 * (1.0 + 0.1 * f64::from(i % 7)))
+            .collect();
+        drifts.model("in memory", &usual);
+        for row in 0..3000 {
+            let verdict = Verdict {
+                mse: Some(0.1),
+                ..Verdict::unscored(Time::from_secs(row * 60), Entity::sole(), RowState::Scored)
+            };
+            drifts.take(&verdict);
+        }
+        assert_eq!(drifts.fired(), Some(1));
+        drifts.model("in memory", &usual);
+        assert_eq!(
+            drifts.fired(),
+            Some(1),
+            "the same model as before a restart"
+        );
+        drifts.replaced();
+        drifts.model("in memory", &usual);
+        assert_eq!(drifts.fired(), None);
     }
 }

@@ -68,6 +68,11 @@ impl Pipeline {
         self.drifts.fired()
     }
 
+    /// A newly trained model is about to score: drift is looked for anew.
+    pub fn replace_model(&mut self) {
+        self.drifts.replaced();
+    }
+
     /// Looks for such a change from here on only.
     pub fn forget_drift(&mut self) {
         self.drifts.clear();

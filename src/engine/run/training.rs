@@ -136,6 +136,7 @@ impl Core {
         if decision.promoted {
             let config = Arc::clone(lane.config());
             let scorer = Scorer::new(learned.bundle, config)?;
+            lane.pipeline.replace_model();
             self.let_score(id, scorer, &meta, &learned.held_back);
         } else {
             lane.pipeline.forget_drift();

@@ -20,8 +20,8 @@ use std::time::Duration;
 use ndarray::Array2;
 use pulsewatch::config::{Config, Span};
 use pulsewatch::domain::{
-    Command, Control, ControlError, Entity, HistoryQuery, IncidentState, PipelineId, PipelineView,
-    Snapshot, SourceState, Time,
+    Command, Control, ControlError, Entity, HealthBoard, HistoryQuery, IncidentState, PipelineId,
+    PipelineView, Snapshot, SourceState, Time,
 };
 use pulsewatch::engine::Running;
 use pulsewatch::engine::clock::ManualClock;
@@ -90,6 +90,7 @@ impl Bench {
             start_test: false,
             banner: None,
             notices: Vec::new(),
+            health: HealthBoard::default(),
         };
         Self {
             running: start(setup, Arc::new(clock.clone())).unwrap(),

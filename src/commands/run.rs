@@ -11,7 +11,7 @@ use super::Context;
 use crate::cli::{self, RunArgs};
 use crate::config::{Config, Span, ThemeName};
 use crate::disk::{DirLock, write_atomic};
-use crate::domain::{Command, Control, PipelineId, Snapshot, SourceState};
+use crate::domain::{Command, Control, HealthBoard, PipelineId, Snapshot, SourceState};
 use crate::engine::clock::WallClock;
 use crate::engine::open;
 use crate::engine::run::{Setup, TestSource, start};
@@ -169,6 +169,7 @@ async fn session(
         start_test: mode == cli::Mode::Test && (screen || args.once),
         banner: (context.embedded && screen).then(|| BANNER.to_owned()),
         notices,
+        health: HealthBoard::default(),
     };
     let running = start(setup, Arc::new(WallClock))?;
     file.before = None;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Breach, Decision, Entity, Feature, Forecast, ForecastAccuracy, Grid, Incident, Series, Time,
-    Verdict,
+    Breach, ComponentHealth, Decision, Entity, Feature, Forecast, ForecastAccuracy, Grid, Incident,
+    Series, Time, Verdict,
 };
 
 /// Which pipeline: live data, or the recorded sample with injected spikes.
@@ -373,6 +373,8 @@ pub struct Snapshot {
     pub notices: Arc<[Notice]>,
     /// What this process takes.
     pub process: ProcessView,
+    /// How the parts of the program are doing that have reported.
+    pub health: Arc<[ComponentHealth]>,
     /// The engine is about to end.
     pub stopping: bool,
 }

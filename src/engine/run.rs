@@ -25,7 +25,8 @@ use super::trainer::Trainer;
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    Command, ControlError, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema, Snapshot, Time,
+    Command, ControlError, HealthBoard, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema,
+    Snapshot, Time,
 };
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
@@ -57,6 +58,8 @@ pub struct Setup {
     pub banner: Option<String>,
     /// Things to tell the readers at once.
     pub notices: Vec<String>,
+    /// Where the parts of the program report how they are doing.
+    pub health: HealthBoard,
 }
 
 /// Starts an engine; must be called within a tokio runtime.
@@ -97,6 +100,7 @@ struct Core {
     started: Time,
     banner: Option<String>,
     keeping: Keeping,
+    health: HealthBoard,
     stopping: bool,
 }
 
@@ -111,6 +115,7 @@ impl Core {
             start_test,
             banner,
             notices,
+            health,
         } = setup;
         let registry = Registry::open(&data_dir.join("models"));
         let path = data_dir.join("journal.sqlite");
@@ -146,6 +151,7 @@ impl Core {
             started: now,
             banner,
             keeping: Keeping::default(),
+            health,
             stopping: false,
         };
         let told = core.live.pipeline.told();
@@ -506,6 +512,7 @@ impl Core {
             test,
             notices: self.notices.iter().cloned().collect(),
             process: self.process.look(Instant::now()),
+            health: self.health.view(),
             stopping: self.stopping,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulsewatch::config::Config;
-use pulsewatch::domain::{Command, Control, Snapshot, Time};
+use pulsewatch::domain::{Command, Control, HealthBoard, Snapshot, Time};
 use pulsewatch::engine::clock::ManualClock;
 use pulsewatch::engine::open::open;
 use pulsewatch::engine::run::{Setup, start};
@@ -50,6 +50,7 @@ impl Driver {
             start_test: false,
             banner: None,
             notices: Vec::new(),
+            health: HealthBoard::default(),
         };
         Ok(Self {
             running: start(setup, Arc::new(clock.clone()))?,

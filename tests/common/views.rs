@@ -57,6 +57,7 @@ pub fn snapshot(now: Time, live: PipelineView) -> Snapshot {
         test: None,
         notices: Arc::from([]),
         process: ProcessView::default(),
+        health: Arc::from([]),
         stopping: false,
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pulsewatch::config::{Config, SourceKind, Span};
 use pulsewatch::domain::{
-    Command, Control, Entity, EntityView, HistoryAnswer, HistoryQuery, PipelineId, Snapshot,
-    SourceState, Time,
+    Command, Control, Entity, EntityView, HealthBoard, HistoryAnswer, HistoryQuery, PipelineId,
+    Snapshot, SourceState, Time,
 };
 use pulsewatch::engine::Running;
 use pulsewatch::engine::clock::ManualClock;
@@ -90,6 +90,7 @@ impl Driven {
             start_test: false,
             banner: None,
             notices: Vec::new(),
+            health: HealthBoard::default(),
         };
         let clock = ManualClock::at(now);
         Self {

@@ -54,7 +54,7 @@ async fn main() {
     for run in 1..=2 {
         let before = server.range_query_count();
         let started = Instant::now();
-        let mut client = PrometheusSource::new(
+        let client = PrometheusSource::new(
             &source,
             &queries,
             &EntitiesConfig::default(),

@@ -64,18 +64,14 @@ fn source_of(config: &SourceConfig, exprs: &[&str]) -> PrometheusSource {
 }
 
 /// Eleven minutes, freshly asked for.
-async fn recent(
-    source: &mut PrometheusSource,
-    schema: Option<&Schema>,
-) -> Result<Batch, SourceError> {
+async fn recent(source: &PrometheusSource, schema: Option<&Schema>) -> Result<Batch, SourceError> {
     let from = Time::from_secs(START);
-    source
-        .recent(from, from + Duration::from_secs(600), schema)
-        .await
+    let to = from + Duration::from_secs(600);
+    source.recent(from, to, to, schema).await
 }
 
 async fn ask(config: &SourceConfig) -> Result<Batch, SourceError> {
-    recent(&mut source_of(config, &["up"]), None).await
+    recent(&source_of(config, &["up"]), None).await
 }
 
 /// What one server says to everything, as the error that comes of it and the number of requests that were made.
@@ -103,8 +99,8 @@ fn error_json(kind: &str, text: &str) -> String {
 #[tokio::test]
 async fn a_refused_connection_is_tried_again_and_told_once_for_all_queries() {
     let url = format!("http://127.0.0.1:{}", free_port());
-    let mut source = source_of(&config(&url), &["a", "b", "c", "d", "e", "f"]);
-    let error = recent(&mut source, None).await.unwrap_err();
+    let source = source_of(&config(&url), &["a", "b", "c", "d", "e", "f"]);
+    let error = recent(&source, None).await.unwrap_err();
     assert_eq!(error.reason(), "connect");
     assert!(error.is_transient());
     let text = error.to_string();
@@ -339,15 +335,15 @@ async fn label_sets_may_come_and_go() {
     let both = Reply::matrix(&format!("{},{}", set("a", 1), set("b", 2)));
     let other = Reply::matrix(&format!("{},{}", set("b", 3), set("c", 4)));
     let server = Misbehaving::start(vec![both, other], Reply::matrix("")).await;
-    let mut source = source_of(&config(&server.url()), &["up"]);
-    let first = recent(&mut source, None).await.unwrap();
+    let source = source_of(&config(&server.url()), &["up"]);
+    let first = recent(&source, None).await.unwrap();
     let schema = first.frames[0].schema().clone();
     assert_eq!(schema.len(), 2);
-    let second = recent(&mut source, Some(&schema)).await.unwrap();
+    let second = recent(&source, Some(&schema)).await.unwrap();
     let row = second.frames[0].values().row(0).to_vec();
     assert!(row[0].is_nan() && row[1] == 3.0);
     assert_eq!(second.unknown, [r#"q0{pod="c"}"#]);
-    let third = recent(&mut source, Some(&schema)).await.unwrap();
+    let third = recent(&source, Some(&schema)).await.unwrap();
     assert!(third.frames[0].values().iter().all(|v| v.is_nan()));
     assert!(third.unknown.is_empty());
 }
@@ -358,7 +354,7 @@ async fn one_bad_query_does_not_stop_the_others() {
     let server = Misbehaving::start(vec![refused], good()).await;
     let mut config = config(&server.url());
     config.concurrency = 1;
-    let batch = recent(&mut source_of(&config, &["bad(", "up"]), None)
+    let batch = recent(&source_of(&config, &["bad(", "up"]), None)
         .await
         .unwrap();
     assert_eq!(batch.frames[0].schema().len(), 1);
@@ -368,8 +364,8 @@ async fn one_bad_query_does_not_stop_the_others() {
         batch.warnings
     );
     let server = Misbehaving::always(Reply::status(400, "", "no")).await;
-    let mut source = source_of(&self::config(&server.url()), &["bad(", "worse("]);
-    let error = recent(&mut source, None).await.unwrap_err();
+    let source = source_of(&self::config(&server.url()), &["bad(", "worse("]);
+    let error = recent(&source, None).await.unwrap_err();
     assert_eq!(error.reason(), "query");
     assert!(error.to_string().contains("other 1 quer"), "{error}");
 }
@@ -385,9 +381,9 @@ async fn post_is_tried_first_and_get_when_it_is_not_allowed() {
         config
             .params
             .insert("max_source_resolution".into(), "5m".into());
-        let mut source = source_of(&config, &["sum(up{a=\"b c\"})"]);
-        recent(&mut source, None).await.unwrap();
-        recent(&mut source, None).await.unwrap();
+        let source = source_of(&config, &["sum(up{a=\"b c\"})"]);
+        recent(&source, None).await.unwrap();
+        recent(&source, None).await.unwrap();
         let lines: Vec<String> = server
             .requests()
             .iter()
@@ -459,10 +455,10 @@ async fn a_rotated_token_is_read_anew() {
     let server = Misbehaving::start(vec![good(), denied()], good()).await;
     let mut config = config(&server.url());
     config.bearer = Some(Secret::File(FromFile { file: file.clone() }));
-    let mut source = source_of(&config, &["up"]);
-    recent(&mut source, None).await.unwrap();
+    let source = source_of(&config, &["up"]);
+    recent(&source, None).await.unwrap();
     std::fs::write(&file, "second-token\n").unwrap();
-    recent(&mut source, None).await.unwrap();
+    recent(&source, None).await.unwrap();
     let tokens: Vec<bool> = server
         .requests()
         .iter()
@@ -503,7 +499,7 @@ async fn what_may_be_incomplete_is_not_kept() {
             ..HistoryConfig::default()
         };
         let queries = BTreeMap::from([("q".to_owned(), query("up"))]);
-        let mut source = PrometheusSource::new(
+        let source = PrometheusSource::new(
             &config(&server.url()),
             &queries,
             &EntitiesConfig::default(),
@@ -573,9 +569,9 @@ async fn secrets_are_never_repeated() {
     for reply in replies {
         let server = Misbehaving::always(reply).await;
         for config in with_secret(&server.url()) {
-            let mut source = source_of(&config, &["up"]);
+            let source = source_of(&config, &["up"]);
             assert!(!format!("{source:?} {}", source.name()).contains(SECRET));
-            let error = recent(&mut source, None).await.unwrap_err();
+            let error = recent(&source, None).await.unwrap_err();
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains(SECRET), "{shown}");
             let basic = config.basic.is_some() || config.url.contains('@');
@@ -610,7 +606,7 @@ async fn a_full_or_forbidden_cache_is_a_warning() {
     };
     let source = config(&server.url());
     let entities = EntitiesConfig::default();
-    let mut source =
+    let source =
         PrometheusSource::new(&source, &queries, &entities, &history, Some(blocked)).unwrap();
     let from = Time::from_secs(START);
     let period = (from, from + Duration::from_secs(600));
@@ -662,7 +658,7 @@ async fn what_can_not_work_is_told_before_anything_is_asked() {
         assert_eq!(error.reason(), "other");
         assert!(error.to_string().contains(key), "{error}");
     }
-    let mut source = source_of(&good, &["up"]);
+    let source = source_of(&good, &["up"]);
     let period = (Time::from_secs(0), Time::from_secs(4_000_000_000));
     let error = source.history(&[period], None, &|_| ()).await.unwrap_err();
     assert!(error.to_string().contains("[history]"), "{error}");

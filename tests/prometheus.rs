@@ -249,7 +249,11 @@ async fn label_sets_become_entities_and_features() {
         .cloned()
         .collect();
     let (from, to) = times((from, to));
-    let batch = setup.source().recent(from, to, Some(&cut)).await.unwrap();
+    let batch = setup
+        .source()
+        .recent(from, to, to, Some(&cut))
+        .await
+        .unwrap();
     assert_eq!(batch.unknown, [r#"disk{device="sdb"}"#]);
     assert_eq!(batch.frames[0].schema().len(), 2);
 }
@@ -398,7 +402,7 @@ async fn recent_rows_are_those_of_history() {
         History::new("m", &[("x", "2")], wave(from, to, MINUTE, 2.0)),
     ]);
     let setup = Setup::of(&server, &[("m", "m")]);
-    let mut source = setup.source();
+    let source = setup.source();
     let whole = source
         .history(&[times((from, to))], None, &|_| ())
         .await
@@ -407,7 +411,12 @@ async fn recent_rows_are_those_of_history() {
     let before = server.range_query_count();
     let (start, end) = (to - 30 * MINUTE - 17, to - 5);
     let recent = source
-        .recent(Time::from_secs(start), Time::from_secs(end), Some(&schema))
+        .recent(
+            Time::from_secs(start),
+            Time::from_secs(end),
+            Time::from_secs(end),
+            Some(&schema),
+        )
         .await
         .unwrap();
     assert_eq!(server.range_query_count() - before, 1);
@@ -458,9 +467,9 @@ async fn long_ranges_are_split_below_the_servers_limit() {
     assert_eq!(heard.last(), Some(&1.0));
 
     // The live path splits as well.
-    let mut source = setup.source();
+    let source = setup.source();
     let (start, end) = times((from, to));
-    let recent = source.recent(start, end, None).await.unwrap();
+    let recent = source.recent(start, end, end, None).await.unwrap();
     assert_same(&column(&recent.frames[0], "m"), &all);
     assert_eq!(server.range_queries()["200"] - asked["200"], 3);
 }
@@ -507,7 +516,7 @@ async fn a_scraped_server_is_probed_and_collected_live() {
     assert_eq!((up.series, up.entities), (1, 1));
 
     setup.queries.retain(|name, _| name == "up");
-    let mut source = setup.source();
+    let source = setup.source();
     // The grid's newest time lies before the first scrape for up to a second.
     let batch = loop {
         let now = std::time::SystemTime::now()
@@ -515,7 +524,7 @@ async fn a_scraped_server_is_probed_and_collected_live() {
             .unwrap();
         let now = i64::try_from(now.as_secs()).unwrap();
         let (from, to) = times((now - 2, now));
-        let batch = source.recent(from, to, None).await.unwrap();
+        let batch = source.recent(from, to, to, None).await.unwrap();
         if !batch.frames.is_empty() {
             break batch;
         }

@@ -46,12 +46,12 @@ fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-fn history(source: &mut impl Collect, periods: &[(Time, Time)]) -> Batch {
+fn history(source: &impl Collect, periods: &[(Time, Time)]) -> Batch {
     block_on(source.history(periods, None, &|_| {})).unwrap()
 }
 
-fn recent(source: &mut impl Collect, from: Time, to: Time) -> Frame {
-    let mut batch = block_on(source.recent(from, to, None)).unwrap();
+fn recent(source: &impl Collect, from: Time, to: Time) -> Frame {
+    let mut batch = block_on(source.recent(from, to, to, None)).unwrap();
     batch.frames.remove(0)
 }
 
@@ -226,9 +226,9 @@ fn a_replay_keeps_its_own_time() {
 
 #[test]
 fn history_ends_where_the_play_begins_and_is_never_touched() {
-    let mut source = replay(PlayFrom::Fraction(0.6), 1.0, Some(Injector::new(5)));
+    let source = replay(PlayFrom::Fraction(0.6), 1.0, Some(Injector::new(5)));
     assert!(!source.labels().is_empty());
-    let batch = history(&mut source, &[(at(-50), at(9)), (at(100), at(500))]);
+    let batch = history(&source, &[(at(-50), at(9)), (at(100), at(500))]);
     let spans: Vec<(Time, usize)> = batch
         .frames
         .iter()
@@ -236,7 +236,7 @@ fn history_ends_where_the_play_begins_and_is_never_touched() {
         .collect();
     assert_eq!(spans, [(at(0), 10), (at(100), 20)]);
     assert_eq!(batch.frames[1].values()[(19, 1)], 119.0);
-    let all = recent(&mut source, at(0), at(199));
+    let all = recent(&source, at(0), at(199));
     let clean = recording();
     let changed: Vec<Time> = clean
         .times
@@ -253,13 +253,13 @@ fn history_ends_where_the_play_begins_and_is_never_touched() {
 #[test]
 fn a_key_press_injects_into_the_next_rows_and_repeats_with_the_seed() {
     let press = |seed| {
-        let mut source = replay(PlayFrom::Fraction(0.5), 1.0, Some(Injector::new(seed)));
+        let source = replay(PlayFrom::Fraction(0.5), 1.0, Some(Injector::new(seed)));
         (source.inject(at(150)).unwrap(), source)
     };
-    let (spike, mut source) = press(1);
+    let (spike, source) = press(1);
     assert!(spike.start > at(150) && spike.end <= at(153));
     assert_eq!(source.labels().last(), Some(&spike));
-    let frame = recent(&mut source, spike.start, spike.end);
+    let frame = recent(&source, spike.start, spike.end);
     let column = frame
         .schema()
         .iter()
@@ -275,24 +275,24 @@ fn a_key_press_injects_into_the_next_rows_and_repeats_with_the_seed() {
 
 #[test]
 fn a_schema_decides_the_columns() {
-    let mut source = replay(PlayFrom::Fraction(0.5), 1.0, None);
+    let source = replay(PlayFrom::Fraction(0.5), 1.0, None);
     let schema: Schema = Arc::from([Feature::plain("b"), Feature::plain("gone")]);
-    let batch = block_on(source.recent(at(3), at(4), Some(&schema))).unwrap();
+    let batch = block_on(source.recent(at(3), at(4), at(4), Some(&schema))).unwrap();
     assert_eq!(batch.unknown, ["a"]);
     let values = batch.frames[0].values();
     assert_eq!(values.column(0).to_vec(), [3.0, 4.0]);
     assert!(values.column(1).iter().all(|v| v.is_nan()));
-    let nothing = block_on(source.recent(at(900), at(950), None)).unwrap();
+    let nothing = block_on(source.recent(at(900), at(950), at(950), None)).unwrap();
     assert!(nothing.frames[0].grid().is_empty());
 }
 
 #[test]
 fn the_built_in_sample_plays() {
     let wall = Time::from_secs(1_800_000_000);
-    let mut source = ReplaySource::sample(wall, 10.0, 42).unwrap();
+    let source = ReplaySource::sample(wall, 10.0, 42).unwrap();
     let step = source.step();
     let play = source.play_from();
-    let schema = recent(&mut source, play, play).schema().clone();
+    let schema = recent(&source, play, play).schema().clone();
     assert_eq!(schema.to_vec(), synthetic::features());
     assert_eq!(schema[3].unit, Unit::BytesPerSecond);
     let incidents = source.incidents();
@@ -301,7 +301,7 @@ fn the_built_in_sample_plays() {
     let spikes = source.labels();
     assert!(spikes.len() > 8);
     assert!(spikes[0].start > play && spikes[0].start < play + step * 60);
-    for spike in spikes {
+    for spike in &spikes {
         let near = |(from, to): &(Time, Time)| {
             spike.start + step * 24 > *from && spike.start < *to + step * 24
         };
@@ -310,7 +310,7 @@ fn the_built_in_sample_plays() {
     let twin = ReplaySource::sample(wall, 10.0, 42).unwrap();
     assert_eq!(twin.labels(), spikes);
     let learned = history(
-        &mut source,
+        &source,
         &[(Time::from_secs(0), Time::from_secs(4_000_000_000))],
     );
     assert_eq!(learned.frames[0].grid().len(), 2419);
@@ -382,10 +382,10 @@ fn memory(frame: &Frame) -> Vec<f64> {
 
 #[test]
 fn the_host_reports_what_it_can_tell() {
-    let (mut source, warnings) = host(None, minute(0));
+    let (source, warnings) = host(None, minute(0));
     assert!(warnings.is_empty());
     assert_eq!(source.name(), "this host (box)");
-    let first = recent(&mut source, minute(0), minute(0));
+    let first = recent(&source, minute(0), minute(0));
     let known: Vec<&str> = first
         .schema()
         .iter()
@@ -394,7 +394,7 @@ fn the_host_reports_what_it_can_tell() {
         .map(|(feature, _)| &*feature.name)
         .collect();
     assert_eq!(known, ["memory"], "no rates yet, and unknown is not 0");
-    let second = recent(&mut source, minute(0), minute(1));
+    let second = recent(&source, minute(0), minute(1));
     let row = second.values().row(1).to_vec();
     assert_eq!((row[0], row[4], row[5]), (20.0, 100.0, 50.0));
     assert!(row[2].is_nan() && row[3].is_nan() && row[6].is_nan() && row[8].is_nan());
@@ -403,21 +403,21 @@ fn the_host_reports_what_it_can_tell() {
 #[test]
 fn host_history_survives_a_restart_and_a_clock_that_steps_back() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut source, _) = host(Some(dir.path()), minute(0));
+    let (source, _) = host(Some(dir.path()), minute(0));
     for n in 1..=6 {
-        recent(&mut source, minute(n), minute(n));
+        recent(&source, minute(n), minute(n));
     }
     // Back by four minutes: minutes 2 and 3 are written again, 4 to 6 stay.
     for n in 2..=3 {
-        recent(&mut source, minute(n), minute(n));
+        recent(&source, minute(n), minute(n));
     }
     let whole = [(minute(-5), minute(60))];
-    let before = memory(&history(&mut source, &whole).frames[0].slice(0, 6));
+    let before = memory(&history(&source, &whole).frames[0].slice(0, 6));
     assert_eq!(before, [1.0, 7.0, 8.0, 4.0, 5.0, 6.0]);
     drop(source);
-    let (mut again, warnings) = host(Some(dir.path()), minute(10));
+    let (again, warnings) = host(Some(dir.path()), minute(10));
     assert!(warnings.is_empty(), "{warnings:?}");
-    let frame = &history(&mut again, &whole).frames[0];
+    let frame = &history(&again, &whole).frames[0];
     assert_eq!(frame.grid().start(), minute(1));
     assert_eq!(memory(&frame.slice(0, 6)), before);
     assert_eq!(again.span(), Some((minute(1), minute(6))));
@@ -432,14 +432,14 @@ fn host_history_survives_a_restart_and_a_clock_that_steps_back() {
 fn damaged_host_history_is_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     for day in 0..3 {
-        let (mut source, _) = host(Some(dir.path()), minute(day * 1440));
-        recent(&mut source, minute(day * 1440), minute(day * 1440));
+        let (source, _) = host(Some(dir.path()), minute(day * 1440));
+        recent(&source, minute(day * 1440), minute(day * 1440));
     }
     let broken = dir.path().join("2023-11-16.parquet");
     let bytes = std::fs::read(&broken).unwrap();
     std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
     std::fs::write(dir.path().join("notes.parquet"), "not ours").unwrap();
-    let (mut source, warnings) = host(Some(dir.path()), minute(3 * 1440));
+    let (source, warnings) = host(Some(dir.path()), minute(3 * 1440));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
         warnings[0].contains("2023-11-16.parquet"),
@@ -447,7 +447,7 @@ fn damaged_host_history_is_set_aside() {
         warnings[0]
     );
     assert!(!broken.exists() && dir.path().join("notes.parquet").exists());
-    let batch = history(&mut source, &[(minute(0), minute(3 * 1440))]);
+    let batch = history(&source, &[(minute(0), minute(3 * 1440))]);
     let kept = memory(&batch.frames[0])
         .into_iter()
         .filter(|v| v.is_finite());
@@ -459,8 +459,8 @@ fn a_folder_that_can_not_be_written_is_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "in the way").unwrap();
-    let (mut source, _) = host(Some(&file.join("history")), minute(0));
-    let batch = block_on(source.recent(minute(1), minute(1), None)).unwrap();
+    let (source, _) = host(Some(&file.join("history")), minute(0));
+    let batch = block_on(source.recent(minute(1), minute(1), minute(1), None)).unwrap();
     assert!(
         batch.warnings[0].contains("not kept"),
         "{:?}",
@@ -472,9 +472,9 @@ fn a_folder_that_can_not_be_written_is_a_warning() {
 #[test]
 fn this_machine_can_be_watched() {
     let now = minute(0);
-    let (mut source, _) = HostSource::new(MINUTE, None, now).unwrap();
+    let (source, _) = HostSource::new(MINUTE, None, now).unwrap();
     assert!(source.name().starts_with("this host ("));
-    let frame = recent(&mut source, now, now);
+    let frame = recent(&source, now, now);
     let used = memory(&frame)[0];
     assert!(used > 0.0 && used < 100.0);
 }

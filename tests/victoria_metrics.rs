@@ -46,7 +46,7 @@ async fn collects_probes_and_reports_bad_queries() {
         ("bad".to_owned(), query("m{")),
     ]);
     let cache = tempfile::tempdir().unwrap();
-    let mut client = PrometheusSource::new(
+    let client = PrometheusSource::new(
         &source,
         &queries,
         &entities,

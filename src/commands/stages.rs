@@ -127,7 +127,7 @@ fn ask_source(context: &Context) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
     let now = context.now();
     let opened = open::open(&context.config, &context.data_dir, now)?;
     let settings = Collecting::of(&opened.config, &opened.source);
-    let mut source = opened.source;
+    let source = opened.source;
     let periods = settings.periods(source.now(now));
     let progress = Progress::of("collecting");
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -110,7 +110,7 @@ impl Collector {
     /// Starts the task; its answers go to `answers`. It ends when the collector is dropped.
     pub fn start(
         id: PipelineId,
-        mut source: Source,
+        source: Source,
         settings: Collecting,
         clock: Arc<dyn Clock>,
         answers: mpsc::Sender<(PipelineId, Answer)>,
@@ -130,7 +130,7 @@ impl Collector {
                     ask = inbox.recv() => ask,
                 };
                 let Some(ask) = ask else { break };
-                let Some(answer) = answer(&mut source, &settings, &*clock, &progress_in, ask).await
+                let Some(answer) = answer(&source, &settings, &*clock, &progress_in, ask).await
                 else {
                     continue;
                 };
@@ -163,7 +163,7 @@ impl Collector {
 }
 
 async fn answer(
-    source: &mut Source,
+    source: &Source,
     settings: &Collecting,
     clock: &dyn Clock,
     progress: &watch::Sender<f64>,
@@ -188,7 +188,7 @@ async fn answer(
             let asked = if from > due {
                 Ok(Batch::default())
             } else {
-                source.recent(from, due, schema.as_ref()).await
+                source.recent(from, due, now, schema.as_ref()).await
             };
             (false, asked)
         }

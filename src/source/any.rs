@@ -31,7 +31,7 @@ macro_rules! whichever {
 
 impl Source {
     /// Puts a spike into the rows after `now`, where the source is a recording; says whether it did.
-    pub fn inject(&mut self, now: Time) -> bool {
+    pub fn inject(&self, now: Time) -> bool {
         match self {
             Self::Replay(source) => source.inject(now).is_some(),
             Self::Prometheus(_) | Self::Host(_) => false,
@@ -48,7 +48,7 @@ impl Source {
     }
 
     /// A recording begins to play at wall time `wall`; other sources always do.
-    pub fn play(&mut self, wall: Time) {
+    pub fn play(&self, wall: Time) {
         if let Self::Replay(source) = self {
             source.play(wall);
         }
@@ -69,7 +69,7 @@ impl Collect for Source {
     }
 
     async fn history(
-        &mut self,
+        &self,
         periods: &[(Time, Time)],
         schema: Option<&Schema>,
         progress: &(dyn Fn(f64) + Sync),
@@ -78,11 +78,12 @@ impl Collect for Source {
     }
 
     async fn recent(
-        &mut self,
+        &self,
         from: Time,
         to: Time,
+        now: Time,
         schema: Option<&Schema>,
     ) -> Result<Batch, SourceError> {
-        whichever!(self, source => source.recent(from, to, schema).await)
+        whichever!(self, source => source.recent(from, to, now, schema).await)
     }
 }

@@ -6,7 +6,7 @@ mod probe;
 mod rates;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use self::day_files::Writes;
@@ -62,6 +62,13 @@ pub struct HostSource<P: Probe = SystemProbe> {
     name: String,
 
     schema: Schema,
+    /// Never held while something is waited for.
+    sampled: Mutex<Sampled>,
+}
+
+/// What was sampled.
+#[derive(Debug)]
+struct Sampled {
     rates: Rates,
     kept: Kept,
 }
@@ -101,8 +108,10 @@ impl<P: Probe> HostSource<P> {
             probe: Arc::new(Mutex::new(probe)),
             name: format!("this host ({host})"),
             schema: features().into(),
-            rates: Rates::default(),
-            kept,
+            sampled: Mutex::new(Sampled {
+                rates: Rates::default(),
+                kept,
+            }),
         };
         (source, warnings)
     }
@@ -110,7 +119,11 @@ impl<P: Probe> HostSource<P> {
     /// Earliest and latest grid time of what is kept.
     #[must_use]
     pub fn span(&self) -> Option<(Time, Time)> {
-        self.kept.span()
+        self.sampled().kept.span()
+    }
+
+    fn sampled(&self) -> MutexGuard<'_, Sampled> {
+        self.sampled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One reading, on a thread that may block.
@@ -136,7 +149,7 @@ impl<P: Probe> HostSource<P> {
     }
 
     /// Writes what is due, on a thread that may block; what could not be written is tried again later.
-    async fn flush(&mut self, writes: Writes) -> Vec<String> {
+    async fn flush(&self, writes: Writes) -> Vec<String> {
         if writes.is_empty() {
             return Vec::new();
         }
@@ -144,13 +157,13 @@ impl<P: Probe> HostSource<P> {
         let done = tokio::task::spawn_blocking(move || writes.run()).await;
         let failed = done.unwrap_or_else(|e| vec![e.to_string()]);
         if !failed.is_empty() {
-            self.kept.retry(days);
+            self.sampled().kept.retry(days);
         }
         failed
     }
 
     fn frame(&self, columns: &Columns, from: Time, to: Time) -> Option<Frame> {
-        let (grid, values) = self.kept.grid(from, to);
+        let (grid, values) = self.sampled().kept.grid(from, to);
         columns.frame(Entity::sole(), grid, &values, 0..grid.len())
     }
 }
@@ -162,7 +175,7 @@ impl<P: Probe> Collect for HostSource<P> {
 
     /// What was kept within `periods`, without asking the machine.
     async fn history(
-        &mut self,
+        &self,
         periods: &[(Time, Time)],
         schema: Option<&Schema>,
         progress: &(dyn Fn(f64) + Sync),
@@ -182,15 +195,19 @@ impl<P: Probe> Collect for HostSource<P> {
 
     /// Takes one sample at `to` and gives the rows in `[from, to]`.
     async fn recent(
-        &mut self,
+        &self,
         from: Time,
         to: Time,
+        _now: Time,
         schema: Option<&Schema>,
     ) -> Result<Batch, SourceError> {
         let reading = self.read().await?;
-        let row = self.rates.row(&reading);
-        self.kept.add(to, &row);
-        let writes = self.kept.due(to);
+        let writes = {
+            let mut sampled = self.sampled();
+            let row = sampled.rates.row(&reading);
+            sampled.kept.add(to, &row);
+            sampled.kept.due(to)
+        };
         let warnings = self.flush(writes).await;
         let columns = Columns::new(&self.schema, schema);
         Ok(Batch {
@@ -205,7 +222,8 @@ impl<P: Probe> Collect for HostSource<P> {
 /// Nothing that was sampled is lost on the way out.
 impl<P: Probe> Drop for HostSource<P> {
     fn drop(&mut self) {
-        for warning in self.kept.unwritten().run() {
+        let writes = self.sampled().kept.unwritten();
+        for warning in writes.run() {
             tracing::warn!("{warning}");
         }
     }

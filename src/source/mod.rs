@@ -81,7 +81,9 @@ impl SourceError {
 
 /// A source of samples. With `schema` given, columns are exactly those (a missing one is all NaN, a series without a column
 /// goes to [`Batch::unknown`]); without it the columns are all that was found, ordered by name.
-pub trait Collect: Send {
+///
+/// Recent rows can be asked for while history is fetched, by two tasks that share the source.
+pub trait Collect: Send + Sync {
     /// Shown name, without credentials.
     fn name(&self) -> String;
 
@@ -97,17 +99,19 @@ pub trait Collect: Send {
 
     /// Everything in `periods` (both ends included, each on its own aligned grid). `progress` hears the part done, 0 to 1.
     fn history(
-        &mut self,
+        &self,
         periods: &[(Time, Time)],
         schema: Option<&Schema>,
         progress: &(dyn Fn(f64) + Sync),
     ) -> impl Future<Output = Result<Batch, SourceError>> + Send;
 
-    /// Rows at grid times in `[from, to]`, freshly asked for.
+    /// Rows at grid times in `[from, to]`, freshly asked for at `now` by the source's clock ([`Collect::now`]); `to` is not
+    /// after it. One call at a time.
     fn recent(
-        &mut self,
+        &self,
         from: Time,
         to: Time,
+        now: Time,
         schema: Option<&Schema>,
     ) -> impl Future<Output = Result<Batch, SourceError>> + Send;
 }

@@ -1,7 +1,7 @@
 //! A recording played back in its own time, with anomalies put in on the way.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ndarray::{Array2, s};
 
@@ -61,20 +61,27 @@ pub struct ReplaySource {
     frame: Frame,
     /// The frame's first row that is played.
     first: usize,
-    /// The played rows with what was put in, `[rows from first on, columns]`.
-    played: Array2<f64>,
+    play: Mutex<Play>,
     speed: f64,
-    /// When the play begins; `None`: not before [`ReplaySource::play`].
-    wall_start: Option<Time>,
+    /// When the play begins; empty until [`ReplaySource::play`].
+    wall_start: OnceLock<Time>,
     /// Where the play stands still; `None`: at the end of the recording.
     stop: Option<Time>,
-    injector: Option<Injector>,
     /// Per column, of the history, or of everything when there is no history.
     deviations: Vec<f64>,
-    injected: Vec<Injected>,
     /// Labelled stretches, in rows of the frame.
     labelled: Vec<Range<usize>>,
-    warnings: Vec<String>,
+    /// Told with the first history.
+    warnings: Mutex<Vec<String>>,
+}
+
+/// What is played.
+#[derive(Debug)]
+struct Play {
+    /// The played rows with what was put in, `[rows from the first played one on, columns]`.
+    rows: Array2<f64>,
+    injector: Option<Injector>,
+    injected: Vec<Injected>,
 }
 
 impl ReplaySource {
@@ -92,9 +99,10 @@ impl ReplaySource {
         wall_start: Time,
         injector: Option<Injector>,
     ) -> Result<Self, SourceError> {
-        let mut source = Self::still(recording, name, play_from, speed, wall_start)?;
-        source.injector = injector;
-        source.plan_spikes();
+        let source = Self::still(recording, name, play_from, speed, wall_start)?;
+        if let Some(injector) = injector {
+            source.plan_spikes(injector);
+        }
         Ok(source)
     }
 
@@ -107,11 +115,10 @@ impl ReplaySource {
         let labels = labels_from_csv_bytes("the built-in labels", SAMPLE_LABELS)?;
         let name = "built-in sample".to_owned();
         let from = PlayFrom::Fraction(SAMPLE_HISTORY);
-        let mut source = Self::still(&recording, name, from, rows_per_second, wall_start)?
+        let source = Self::still(&recording, name, from, rows_per_second, wall_start)?
             .with_features(&synthetic::features())
             .with_labels(&labels);
-        source.injector = Some(Injector::new(seed));
-        source.plan_spikes();
+        source.plan_spikes(Injector::new(seed));
         Ok(source)
     }
 
@@ -141,28 +148,30 @@ impl ReplaySource {
         }
         let frame = gridded.frame;
         let first = first_played(frame.grid(), play_from);
-        let played = frame.values().slice(s![first.., ..]).to_owned();
+        let rows = frame.values().slice(s![first.., ..]).to_owned();
         let known = if first > 1 { first } else { frame.grid().len() };
         Ok(Self {
             deviations: deviations(&frame.values(), 0..known),
             name,
             frame,
             first,
-            played,
+            play: Mutex::new(Play {
+                rows,
+                injector: None,
+                injected: Vec::new(),
+            }),
             speed,
-            wall_start: Some(wall_start),
+            wall_start: OnceLock::from(wall_start),
             stop: None,
-            injector: None,
-            injected: Vec::new(),
             labelled: Vec::new(),
-            warnings,
+            warnings: Mutex::new(warnings),
         })
     }
 
     /// Stands before the first played row until [`ReplaySource::play`].
     #[must_use]
     pub fn paused(mut self) -> Self {
-        self.wall_start = None;
+        self.wall_start = OnceLock::new();
         self
     }
 
@@ -174,8 +183,8 @@ impl ReplaySource {
     }
 
     /// A paused play begins at wall time `wall`; one that has begun goes on as it is.
-    pub fn play(&mut self, wall: Time) {
-        self.wall_start.get_or_insert(wall);
+    pub fn play(&self, wall: Time) {
+        self.wall_start.get_or_init(|| wall);
     }
 
     /// Gives columns their unit, direction and limit, by name.
@@ -243,8 +252,8 @@ impl ReplaySource {
 
     /// What was put in so far, planned and asked for.
     #[must_use]
-    pub fn labels(&self) -> &[Injected] {
-        &self.injected
+    pub fn labels(&self) -> Vec<Injected> {
+        self.playing().injected.clone()
     }
 
     /// The recording's own labelled stretches, first and last grid time each.
@@ -259,22 +268,26 @@ impl ReplaySource {
 
     /// Puts a spike into one of the next three rows after `now` and says where; `None` when no such row is left or
     /// nothing was observed there. Without an injector of its own the source starts one with seed 0.
-    pub fn inject(&mut self, now: Time) -> Option<Injected> {
+    pub fn inject(&self, now: Time) -> Option<Injected> {
         let start = self.row_after(now).max(self.first) - self.first;
         let end = start.saturating_add(NEXT_ROWS);
-        self.put_spike(start..end)
+        self.put_spike(&mut self.playing(), start..end)
+    }
+
+    fn playing(&self) -> MutexGuard<'_, Play> {
+        self.play.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One spike at a random row of `rows` (counted in played rows) and a random column.
-    fn put_spike(&mut self, rows: Range<usize>) -> Option<Injected> {
-        let injector = self.injector.get_or_insert_with(|| Injector::new(0));
+    fn put_spike(&self, play: &mut Play, rows: Range<usize>) -> Option<Injected> {
+        let injector = play.injector.get_or_insert_with(|| Injector::new(0));
         let kind = InjectionKind::Spike;
-        let plan = injector.plan(kind, &self.played, rows, &self.deviations)?;
-        self.put(&plan)
+        let plan = injector.plan(kind, &play.rows, rows, &self.deviations)?;
+        self.put(play, &plan)
     }
 
-    fn put(&mut self, plan: &Injection) -> Option<Injected> {
-        if !apply(&mut self.played, plan, &self.deviations) {
+    fn put(&self, play: &mut Play, plan: &Injection) -> Option<Injected> {
+        if !apply(&mut play.rows, plan, &self.deviations) {
             return None;
         }
         let grid = self.frame.grid();
@@ -284,16 +297,15 @@ impl ReplaySource {
             start: grid.time(self.first + plan.rows.start),
             end: grid.time((self.first + plan.rows.end).saturating_sub(1)),
         };
-        self.injected.push(done.clone());
+        play.injected.push(done.clone());
         Some(done)
     }
 
     /// One early spike, then one per block of rows, away from labelled rows.
-    fn plan_spikes(&mut self) {
-        if self.injector.is_none() {
-            return;
-        }
-        let rows = self.played.nrows();
+    fn plan_spikes(&self, injector: Injector) {
+        let mut play = self.playing();
+        play.injector = Some(injector);
+        let rows = play.rows.nrows();
         let blocks =
             (1..=rows / ROWS_PER_SPIKE).map(|b| b * ROWS_PER_SPIKE..(b + 1) * ROWS_PER_SPIKE);
         let ranges: Vec<Range<usize>> = std::iter::once(FIRST_SPIKE)
@@ -301,7 +313,7 @@ impl ReplaySource {
             .filter_map(|range| self.clear_part(range.start..range.end.min(rows)))
             .collect();
         for range in ranges {
-            self.put_spike(range);
+            self.put_spike(&mut play, range);
         }
     }
 
@@ -360,13 +372,13 @@ impl Collect for ReplaySource {
     fn now(&self, wall: Time) -> Time {
         let last = self.frame.grid().last().unwrap_or_default();
         let last = self.stop.map_or(last, |stop| stop.min(last));
-        let Some(begun) = self.wall_start else {
+        let Some(begun) = self.wall_start.get() else {
             return self.play_from() - self.step();
         };
         if self.speed == 0.0 {
             return last;
         }
-        let rows = wall.since(begun).as_secs_f64() * self.speed;
+        let rows = wall.since(*begun).as_secs_f64() * self.speed;
         let data = std::time::Duration::try_from_secs_f64(rows * self.step().as_secs_f64());
         data.map_or(last, |gone| (self.play_from() + gone).min(last))
     }
@@ -377,7 +389,7 @@ impl Collect for ReplaySource {
 
     /// Rows before the play, never with anything put in, cut to what was recorded.
     async fn history(
-        &mut self,
+        &self,
         periods: &[(Time, Time)],
         schema: Option<&Schema>,
         progress: &(dyn Fn(f64) + Sync),
@@ -392,9 +404,10 @@ impl Collect for ReplaySource {
             })
             .collect();
         progress(1.0);
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Batch {
             frames,
-            warnings: std::mem::take(&mut self.warnings),
+            warnings: std::mem::take(&mut warnings),
             unknown: columns.unknown,
             dropped: 0,
         })
@@ -402,19 +415,22 @@ impl Collect for ReplaySource {
 
     /// Rows with what was put in, cut to what was recorded.
     async fn recent(
-        &mut self,
+        &self,
         from: Time,
         to: Time,
+        _now: Time,
         schema: Option<&Schema>,
     ) -> Result<Batch, SourceError> {
         let columns = Columns::new(self.frame.schema(), schema);
         let rows = self.rows(from, to);
         let mut values = self.frame.slice(rows.start, rows.end).values().to_owned();
+        let play = self.playing();
         for (mut row, number) in values.rows_mut().into_iter().zip(rows.clone()) {
             if let Some(played) = number.checked_sub(self.first) {
-                row.assign(&self.played.row(played));
+                row.assign(&play.rows.row(played));
             }
         }
+        drop(play);
         let grid = self.frame.grid().slice(rows.start, rows.end);
         let entity = self.frame.entity().clone();
         Ok(Batch {

@@ -436,11 +436,11 @@ async fn many_series_are_asked_for_in_parts_that_are_small() {
     let mut config = config(&fake.url(), &["cpu"]);
     config.entities.group_by = vec!["instance".into()];
     let (entities, history) = (&config.entities, &config.history);
-    let mut source =
+    let source =
         PrometheusSource::new(&config.source, &config.queries, entities, history, None).unwrap();
     let (from, rows) = (Time::from_secs(NOW), 700_i64);
     let last = Time::from_secs(NOW + (rows - 1) * STEP);
-    let batch = source.recent(from, last, None).await.unwrap();
+    let batch = source.recent(from, last, last, None).await.unwrap();
     assert_eq!(batch.frames.len(), 1000);
     let frame = &batch.frames[345];
     assert_eq!(frame.grid().len(), rows as usize);

@@ -95,9 +95,10 @@ fn the_hosts_kept_history_is_collected() {
     runtime.block_on(async {
         let step = Duration::from_secs(60);
         let kept = Some(shell.data("history"));
-        let (mut host, _) = HostSource::with_probe(Filling(0), "box", step, kept, minute(40));
+        let (host, _) = HostSource::with_probe(Filling(0), "box", step, kept, minute(40));
         for back in (10..=40).rev() {
-            host.recent(minute(back), minute(back), None).await.unwrap();
+            let now = minute(back);
+            host.recent(now, now, now, None).await.unwrap();
         }
     });
     let summary = shell.json(&["collect", "--json"]);

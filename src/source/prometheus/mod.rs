@@ -29,7 +29,7 @@ mod wording;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -61,7 +61,8 @@ pub struct PrometheusSource {
     step: Duration,
     chunk: usize,
     cache: Option<Cache>,
-    newest: Option<Time>,
+    /// Newest grid time that was ever asked for, in milliseconds; the least there is before the first one.
+    newest: AtomicI64,
 }
 
 impl PrometheusSource {
@@ -116,7 +117,7 @@ impl PrometheusSource {
             step,
             chunk,
             cache: cache_dir.filter(|_| history.cache).map(Cache::new),
-            newest: None,
+            newest: AtomicI64::new(i64::MIN),
         })
     }
 
@@ -222,6 +223,14 @@ impl PrometheusSource {
         self.client.clean(&expr)
     }
 
+    /// The newest grid time that was ever asked for, `grids` included; the least there is when there is none.
+    fn newest(&self, grids: &[Grid]) -> Time {
+        let asked = grids.iter().filter_map(Grid::last).max();
+        let asked = asked.map_or(i64::MIN, Time::millis);
+        let before = self.newest.fetch_max(asked, Ordering::Relaxed);
+        Time::from_millis(before.max(asked))
+    }
+
     fn grids(&self, periods: &[(Time, Time)]) -> Result<Vec<Grid>, SourceError> {
         let grid = |(from, to): &(Time, Time)| Grid::covering(*from, *to, self.step);
         let grids: Vec<Grid> = periods.iter().map(grid).collect();
@@ -268,16 +277,16 @@ impl Collect for PrometheusSource {
 
     /// A chunk is kept once it ends five minutes before the newest time that was ever asked for.
     async fn history(
-        &mut self,
+        &self,
         periods: &[(Time, Time)],
         schema: Option<&Schema>,
         progress: &(dyn Fn(f64) + Sync),
     ) -> Result<Batch, SourceError> {
         let grids = self.grids(periods)?;
-        self.newest = grids.iter().filter_map(Grid::last).max().max(self.newest);
-        let closed = match (&self.cache, self.newest) {
-            (Some(_), Some(newest)) => newest - plan::SETTLING,
-            _ => Time::from_millis(i64::MIN),
+        let newest = self.newest(&grids);
+        let closed = match &self.cache {
+            Some(_) => newest - plan::SETTLING,
+            None => Time::from_millis(i64::MIN),
         };
         let pieces = plan::chunked(&grids, self.chunk, closed);
         self.collect(&grids, pieces, self.cache.as_ref(), schema, progress)
@@ -285,13 +294,14 @@ impl Collect for PrometheusSource {
     }
 
     async fn recent(
-        &mut self,
+        &self,
         from: Time,
         to: Time,
+        _now: Time,
         schema: Option<&Schema>,
     ) -> Result<Batch, SourceError> {
         let grids = self.grids(&[(from, to)])?;
-        self.newest = grids.iter().filter_map(Grid::last).max().max(self.newest);
+        self.newest(&grids);
         self.collect(&grids, plan::plain(&grids), None, schema, &|_| ())
             .await
     }

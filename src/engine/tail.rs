@@ -11,6 +11,8 @@ pub struct Tail {
     grid: Grid,
     columns: usize,
     rows: Vec<f64>,
+    /// Rows in which something was observed.
+    observed: usize,
     capacity: usize,
 }
 
@@ -21,6 +23,7 @@ impl Tail {
             grid: start.slice(0, 0),
             columns,
             rows: Vec::new(),
+            observed: 0,
             capacity: capacity.max(1),
         }
     }
@@ -36,6 +39,11 @@ impl Tail {
             .unwrap_or_else(|_| aview2::<f64, 0>(&[]))
     }
 
+    /// How many of its rows hold an observed value.
+    pub const fn observed(&self) -> usize {
+        self.observed
+    }
+
     /// One row.
     pub fn row(&self, row: usize) -> Option<&[f64]> {
         self.rows.get(row * self.columns..(row + 1) * self.columns)
@@ -47,13 +55,16 @@ impl Tail {
         self.rows
             .extend(row.iter().take(self.columns).copied().chain(missing));
         self.grid = Grid::new(self.grid.start(), self.grid.step(), self.grid.len() + 1);
+        self.observed += usize::from(row.iter().take(self.columns).any(|v| v.is_finite()));
         self.trim();
     }
 
     fn trim(&mut self) {
         if self.grid.len() >= self.capacity.saturating_add(self.capacity / 4 + 1) {
             let surplus = self.grid.len() - self.capacity;
-            self.rows.drain(..surplus * self.columns);
+            let cells = surplus * self.columns;
+            self.observed -= observed(self.rows.get(..cells).unwrap_or(&[]), self.columns);
+            self.rows.drain(..cells);
             self.grid = self.grid.slice(surplus, self.grid.len());
         }
     }
@@ -70,12 +81,14 @@ impl Tail {
     pub fn restart(&mut self, start: Time) {
         self.grid = Grid::new(start, self.grid.step(), 0);
         self.rows.clear();
+        self.observed = 0;
     }
 
     /// Lets the newest rows go, all but the first `rows`.
     pub fn truncate(&mut self, rows: usize) {
         self.grid = self.grid.slice(0, rows);
         self.rows.truncate(self.grid.len() * self.columns);
+        self.observed = observed(&self.rows, self.columns);
     }
 
     /// Puts the observed values of `row` into the row at `time`; says whether anything changed.
@@ -89,6 +102,7 @@ impl Tail {
         else {
             return false;
         };
+        let was_missing = kept.iter().all(|value| value.is_nan());
         let mut changed = false;
         for (slot, value) in kept.iter_mut().zip(row) {
             if value.is_finite() && slot.to_bits() != value.to_bits() {
@@ -96,6 +110,7 @@ impl Tail {
                 changed = true;
             }
         }
+        self.observed += usize::from(was_missing && changed);
         changed
     }
 
@@ -122,8 +137,15 @@ impl Tail {
             }
         }
         self.rows = rows.into_raw_vec_and_offset().0;
+        self.observed = observed(&self.rows, self.columns);
         self.grid = grid;
     }
+}
+
+/// How many of these rows hold an observed value.
+fn observed(rows: &[f64], columns: usize) -> usize {
+    let rows = rows.chunks(columns.max(1));
+    rows.filter(|row| row.iter().any(|v| v.is_finite())).count()
 }
 
 #[cfg(test)]
@@ -152,6 +174,25 @@ mod tests {
             );
         }
         assert_eq!(tail.row(tail.grid().len() - 1), Some(&[99.0][..]));
+    }
+
+    #[test]
+    fn observed_rows_are_counted_whatever_comes_and_goes() {
+        let mut tail = Tail::new(grid(100, 0), 2, 8);
+        for i in 0..50_u32 {
+            tail.push(&[if i % 3 == 0 { f64::from(i) } else { f64::NAN }]);
+            if i % 9 == 1 {
+                let newest = tail.grid().last().unwrap();
+                tail.amend(newest, &[f64::NAN, 1.0]);
+                tail.amend(newest, &[2.0, 1.0]);
+            }
+            assert_eq!(tail.observed(), observed(&tail.rows, 2));
+        }
+        assert!(tail.observed() > 0);
+        tail.truncate(3);
+        assert_eq!(tail.observed(), observed(&tail.rows, 2));
+        tail.restart(Time::from_secs(0));
+        assert_eq!(tail.observed(), 0);
     }
 
     #[test]

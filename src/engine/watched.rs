@@ -53,8 +53,6 @@ pub struct Watched {
     pub fusing: State,
     /// Last grid time with a sample.
     pub last_seen: Option<Time>,
-    /// Rows of the tail, at most, in which something was observed.
-    seen: usize,
     columns: Vec<Column>,
     scores: Series,
     anomalous: Series,
@@ -80,7 +78,6 @@ impl Watched {
             fusing: State::default(),
             entity,
             last_seen: None,
-            seen: 0,
             columns: vec![column; columns],
             scores: Series::with_capacity(points),
             anomalous: Series::with_capacity(points),
@@ -110,7 +107,6 @@ impl Watched {
         self.anomalous.push(0.0);
         if row.iter().any(|v| v.is_finite()) {
             self.last_seen = self.tail.grid().last();
-            self.seen += 1;
         }
         self.settle();
     }
@@ -159,7 +155,6 @@ impl Watched {
     pub fn restart(&mut self, grid: &Grid) {
         self.tail.restart(grid.start());
         self.recent.clear();
-        self.seen = 0;
     }
 
     /// Keeps the newest `most` verdicts from now on, at least one.
@@ -169,7 +164,7 @@ impl Watched {
 
     /// Rows that a training could use: those in which something was observed.
     pub fn usable_rows(&self) -> usize {
-        self.seen.min(self.tail.grid().len())
+        self.tail.observed()
     }
 
     /// The rows in `range`, to be scored, with the `context` rows before them that their windows reach into.
@@ -184,11 +179,12 @@ impl Watched {
         }
     }
 
-    /// Takes late samples for a row that is already there; verdicts stay.
+    /// Takes late samples for a row that is already there; verdicts stay. A sample that came late was seen all the same.
     pub fn amend(&mut self, time: Time, row: &[f64]) {
         if !self.tail.amend(time, row) {
             return;
         }
+        self.last_seen = self.last_seen.max(Some(time));
         let Some(age) = self.age(time) else { return };
         for (column, value) in self.columns.iter_mut().zip(row) {
             if value.is_finite() {
@@ -325,14 +321,6 @@ impl Watched {
             column.values = filled(self.points, values);
         }
         self.last_seen = self.last_seen.or_else(|| newest_observed(&self.tail));
-        let observed = |row: &ndarray::ArrayView1<'_, f64>| row.iter().any(|v| v.is_finite());
-        self.seen = self
-            .tail
-            .values()
-            .rows()
-            .into_iter()
-            .filter(observed)
-            .count();
     }
 
     /// What readers see.
@@ -474,6 +462,22 @@ mod tests {
         // A limit that is reached from above: 50 is under it already.
         let (watched, schema) = rising(Direction::Below);
         assert_eq!(breach(&watched, &schema), Some(Breach::NOW));
+    }
+
+    #[test]
+    fn a_sample_that_comes_late_was_seen() {
+        let (start, row) = (Time::from_secs(0), |n: u32| Time::from_secs(0) + MINUTE * n);
+        let mut watched = Watched::new(Entity::sole(), Grid::new(start, MINUTE, 0), 2, 100, 100);
+        for n in 0..10 {
+            watched.push(&[]);
+            assert_eq!(watched.usable_rows(), n as usize);
+            watched.amend(row(n), &[1.0, f64::NAN]);
+            watched.amend(row(n), &[f64::NAN, 2.0]);
+            assert_eq!(watched.last_seen, Some(row(n)));
+            assert_eq!(watched.usable_rows(), n as usize + 1);
+        }
+        watched.amend(row(3), &[7.0]);
+        assert_eq!(watched.last_seen, Some(row(9)), "time does not go back");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Label sets and entities that come and go while rows are scored.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ndarray::Array2;
@@ -338,6 +340,44 @@ async fn an_entity_that_does_not_come_back_after_a_restart_takes_its_incident_al
     let snapshot = driver.until("closed", |s| open_incident(s).is_none()).await;
     let closed = snapshot.live.incidents.iter().find(|i| i.id == id).unwrap();
     assert_eq!(closed.state, IncidentState::Vanished);
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entity_whose_samples_always_come_late_is_not_let_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    let now = Arc::new(AtomicI64::new(NOW));
+    let clock = Arc::clone(&now);
+    fake.change(|world| {
+        world.until = i64::MAX;
+        world.add("cpu", &[("host", "a")], |t| Some(wave(t, 0.0)));
+        world.add("cpu", &[("host", "b")], move |t| {
+            (t <= clock.load(Ordering::SeqCst) - 2 * STEP).then(|| wave(t, 0.5))
+        });
+    });
+    let mut config = config(&fake.url(), &["cpu"]);
+    config.entities.group_by = vec!["host".into()];
+    let mut driver = Driver::open(&config, dir.path(), Time::from_secs(NOW));
+    let (b, gone) = (Entity::named("b"), Cell::new(false));
+    let (soon, later) = (
+        Time::from_secs(NOW + 600),
+        Time::from_secs(NOW + 3600 + 1200),
+    );
+    let tell = |time: Time| now.store(time.millis() / 1000, Ordering::SeqCst);
+    let looked = |s: &Snapshot| {
+        gone.set(gone.get() || (s.now > soon && s.live.entity(&b).is_none()));
+        s.now >= later
+    };
+    let snapshot = driver.until_with("an hour later", tell, looked).await;
+    assert!(!gone.get(), "it was let go: {:#?}", driver.told());
+    let view = snapshot.live.entity(&b).unwrap();
+    let values: Vec<f64> = view.features[0].values.iter().collect();
+    let late = values.iter().rev().take_while(|v| v.is_nan()).count();
+    assert!((1..=3).contains(&late), "{late} rows without a sample");
+    let latest = view.latest.as_ref().unwrap();
+    assert_eq!(latest.state, RowState::Missing, "a verdict is final");
+    assert!(snapshot.live.incidents.is_empty());
     driver.stop().await;
 }
 

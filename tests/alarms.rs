@@ -87,6 +87,7 @@ impl Way {
             time,
             ruling: None,
             score,
+            alarm: score,
             mse: score,
             features,
             typical: Arc::clone(&self.typical),

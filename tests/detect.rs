@@ -65,6 +65,7 @@ fn scored(row: i64, score: f64, of: &[(f64, f64, f64)]) -> Row {
         time: at(row),
         ruling: None,
         score,
+        alarm: score,
         mse: score * 0.01,
         features: features(of),
         typical: Arc::from([]),

@@ -33,6 +33,7 @@ fn incident(entity: &str, start: i64) -> Incident {
         end: Time::from_secs(start + 120),
         peak: Time::from_secs(start + 60),
         peak_score: 3.5,
+        peak_alarm: Some(1.5),
         state: IncidentState::Open,
         features: vec![Contribution {
             feature: Arc::from("cpu{mode=\"idle\"}"),
@@ -144,6 +145,7 @@ fn a_journal_of_the_first_schema_is_read_and_goes_on() {
         assert_eq!(journal.cursor("hook").unwrap(), 8);
         let open = journal.get(4).unwrap().unwrap();
         assert!(open.is_open() && open.peak_score.is_nan());
+        assert_eq!((first.peak_alarm, open.peak_alarm), (None, None));
     }
     // A number that was given once is never given again, and the new state is taken.
     let mut journal = open(&path);

@@ -215,14 +215,7 @@ fn page(incident: &Incident, now: Time) -> String {
         ("start", format!("{from}, {age} ago")),
         ("end", format!("{}{so_far}", incident.end)),
         ("duration", span(incident.duration())),
-        (
-            "peak",
-            format!(
-                "{} times the threshold at {}",
-                score(incident.peak_score),
-                incident.peak
-            ),
-        ),
+        ("peak", peak(incident)),
         (
             "seen",
             if incident.acknowledged { "yes" } else { "no" }.to_owned(),
@@ -249,6 +242,14 @@ fn page(incident: &Incident, now: Time) -> String {
         facts.concat(),
         why(incident)
     )
+}
+
+/// The highest score, and how far over the threshold that alarms go by: two quantities unless the threshold is fixed.
+fn peak(incident: &Incident) -> String {
+    let score = format!("score {} at {}", score(incident.peak_score), incident.peak);
+    incident.peak_alarm.map_or(score.clone(), |alarm| {
+        format!("{score}, at most {alarm:.2} times the calibrated threshold")
+    })
 }
 
 /// `35 to 45`
@@ -377,6 +378,7 @@ mod tests {
             end: Time::from_secs(START + 750),
             peak: Time::from_secs(START + 60),
             peak_score: 3.456,
+            peak_alarm: Some(1.25),
             state,
             features: vec![
                 feature("cpu", 0.7, 97.5),
@@ -453,7 +455,7 @@ mod tests {
             "incident 2\n",
             "start     2023-11-14T22:13:20Z, 3h ago\n",
             "(last anomalous row so far)",
-            "peak      3.5 times the threshold at 2023-11-14T22:14:20Z",
+            "peak      score 3.5 at 2023-11-14T22:14:20Z, at most 1.25 times the calibrated threshold",
             "FEATURE  SHARE  VALUE AT PEAK  EXPECTED  BAND\n",
             "cpu       70 %           97.5        40  35 to 45\n",
             "memory    20 %              –        40  –\n",

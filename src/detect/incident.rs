@@ -259,6 +259,7 @@ impl Tracker {
                 end: verdict.time,
                 peak: verdict.time,
                 peak_score: verdict.score.unwrap_or(1.0),
+                peak_alarm: verdict.alarm,
                 state: IncidentState::Open,
                 features: contributions(rules, verdict),
                 why: Why {
@@ -277,6 +278,7 @@ impl Current {
     fn extended(mut self, rules: &JudgeRules, verdict: &Verdict) -> Self {
         self.loud = verdict.time;
         self.incident.end = verdict.time;
+        self.incident.peak_alarm = higher(self.incident.peak_alarm, verdict.alarm);
         if let Some(score) = verdict.score.filter(|s| *s > self.incident.peak_score) {
             self.incident.peak = verdict.time;
             self.incident.peak_score = score;
@@ -290,6 +292,7 @@ impl Current {
     fn joined(mut self, later: Self) -> Self {
         self.loud = later.loud;
         self.incident.end = later.incident.end;
+        self.incident.peak_alarm = higher(self.incident.peak_alarm, later.incident.peak_alarm);
         if later.incident.peak_score > self.incident.peak_score {
             self.incident.peak = later.incident.peak;
             self.incident.peak_score = later.incident.peak_score;
@@ -298,6 +301,11 @@ impl Current {
         }
         self
     }
+}
+
+/// The higher of two, either of which may be unknown.
+fn higher(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
 }
 
 /// How a scored row counts for incidents.

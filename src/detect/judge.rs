@@ -24,6 +24,8 @@ pub struct Scored {
     pub time: Time,
     /// Over 1 is over the threshold (≥ 0).
     pub score: f64,
+    /// What alarms go by, as many times the calibrated threshold, before labels raised it (≥ 0); NaN when unknown.
+    pub alarm: f64,
     /// What recent calm makes of it; `None` where the score alone decides.
     pub ruling: Option<Ruling>,
     /// The autoencoder's window error (scaled units squared).
@@ -164,6 +166,7 @@ impl Judge {
             entity: self.entity.clone(),
             state: RowState::Scored,
             score: Some(scored.score),
+            alarm: (!scored.alarm.is_nan()).then(|| scored.alarm.clamp(0.0, HIGHEST)),
             mse: scored.mse.is_finite().then_some(scored.mse),
             is_anomaly: gates.iter().all(|gate| gate.passed),
             features: scored.features,

@@ -105,6 +105,7 @@ pub fn effect(
             .map(told)
             .collect(),
         out_of_reach: false,
+        height_unknown: false,
     }
 }
 
@@ -134,6 +135,7 @@ fn replay(rows: &[KeptScore], rules: &JudgeRules, raise: f64) -> Vec<Replayed> {
                 let scored = Scored {
                     time,
                     score,
+                    alarm: f64::NAN,
                     ruling: None,
                     mse: f64::NAN,
                     features: Vec::new(),
@@ -199,6 +201,7 @@ mod tests {
             end: Time::from_secs((start + 2) * 60),
             peak: Time::from_secs(start * 60),
             peak_score: 2.0,
+            peak_alarm: None,
             state: IncidentState::Closed,
             features: Vec::new(),
             why: Why::default(),

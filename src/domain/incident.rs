@@ -90,8 +90,12 @@ pub struct Incident {
     pub end: Time,
     /// Grid time of the highest score.
     pub peak: Time,
-    /// The highest score (over 1).
+    /// The highest score (over 1): how far the row at the peak lies over what training knows.
     pub peak_score: f64,
+    /// What alarms go by, at its highest: as many times the calibrated threshold, before labels raised it (≥ 0). `None`
+    /// for an incident of an earlier release, which did not keep it.
+    #[serde(default)]
+    pub peak_alarm: Option<f64>,
     /// Open, closed, vanished or settled.
     pub state: IncidentState,
     /// Features by share at the peak, largest first; at most ten, and after them what the others carry together, as

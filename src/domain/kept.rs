@@ -32,6 +32,8 @@ pub struct LabelEffect {
     pub returned: Vec<(Entity, Time)>,
     /// The label calls an incident false that is farther over the threshold than labels may raise it: it stays one.
     pub out_of_reach: bool,
+    /// The label calls an incident false of which neither rows nor the height of its alarm are kept: it moves no threshold.
+    pub height_unknown: bool,
 }
 
 impl LabelEffect {
@@ -47,6 +49,8 @@ impl LabelEffect {
         };
         let reach = if self.out_of_reach {
             "; one so high stays an alarm, as labels raise the threshold only so far"
+        } else if self.height_unknown {
+            "; how high its alarm was is not kept, so this label moves no threshold"
         } else {
             ""
         };

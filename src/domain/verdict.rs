@@ -82,6 +82,10 @@ pub struct Verdict {
     pub state: RowState,
     /// Over 1 is over the calibrated threshold; `None` unless [`RowState::Scored`].
     pub score: Option<f64>,
+    /// What alarms go by, as many times the calibrated threshold, before labels raised it (≥ 0); `None` unless
+    /// [`RowState::Scored`]. The score itself where the threshold is fixed or of standard deviations.
+    #[serde(skip)]
+    pub alarm: Option<f64>,
     /// The autoencoder's window error (scaled units squared); `None` unless [`RowState::Scored`].
     pub mse: Option<f64>,
     /// A candidate that passed every gate.
@@ -104,6 +108,7 @@ impl Verdict {
             entity,
             state,
             score: None,
+            alarm: None,
             mse: None,
             is_anomaly: false,
             features: Vec::new(),

@@ -478,6 +478,7 @@ mod tests {
             end: time(110),
             peak: time(100),
             peak_score: 2.0,
+            peak_alarm: None,
             state: IncidentState::Closed,
             features: Vec::new(),
             why: Why::default(),

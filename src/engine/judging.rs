@@ -31,15 +31,16 @@ pub fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange
     }
 }
 
-/// The verdict on a row that has this score, and what becomes of the entity's incidents with it.
+/// The verdict on a row that has this score, and what becomes of the entity's incidents with it. `alarm`: what its alarm goes
+/// by, before labels raised the threshold.
 pub fn judge(
     watched: &mut Watched,
     rules: &JudgeRules,
     ledger: &mut Ledger,
-    (time, score): (Time, &RowScore),
+    (time, score, alarm): (Time, &RowScore, f64),
     typical: &Arc<[f64]>,
 ) -> Verdict {
-    let verdict = verdict(watched, rules, time, score, typical);
+    let verdict = verdict(watched, rules, (time, score, alarm), typical);
     for change in watched.tracker.track(rules, &verdict) {
         if change.incident().state == IncidentState::Settled {
             watched.judge.settle(change.incident());
@@ -52,14 +53,14 @@ pub fn judge(
 fn verdict(
     watched: &mut Watched,
     rules: &JudgeRules,
-    time: Time,
-    score: &RowScore,
+    (time, score, alarm): (Time, &RowScore, f64),
     typical: &Arc<[f64]>,
 ) -> Verdict {
     let row = match score.state {
         RowState::Scored => Row::Scored(Scored {
             time,
             score: score.score,
+            alarm,
             ruling: score.ruling,
             mse: score.mse,
             features: score.features.clone(),

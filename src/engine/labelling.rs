@@ -69,18 +69,10 @@ impl Grounds {
     fn raise(&self, journal: &Journal, labelled: &[Incident]) -> Result<f64, JournalError> {
         let mut rows = Vec::new();
         for incident in labelled.iter().filter(|i| i.label == Some(Label::False)) {
-            let kept = journal.scores(Some(&incident.entity), incident.start, incident.end)?;
-            let own: Vec<f64> = kept
-                .iter()
-                .filter(|row| row.passed)
-                .map(|row| row.score)
-                .collect();
-            // An incident of an older release has no rows, but its peak.
-            rows.push(if own.is_empty() {
-                vec![incident.peak_score]
-            } else {
-                own
-            });
+            let own = alarms(journal, incident)?;
+            if !own.is_empty() {
+                rows.push(own);
+            }
         }
         Ok(labels::raise(
             &self.held_back,
@@ -89,6 +81,18 @@ impl Grounds {
             self.budget,
         ))
     }
+}
+
+/// How high the alarms of an incident's rows were, as many times the calibrated threshold: of its rows that are kept, and its
+/// own peak where the row that had it is not kept. Empty when neither is known; the published score is another quantity
+/// and says nothing about it.
+fn alarms(journal: &Journal, incident: &Incident) -> Result<Vec<f64>, JournalError> {
+    let kept = journal.scores(Some(&incident.entity), incident.start, incident.end)?;
+    let passed = kept.iter().filter(|row| row.passed);
+    let mut own: Vec<f64> = passed.map(|row| row.score).collect();
+    let kept_peak = own.iter().copied().fold(0.0, f64::max);
+    own.extend(incident.peak_alarm.filter(|peak| *peak > kept_peak));
+    Ok(own)
 }
 
 /// What a label on incident `id` would change: the kept rows are replayed under the threshold in force and the one with the
@@ -142,9 +146,15 @@ pub fn preview(
         would,
     );
     let asked = all.iter().find(|incident| incident.id == id);
-    let peak = asked.map_or(0.0, |incident| incident.peak_score);
+    let is_false = asked.filter(|_| label == Some(Label::False));
+    let alarms = is_false.map(|incident| alarms(journal, incident));
+    let Some(alarms) = alarms.transpose()? else {
+        return Ok(effect);
+    };
+    let peak = alarms.iter().copied().fold(0.0, f64::max);
     Ok(LabelEffect {
-        out_of_reach: label == Some(Label::False) && !labels::is_within_reach(peak),
+        out_of_reach: !labels::is_within_reach(peak),
+        height_unknown: alarms.is_empty(),
         ..effect
     })
 }

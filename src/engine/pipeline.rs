@@ -455,7 +455,8 @@ impl Pipeline {
                 let typical = typical(self.scorer.as_deref(), &watched.entity, rules.columns());
                 for (time, score) in newest.times().zip(scores) {
                     let (known, shown) = (score.alarm(), score.raised(raise));
-                    let verdict = judge(watched, rules, &mut self.ledger, (time, &shown), &typical);
+                    let row = (time, &shown, known);
+                    let verdict = judge(watched, rules, &mut self.ledger, row, &typical);
                     self.labelling.take(&verdict, known);
                     self.drifts.take(&verdict);
                     watched.take(verdict.clone(), self.config.autoencoder.window);

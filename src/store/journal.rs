@@ -70,6 +70,7 @@ const MIGRATIONS: &[&str] = &[
     ) WITHOUT ROWID;
     CREATE INDEX scores_by_time ON scores (time_ms);
 ",
+    "ALTER TABLE incidents ADD COLUMN peak_alarm REAL;",
 ];
 
 /// Most rows that one question brings back.
@@ -431,8 +432,8 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
     ];
     work.execute(
         "INSERT INTO incidents
-         (entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         (entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, peak_alarm, acknowledged, label, seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params_from_iter(rows::measured(incident).into_iter().chain(said)),
     )?;
     let id = work.last_insert_rowid();
@@ -445,7 +446,7 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
 
 fn update(work: &Transaction<'_>, path: &Path, incident: &Incident) -> Result<(), JournalError> {
     let sql = "UPDATE incidents SET entity = ?1, start_ms = ?2, end_ms = ?3, peak_ms = ?4, peak_score = ?5, state = ?6,
-               features = ?7, why = ?8, seq = ?9 WHERE id = ?10";
+               features = ?7, why = ?8, peak_alarm = ?9, seq = ?10 WHERE id = ?11";
     let touched = next_seq(work)
         .and_then(|seq| {
             let which: [Value; 2] = [seq.into(), signed(incident.id).into()];

@@ -10,7 +10,7 @@ use crate::disk::DiskError;
 use crate::domain::{Contribution, Entity, Incident, IncidentState, Label, Time, Why};
 
 /// What [`read`] expects of a query, in this order.
-pub(super) const COLUMNS: &str = "id, entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq";
+pub(super) const COLUMNS: &str = "id, entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq, peak_alarm";
 
 /// Runs a query for [`COLUMNS`] and returns its rows.
 pub(super) fn read(
@@ -56,6 +56,7 @@ fn parse(row: &Row<'_>) -> Result<Change, String> {
         end: time(3)?,
         peak: time(4)?,
         peak_score: get::<Option<f64>>(row, 5)?.unwrap_or(f64::NAN),
+        peak_alarm: get(row, 12)?,
         state: parse_state(&state)?,
         features: parse_features(&features)?,
         why: why
@@ -72,8 +73,9 @@ fn parse(row: &Row<'_>) -> Result<Change, String> {
     })
 }
 
-/// What was measured of an incident, as it is stored: from `entity` to `why` in [`COLUMNS`].
-pub(super) fn measured(incident: &Incident) -> [Value; 8] {
+/// What was measured of an incident, as it is stored: from `entity` to `why` in [`COLUMNS`], then
+/// `peak_alarm`.
+pub(super) fn measured(incident: &Incident) -> [Value; 9] {
     [
         incident.entity.name().to_owned().into(),
         incident.start.millis().into(),
@@ -83,6 +85,7 @@ pub(super) fn measured(incident: &Incident) -> [Value; 8] {
         incident.state.word().to_owned().into(),
         text(&incident.features, "[]").into(),
         text(&incident.why, "{}").into(),
+        incident.peak_alarm.into(),
     ]
 }
 

@@ -198,6 +198,7 @@ pub fn remember(dir: &Path, peaks: &[f64]) {
             end: time(4),
             peak: time(2),
             peak_score: *peak,
+            peak_alarm: Some(*peak),
             state: IncidentState::Closed,
             features: Vec::new(),
             why: Why::default(),

@@ -29,6 +29,7 @@ fn remember(dir: &Path) {
                 end: time(4),
                 peak: time(2),
                 peak_score: peak,
+                peak_alarm: Some(peak),
                 state: IncidentState::Closed,
                 features: Vec::new(),
                 why: Why::default(),
@@ -65,6 +66,54 @@ fn say(dir: &Path, config: &Config, id: u64, label: Option<LabelWord>, preview: 
 
 fn threshold(snapshot: &Snapshot) -> f64 {
     snapshot.live.model.as_ref().unwrap().threshold_mse
+}
+
+/// An incident of long ago whose rows are no longer kept.
+fn remember_without_rows(journal: &mut Journal, n: i64, score: f64, alarm: Option<f64>) -> u64 {
+    let start = Time::from_secs(NOW - 86_400 + n * 7200);
+    let incident = Incident {
+        id: 0,
+        entity: Entity::sole(),
+        start,
+        end: start,
+        peak: start,
+        peak_score: score,
+        peak_alarm: alarm,
+        state: IncidentState::Closed,
+        features: Vec::new(),
+        why: Why::default(),
+        acknowledged: false,
+        label: None,
+    };
+    journal.insert(&incident).unwrap()
+}
+
+#[test]
+fn a_label_goes_by_the_height_of_the_alarm_and_not_by_the_published_score() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(&dir.path().join("journal.sqlite")).unwrap();
+    let mut of = |n, score, alarm| remember_without_rows(&mut journal, n, score, alarm);
+    let low = of(1, 9.0, Some(1.5));
+    let high = of(2, 1.2, Some(9.0));
+    let unknown = of(3, 2.0, None);
+    drop(journal);
+    let config = Config::default();
+    let told = |id| say(dir.path(), &config, id, Some(LabelWord::False), true);
+
+    let within = told(low);
+    assert!(within.contains("threshold 1.53 times"), "{within}");
+    assert!(!within.contains("stays an alarm"), "{within}");
+
+    let beyond = told(high);
+    assert!(beyond.contains("threshold 1.00 times"), "{beyond}");
+    assert!(beyond.contains("one so high stays an alarm"), "{beyond}");
+
+    let unknown = told(unknown);
+    assert!(unknown.contains("threshold 1.00 times"), "{unknown}");
+    assert!(
+        unknown.contains("how high its alarm was is not kept"),
+        "{unknown}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -291,6 +291,7 @@ async fn hosts_come_and_go() {
     let again = open_incident(&snapshot).unwrap();
     assert_eq!((again.id, again.start), (id, closed.start));
     assert!(again.end > closed.end);
+    assert!(again.peak_alarm > Some(1.0), "{again:?}");
     driver.stop().await;
 }
 

@@ -320,6 +320,7 @@ fn incident(id: u64, hours_ago: f64, minutes: u64, peak: f64, parts: &[(&str, f6
         end,
         peak: end,
         peak_score: peak,
+        peak_alarm: Some(peak),
         state: IncidentState::Closed,
         features: parts
             .iter()

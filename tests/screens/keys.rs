@@ -189,6 +189,7 @@ fn words_on_the_selected_incident() {
         lost: Vec::new(),
         returned: Vec::new(),
         out_of_reach: false,
+        height_unknown: false,
     };
     let late = Action::Preview {
         ticket: ticket + 1,

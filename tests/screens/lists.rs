@@ -643,6 +643,7 @@ fn a_label_is_asked_for_with_what_it_is_about() {
         lost: vec![lost],
         returned: Vec::new(),
         out_of_reach: false,
+        height_unknown: false,
     };
     screen.act(Action::Preview {
         ticket: *ticket,

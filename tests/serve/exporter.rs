@@ -175,6 +175,7 @@ async fn the_entity_label_is_there_exactly_when_grouped() {
         end: NEWEST,
         peak: NEWEST,
         peak_score: 2.0,
+        peak_alarm: None,
         state: IncidentState::Open,
         features: Vec::new(),
         why: Why::default(),

@@ -84,6 +84,7 @@ pub fn entity(name: &str, features: Vec<FeatureView>) -> EntityView {
             entity: entity.clone(),
             state: RowState::Scored,
             score: Some(1.5),
+            alarm: Some(1.5),
             mse: Some(0.75),
             is_anomaly: true,
             provisional: None,

@@ -170,7 +170,7 @@ pub fn lasting(incident: &Incident, step: Duration) -> String {
     }
 }
 
-/// Its highest score, `4.3×` the threshold.
+/// Its highest score, as `4.3×`.
 pub fn peak(incident: &Incident) -> String {
     match incident.peak_score.min(9999.0) {
         score if score < 99.95 => format!("{score:.1}×"),

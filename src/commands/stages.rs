@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -18,18 +19,19 @@ use crate::disk::write_atomic;
 use crate::domain::{Entity, Frame};
 use crate::engine::cleaning::{self, LeftOut};
 use crate::engine::collector::Collecting;
+use crate::engine::labelling::Grounds;
 use crate::engine::learn::{self, Learned, Prepared};
 use crate::engine::processed::{self, Scalers};
 use crate::engine::training::Training;
 use crate::engine::{models, open, promotion, sequences};
-use crate::model::Progress as Epochs;
+use crate::model::{Bundle, Progress as Epochs};
 use crate::prep::calendar;
 use crate::report::{npy, plots};
 use crate::source::recording::Recording;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
 use crate::store::datasets::{self, Calendar};
-use crate::store::{Journal, Registry};
+use crate::store::{Journal, ModelMeta, Registry};
 
 const NORMAL: &str = "normal_sequences.npy";
 
@@ -165,25 +167,30 @@ pub fn preprocess(
             input.display()
         )
     })?;
-    let prepared = learn::prepare(frames, &left_out(context)?, &context.config)?;
+    let steps = frames.first().map(|frame| frame.grid().step());
+    let config = on_step(&context.config, steps);
+    let prepared = learn::prepare(frames, &left_out(context, &config)?, &config)?;
     let (table, scalers) = processed::to_table(&prepared);
     table.save(&output)?;
     let scaler = scaler_path(&output);
     datasets::save_json(&scaler, &scalers)?;
-    let windows: usize = learn::groups(&prepared, &context.config)?
+    let windows: usize = learn::groups(&prepared, &config)?
         .iter()
         .map(|(_, set)| set.len())
         .sum();
-    let summary = json!({ "output": output, "scaler": scaler, "rows": table.times.len(), "windows": windows });
+    let summary = json!({
+        "output": output, "scaler": scaler, "rows": table.times.len(), "windows": windows, "left_out": prepared.left_out,
+    });
     say(
         out,
         args.summary.json,
         &summary,
         &format!(
-            "{} rows, {windows} usable windows → {} and {}",
+            "{} rows, {windows} usable windows → {} and {}\n{}",
             table.times.len(),
             output.display(),
-            scaler.display()
+            scaler.display(),
+            prepared.left_out
         ),
     )
 }
@@ -217,7 +224,9 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         .clone()
         .unwrap_or_else(|| context.data_dir.join("processed.parquet"));
     let mut prepared = load_processed(&input)?;
-    let config = with_options(&context.config, args, &prepared);
+    let mut config = Config::clone(&on_step(&context.config, step(&prepared)));
+    config.autoencoder.epochs = args.epochs.unwrap_or(config.autoencoder.epochs);
+    config.autoencoder.seed = args.seed.unwrap_or(config.autoencoder.seed);
     let bar = Progress::of("training");
     let mut hear = |p: Epochs| {
         let whole = p.epoch.saturating_sub(1) as f64 + p.fraction;
@@ -242,7 +251,7 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         };
         learn::with_views(learned, &prepared, &config, &cancel)?
     } else {
-        let out = left_out(context)?;
+        let out = left_out(context, &config)?;
         cleaning::refine(&mut prepared, &out, &config, &mut training)?
     };
     drop(bar);
@@ -255,7 +264,10 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     let meta = models::keep(&registry, &learned, &decision, times, config.retrain.keep)?;
     let plots = context.data_dir.join("plots");
     draw(&learned, &plots)?;
-    let summary = json!({ "version": meta.version, "model": meta, "suggested_threshold_mse": meta.threshold_mse, "plots": plots });
+    let summary = json!({
+        "version": meta.version, "model": meta, "suggested_threshold_mse": meta.threshold_mse, "plots": plots,
+        "left_out": learned.left_out,
+    });
     let remedy = if decision.promoted {
         String::new()
     } else {
@@ -265,11 +277,12 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         )
     };
     let text = format!(
-        "model {}: {} windows, {} epochs, validation loss {:.6}\nsuggested threshold (mean squared error): {:.6} ({})\n{}{remedy}\npictures: {}",
+        "model {}: {} windows, {} epochs, validation loss {:.6}\n{}\nsuggested threshold (mean squared error): {:.6} ({})\n{}{remedy}\npictures: {}",
         meta.version,
         meta.windows,
         meta.epochs,
         meta.val_loss,
+        learned.left_out,
         meta.threshold_mse,
         meta.threshold_rule,
         decision.told(),
@@ -279,15 +292,37 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
 }
 
 /// What is not learned from, by the configuration and by the journal's labels.
-fn left_out(context: &Context) -> anyhow::Result<LeftOut> {
-    let config = &context.config;
+fn left_out(context: &Context, config: &Config) -> anyhow::Result<LeftOut> {
     let out = LeftOut::of(config);
+    Ok(match journal(context)? {
+        Some(journal) => out.and_incidents(&journal.labelled()?, cleaning::around(config)),
+        None => out,
+    })
+}
+
+/// The journal, if there is one.
+fn journal(context: &Context) -> anyhow::Result<Option<Journal>> {
     let path = context.data_dir.join("journal.sqlite");
     if !path.exists() {
-        return Ok(out);
+        return Ok(None);
     }
     let (journal, _) = Journal::open(&path)?;
-    Ok(out.and_incidents(&journal.labelled()?, cleaning::around(config)))
+    Ok(Some(journal))
+}
+
+/// The configuration on the step of the rows, which is the one that the engine has for them.
+fn on_step(config: &Arc<Config>, step: Option<Duration>) -> Arc<Config> {
+    let mut config = Arc::clone(config);
+    if let Some(step) = step.filter(|step| *step != config.source.step.0) {
+        Arc::make_mut(&mut config).source.step.0 = step;
+    }
+    config
+}
+
+/// The step of prepared rows.
+fn step(prepared: &Prepared) -> Option<Duration> {
+    let mut stretches = prepared.stretches.values().flatten();
+    stretches.next().map(|stretch| stretch.grid.step())
 }
 
 /// What `filter` left, `[n, window, columns]`.
@@ -301,16 +336,6 @@ fn read_sequences(path: &Path) -> anyhow::Result<ndarray::Array3<f32>> {
             path.display()
         )
     })
-}
-
-fn with_options(config: &Arc<Config>, args: &TrainArgs, prepared: &Prepared) -> Config {
-    let mut config = Config::clone(config);
-    config.autoencoder.epochs = args.epochs.unwrap_or(config.autoencoder.epochs);
-    config.autoencoder.seed = args.seed.unwrap_or(config.autoencoder.seed);
-    if let Some(stretch) = prepared.stretches.values().flatten().next() {
-        config.source.step.0 = stretch.grid.step();
-    }
-    config
 }
 
 /// The loss curve and the histogram of held-back errors with the threshold.
@@ -335,11 +360,10 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
     let _lock = own(context, None)?;
     let dir = &context.data_dir;
     let prepared = load_processed(&dir.join("processed.parquet"))?;
+    let config = on_step(&context.config, step(&prepared));
     let registry = Registry::open(&dir.join("models"));
-    let (version, bytes, _) = registry
-        .current()?
-        .context("there is no model yet; run `pulsewatch train` first")?;
-    let bundle = crate::model::Bundle::from_bytes(&bytes)?;
+    let (bundle, meta) = current_model(&registry, &config)?;
+    let version = meta.version;
     bundle.fits(&prepared.schema)?;
     if bundle.scalers != prepared.scalers {
         tracing::warn!(
@@ -347,8 +371,11 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
              model of these"
         );
     }
-    let threshold = args.threshold.unwrap_or(bundle.calibration.threshold_mse);
-    let sorted = sequences::sort(&prepared, &bundle, threshold, &context.config)?;
+    let threshold = match args.threshold {
+        Some(threshold) => threshold,
+        None => bundle.calibration.threshold_mse * raise(context, &registry, &config)?,
+    };
+    let sorted = sequences::sort(&prepared, &bundle, threshold, &config)?;
     write_atomic(&dir.join(NORMAL), &npy::to_npy(&sorted.normal)?)?;
     write_atomic(
         &dir.join("anomalous_sequences.npy"),
@@ -371,6 +398,28 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
             dir.display()
         ),
     )
+}
+
+/// The model that the engine would score with.
+fn current_model(registry: &Registry, config: &Config) -> anyhow::Result<(Bundle, ModelMeta)> {
+    let found = models::load(registry, config)?;
+    let taken = found.model.is_some();
+    for notice in found.notices.iter().filter(|_| taken) {
+        tracing::warn!("{notice}");
+    }
+    found.model.with_context(|| match found.notices.as_slice() {
+        [] => "there is no model yet; run `pulsewatch train` first".to_owned(),
+        notices => format!("{}; run `pulsewatch train`", notices.join("; ")),
+    })
+}
+
+/// How many times the calibrated threshold is in force, by the journal's labels.
+fn raise(context: &Context, registry: &Registry, config: &Config) -> anyhow::Result<f64> {
+    let Some(journal) = journal(context)? else {
+        return Ok(1.0);
+    };
+    let labelled = journal.labelled()?;
+    Ok(Grounds::current(registry, config).raise(&journal, &labelled)?)
 }
 
 /// The result, for people or for programs.

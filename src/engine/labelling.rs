@@ -66,7 +66,7 @@ impl Grounds {
     ///
     /// # Errors
     /// [`JournalError`] when the kept rows can't be read.
-    fn raise(&self, journal: &Journal, labelled: &[Incident]) -> Result<f64, JournalError> {
+    pub fn raise(&self, journal: &Journal, labelled: &[Incident]) -> Result<f64, JournalError> {
         let mut rows = Vec::new();
         for incident in labelled.iter().filter(|i| i.label == Some(Label::False)) {
             let own = alarms(journal, incident)?;

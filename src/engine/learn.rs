@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use ndarray::{Array2, ArrayView2};
 use serde_json::json;
 
-use super::cleaning::{self, LeftOut};
+use super::cleaning::rows::{Rows, forget_newcomers};
+use super::cleaning::{self, LeftOut, LeftOutReport};
 use super::training::Training;
 use super::views::learn_views;
 use crate::config::{Config, Threshold, Weights};
@@ -17,7 +18,7 @@ use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
 use crate::model::{Autoencoder, Bundle, Shape, TrainError, TrainOptions, Trained};
 use crate::prep::gaps::{self, Look};
 use crate::prep::scale::Scaler;
-use crate::prep::window::{Segment, WindowError, WindowSet};
+use crate::prep::window::{self, Segment, WindowError, WindowSet};
 use crate::prep::{calendar, counter};
 
 /// Columns that every network has after the metrics: day of week and hour of day.
@@ -72,6 +73,8 @@ pub struct Learned {
     pub held_back: Vec<f64>,
     /// Whose windows these are and when each ends; empty when that is not known.
     pub held_back_at: Vec<(Entity, Time)>,
+    /// What it was not learned from, and why.
+    pub left_out: LeftOutReport,
 }
 
 /// Raw frames made ready for the network.
@@ -89,6 +92,8 @@ pub struct Prepared {
     pub span: (Time, Time),
     /// Rows that lost a value or were left out because they stick out, by entity.
     pub trimmed: BTreeMap<Entity, usize>,
+    /// What is not learned from, and why.
+    pub left_out: LeftOutReport,
 }
 
 /// A stretch of one entity's prepared rows with its times.
@@ -119,21 +124,24 @@ pub fn prepare(frames: Vec<Frame>, out: &LeftOut, config: &Config) -> Result<Pre
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
         .ok_or(LearnError::Nothing("values"))?;
     let zone = time_zone(config)?;
-    let mut raw: BTreeMap<Entity, Vec<(Grid, Array2<f64>)>> = BTreeMap::new();
+    let mut left_out = LeftOutReport::default();
+    let mut raw: BTreeMap<Entity, Vec<Rows>> = BTreeMap::new();
     for frame in frames {
         let (entity, grid) = (frame.entity().clone(), *frame.grid());
-        let values = with_rates(frame.into_values(), &schema, &grid, config);
-        raw.entry(entity).or_default().push((grid, values));
+        let values = frame.into_values();
+        let rows = Rows::new((&entity, grid), values, &schema, out, config, &mut left_out);
+        raw.entry(entity).or_default().push(rows);
     }
     let mut trimmed = BTreeMap::new();
     for (entity, parts) in &mut raw {
-        cleaning::leave_out(parts, entity, out);
-        forget_newcomers(parts);
-        trimmed.insert(entity.clone(), cleaning::screen(parts, entity, out, config));
+        forget_newcomers(parts, &mut left_out);
+        let screened = cleaning::screen(parts, entity, out, config);
+        left_out.outlying_cells += screened.cells;
+        trimmed.insert(entity.clone(), screened.rows);
     }
     let kind = config.preprocess.scaler;
-    let fit = |parts: &mut dyn Iterator<Item = &(Grid, Array2<f64>)>| {
-        let views: Vec<_> = parts.map(|(_, values)| values.view()).collect();
+    let fit = |parts: &mut dyn Iterator<Item = &Rows>| {
+        let views: Vec<_> = parts.map(|part| part.values.view()).collect();
         Scaler::fit_parts(kind, &views)
     };
     let pooled = fit(&mut raw.values().flatten());
@@ -143,11 +151,13 @@ pub fn prepare(frames: Vec<Frame>, out: &LeftOut, config: &Config) -> Result<Pre
         let scaler = fit(&mut parts.iter());
         let ready = parts
             .into_iter()
-            .map(|(grid, values)| {
-                let mut segment = segment(values.view(), &grid, Look::Both, &scaler, &zone, config);
-                for (time, broken) in grid.times().zip(&mut segment.broken) {
-                    *broken |= out.has(&entity, time);
+            .map(|part| {
+                let (values, grid) = (part.values.view(), part.grid);
+                let mut segment = segment(values, &grid, Look::Both, &scaler, &zone, config);
+                for (left_out, broken) in part.left_out.iter().zip(&mut segment.broken) {
+                    *broken |= left_out;
                 }
+                left_out.gap_rows += outside_windows(&segment, config);
                 Stretch {
                     grid,
                     segment: Arc::new(segment),
@@ -164,27 +174,26 @@ pub fn prepare(frames: Vec<Frame>, out: &LeftOut, config: &Config) -> Result<Pre
         stretches,
         span,
         trimmed,
+        left_out,
     })
 }
 
-/// Takes out the columns of one entity that have hardly been seen: what is normal for them can't be told yet, and a scale
-/// from a few values would make an alarm of every other one. The next training looks again.
-fn forget_newcomers(parts: &mut [(Grid, Array2<f64>)]) {
-    let columns = parts.first().map_or(0, |(_, values)| values.ncols());
-    let mut seen = vec![0_usize; columns];
-    for (_, values) in &*parts {
-        for (count, column) in seen.iter_mut().zip(values.columns()) {
-            *count += column.iter().filter(|v| v.is_finite()).count();
-        }
-    }
-    let most = seen.iter().copied().max().unwrap_or(0);
-    for (_, values) in parts {
-        for (count, mut column) in seen.iter().zip(values.columns_mut()) {
-            if *count < FEWEST_WINDOWS && count * 10 < most {
-                column.fill(f64::NAN);
-            }
-        }
-    }
+/// Rows with an observed value that no window holds.
+fn outside_windows(segment: &Segment, config: &Config) -> usize {
+    let window = config.autoencoder.window.max(1);
+    let fewest = config.detect.min_observed.0;
+    let starts = window::usable(segment.observed.view(), &segment.broken, window, fewest);
+    let mut starts = starts.into_iter().peekable();
+    let mut until = 0;
+    let rows = segment.rows_observed().enumerate();
+    rows.filter(|(row, seen)| {
+        while starts.next_if(|start| start <= row).is_some_and(|start| {
+            until = start + window;
+            true
+        }) {}
+        *seen && *row >= until
+    })
+    .count()
 }
 
 /// Times of the first and the last row with a value.
@@ -263,6 +272,17 @@ pub fn windows<'a>(
     )
 }
 
+/// Whether each of the networks has windows enough to learn from.
+pub fn are_enough(
+    groups: &[(Entity, WindowSet)],
+    networks: &BTreeMap<Entity, Autoencoder>,
+) -> bool {
+    let mut trained = groups
+        .iter()
+        .filter(|(entity, _)| networks.contains_key(entity));
+    trained.all(|(_, set)| set.len() >= FEWEST_WINDOWS)
+}
+
 /// The windows that each network learns from: all entities' for a shared one, each entity's own else. Rows are shared with
 /// what was prepared, so that they are in memory once.
 ///
@@ -322,7 +342,8 @@ pub fn learn(
 }
 
 /// Learns a model from windows that are already prepared, one network per group; the views beside it are for
-/// [`with_views`], when it is settled which rows are learned from.
+/// [`with_views`], when it is settled which rows are learned from. A group with too few windows gets no network as long as
+/// another one has enough: an entity that came lately must not keep the others waiting.
 ///
 /// # Errors
 /// As [`learn`].
@@ -341,13 +362,20 @@ pub fn learn_from(
     let (mut held_back, mut held_back_at) = (Vec::new(), Vec::new());
     let (mut windows, mut epochs, mut val_loss) = (0, 0, 0.0_f64);
     let (mut losses, mut best_epoch) = (Vec::new(), 0);
+    let have = groups.iter().map(|(_, set)| set.len()).max();
+    let have = have.ok_or(LearnError::Nothing("series"))?;
+    if have < FEWEST_WINDOWS {
+        return Err(LearnError::TooLittle {
+            have,
+            need: FEWEST_WINDOWS,
+        });
+    }
+    let mut left_out = prepared.left_out.clone();
     for (entity, set) in groups {
         let have = set.len();
         if have < FEWEST_WINDOWS {
-            return Err(LearnError::TooLittle {
-                have,
-                need: FEWEST_WINDOWS,
-            });
+            left_out.young_entities += 1;
+            continue;
         }
         let trained: Trained = training.run(&shape, &options, &set)?;
         windows += have;
@@ -386,6 +414,7 @@ pub fn learn_from(
             Vec::new()
         },
         held_back,
+        left_out,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::cleaning::LeftOutReport;
 use super::learn::{CALENDAR, Prepared, Stretch};
 use crate::disk::Table;
 use crate::domain::{Entity, Feature, Grid, Time};
@@ -38,6 +39,12 @@ struct Layout {
     schema: Vec<Feature>,
     /// Entity and times of each stretch, in the order of the rows.
     stretches: Vec<(Entity, Grid)>,
+    /// First and last time at which anything was observed.
+    span: (Time, Time),
+    /// Rows of each entity that lost a value.
+    trimmed: Vec<(Entity, usize)>,
+    /// What was left out, and why.
+    left_out: LeftOutReport,
 }
 
 /// What is wrong with a table of prepared rows.
@@ -89,6 +96,9 @@ pub fn to_table(prepared: &Prepared) -> (Table, Scalers) {
             .iter()
             .map(|(entity, s)| ((*entity).clone(), s.grid))
             .collect(),
+        span: prepared.span,
+        trimmed: prepared.trimmed.clone().into_iter().collect(),
+        left_out: prepared.left_out.clone(),
     };
     let times = stretches
         .iter()
@@ -182,19 +192,16 @@ pub fn from_table(table: &Table, scalers: Scalers) -> Result<Prepared, Processed
         });
         first += grid.len();
     }
-    let spans = layout
-        .stretches
-        .iter()
-        .filter_map(|(_, grid)| Some((grid.start(), grid.last()?)));
-    let span = spans
-        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-        .ok_or_else(|| wrong("it has no rows"))?;
+    if rows == 0 {
+        return Err(wrong("it has no rows"));
+    }
     Ok(Prepared {
         schema: Arc::from(layout.schema),
         scalers: scalers.entities,
         pooled: scalers.pooled,
         stretches,
-        span,
-        trimmed: BTreeMap::new(),
+        span: layout.span,
+        trimmed: layout.trimmed.into_iter().collect(),
+        left_out: layout.left_out,
     })
 }

@@ -37,10 +37,11 @@ pub fn sort(
     let mut errors = Vec::new();
     let mut sets: Vec<WindowSet> = Vec::new();
     for (entity, stretches) in &prepared.stretches {
+        // An entity that came too lately to be learned has no network.
+        let Some(network) = bundle.network(entity) else {
+            continue;
+        };
         let set = learn::windows(stretches, config).map_err(LearnError::from)?;
-        let network = bundle
-            .network(entity)
-            .ok_or(LearnError::Nothing("model for one of the entities"))?;
         let all: Vec<usize> = (0..set.len()).collect();
         for pass in all.chunks(PASS) {
             let input = set.gather(pass);

@@ -42,16 +42,10 @@ pub fn fill(
     max_gap: usize,
     fallback: &[f64],
 ) -> Filled {
-    let observed = values.mapv(f64::is_finite);
+    let mut gaps = Gaps::new(values, policy, look, max_gap);
     let mut filled = values.to_owned();
-    let empty: Vec<bool> = observed
-        .rows()
-        .into_iter()
-        .map(|row| !row.iter().any(|seen| *seen))
-        .collect();
-    let mut broken = vec![false; values.nrows()];
     for (feature, mut column) in filled.columns_mut().into_iter().enumerate() {
-        let seen = observed.column(feature);
+        let seen = gaps.observed.column(feature);
         let fallback = fallback
             .get(feature)
             .copied()
@@ -63,26 +57,80 @@ pub fn fill(
         }
         for (from, to) in runs(seen) {
             fill_run(&mut column, from, to, policy, look, fallback);
-            let outside = look == Look::Both && (from == 0 || to == seen.len());
-            if outside && to - from > max_gap && !matches!(policy, Fill::Drop | Fill::None) {
-                for (broken, empty) in broken[from..to].iter_mut().zip(&empty[from..to]) {
-                    *broken |= empty;
-                }
-                continue;
-            }
-            let first_broken = match (policy, look) {
-                (Fill::Drop | Fill::None, _) => from,
-                (_, Look::Back) => from.saturating_add(max_gap).min(to),
-                (_, Look::Both) if to - from > max_gap => from,
-                (_, Look::Both) => to,
-            };
-            broken[first_broken..to].fill(true);
+            gaps.break_rows(from, to);
         }
     }
     Filled {
         values: filled,
-        observed,
-        broken,
+        observed: gaps.observed,
+        broken: gaps.broken,
+    }
+}
+
+/// Which cells of `values` `[rows, features]` were observed, and which rows no window may touch: what [`fill`] says of them,
+/// for whoever needs no filled values.
+#[must_use]
+pub fn find(
+    values: ArrayView2<'_, f64>,
+    policy: Fill,
+    look: Look,
+    max_gap: usize,
+) -> (Array2<bool>, Vec<bool>) {
+    let mut gaps = Gaps::new(values, policy, look, max_gap);
+    for feature in 0..values.ncols() {
+        let seen = gaps.observed.column(feature);
+        if seen.iter().any(|s| *s) {
+            for (from, to) in runs(seen) {
+                gaps.break_rows(from, to);
+            }
+        }
+    }
+    (gaps.observed, gaps.broken)
+}
+
+/// What was observed, and the rows that gaps break.
+struct Gaps {
+    policy: Fill,
+    look: Look,
+    max_gap: usize,
+    observed: Array2<bool>,
+    /// Rows in which nothing was observed.
+    empty: Vec<bool>,
+    broken: Vec<bool>,
+}
+
+impl Gaps {
+    fn new(values: ArrayView2<'_, f64>, policy: Fill, look: Look, max_gap: usize) -> Self {
+        let observed = values.mapv(f64::is_finite);
+        let rows = observed.rows().into_iter();
+        let empty = rows.map(|row| !row.iter().any(|seen| *seen)).collect();
+        Self {
+            policy,
+            look,
+            max_gap,
+            observed,
+            empty,
+            broken: vec![false; values.nrows()],
+        }
+    }
+
+    /// Takes a gap `from..to` of one column.
+    fn break_rows(&mut self, from: usize, to: usize) {
+        let drops = matches!(self.policy, Fill::Drop | Fill::None);
+        let outside = self.look == Look::Both && (from == 0 || to == self.empty.len());
+        if outside && to - from > self.max_gap && !drops {
+            for (broken, empty) in self.broken[from..to].iter_mut().zip(&self.empty[from..to]) {
+                *broken |= empty;
+            }
+            return;
+        }
+        let first_broken = match self.look {
+            _ if drops => from,
+            Look::Back => from.saturating_add(self.max_gap).min(to),
+            Look::Both if to - from > self.max_gap => from,
+            Look::Both => to,
+        };
+        self.broken[first_broken..to].fill(true);
     }
 }
 
@@ -145,6 +193,29 @@ mod tests {
     fn filled(values: &[f64], policy: Fill, look: Look) -> (Vec<f64>, Vec<bool>) {
         let filled = fill(column(values).view(), policy, look, 2, &[9.0]);
         (filled.values.into_raw_vec_and_offset().0, filled.broken)
+    }
+
+    #[test]
+    fn gaps_are_found_as_they_are_filled() {
+        let rows = array![
+            [X, X, X],
+            [1.0, X, X],
+            [X, X, X],
+            [X, 2.0, X],
+            [X, X, X],
+            [X, X, X],
+            [5.0, X, X],
+            [X, X, X]
+        ];
+        for policy in [Fill::FfillBfill, Fill::Linear, Fill::Drop, Fill::None] {
+            for look in [Look::Back, Look::Both] {
+                for max_gap in [0, 2, 5] {
+                    let filled = fill(rows.view(), policy, look, max_gap, &[]);
+                    let found = find(rows.view(), policy, look, max_gap);
+                    assert_eq!(found, (filled.observed, filled.broken));
+                }
+            }
+        }
     }
 
     #[test]

@@ -86,10 +86,14 @@ impl WindowSet {
         for (place, segment) in segments.iter().enumerate() {
             segment.check(place, columns)?;
             starts.extend(
-                segment
-                    .usable(window, min_observed)
-                    .into_iter()
-                    .map(|row| (place, row)),
+                usable(
+                    segment.observed.view(),
+                    &segment.broken,
+                    window,
+                    min_observed,
+                )
+                .into_iter()
+                .map(|row| (place, row)),
             );
         }
         Ok(Self {
@@ -185,6 +189,18 @@ pub fn evenly(len: usize, max: usize) -> Vec<usize> {
 }
 
 impl Segment {
+    /// Of each row, whether something was observed in it.
+    pub fn rows_observed(&self) -> impl Iterator<Item = bool> {
+        let rows = self.observed.rows().into_iter();
+        rows.map(|row| row.iter().any(|seen| *seen))
+    }
+
+    /// Rows in which something was observed.
+    #[must_use]
+    pub fn observed_rows(&self) -> usize {
+        self.rows_observed().filter(|seen| *seen).count()
+    }
+
     fn check(&self, place: usize, columns: usize) -> Result<(), WindowError> {
         if self.values.ncols() != columns {
             return Err(WindowError::Columns {
@@ -204,30 +220,36 @@ impl Segment {
         }
         Ok(())
     }
+}
 
-    /// First rows of usable windows, found with running sums.
-    fn usable(&self, window: usize, min_observed: f64) -> Vec<usize> {
-        let present = self
-            .observed
-            .columns()
-            .into_iter()
-            .filter(|column| column.iter().any(|seen| *seen))
-            .count();
-        let needed = min_observed * (window * present) as f64;
-        let mut sums = vec![(0, 0)];
-        let (mut broken, mut seen) = (0_usize, 0_usize);
-        for (row, flag) in self.observed.rows().into_iter().zip(&self.broken) {
-            broken += usize::from(*flag);
-            seen += row.iter().filter(|seen| **seen).count();
-            sums.push((broken, seen));
-        }
-        sums.iter()
-            .zip(sums.iter().skip(window))
-            .enumerate()
-            .filter(|(_, (from, to))| from.0 == to.0 && (to.1 - from.1) as f64 >= needed)
-            .map(|(row, _)| row)
-            .collect()
+/// First rows of the windows of `window` rows that may be learned from: they touch no `broken` row and have at least the part
+/// `min_observed` (0 to 1) of their cells `observed` (`[rows, features]`), at least one. Features without any value do not
+/// count.
+#[must_use]
+pub fn usable(
+    observed: ArrayView2<'_, bool>,
+    broken: &[bool],
+    window: usize,
+    min_observed: f64,
+) -> Vec<usize> {
+    let columns = observed.columns().into_iter();
+    let present = columns
+        .filter(|column| column.iter().any(|seen| *seen))
+        .count();
+    let needed = (min_observed * (window * present) as f64).max(1.0);
+    let mut sums = vec![(0, 0)];
+    let (mut touched, mut seen) = (0_usize, 0_usize);
+    for (row, flag) in observed.rows().into_iter().zip(broken) {
+        touched += usize::from(*flag);
+        seen += row.iter().filter(|seen| **seen).count();
+        sums.push((touched, seen));
     }
+    sums.iter()
+        .zip(sums.iter().skip(window))
+        .enumerate()
+        .filter(|(_, (from, to))| from.0 == to.0 && (to.1 - from.1) as f64 >= needed)
+        .map(|(row, _)| row)
+        .collect()
 }
 
 #[cfg(test)]
@@ -276,7 +298,16 @@ mod tests {
             2
         );
         sparse.observed.column_mut(1).fill(false);
-        assert_eq!(WindowSet::new(vec![sparse], 2, 0.6).unwrap().len(), 0);
+        assert_eq!(
+            WindowSet::new(vec![sparse.clone()], 2, 0.6).unwrap().len(),
+            0
+        );
+        // Where nothing at all was observed there is nothing to learn, however little is asked for.
+        sparse.observed.fill(false);
+        for fewest in [0.0, 0.5] {
+            let set = WindowSet::new(vec![sparse.clone()], 2, fewest).unwrap();
+            assert!(set.is_empty());
+        }
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use pulsewatch::config;
 use pulsewatch::disk::Table;
+use pulsewatch::domain::{Entity, Incident, IncidentState, Label, Time, Why};
+use pulsewatch::engine::cleaning::{self, LeftOut};
 use pulsewatch::engine::learn;
 use pulsewatch::engine::training::Training;
-use pulsewatch::store::datasets;
+use pulsewatch::store::{Journal, datasets};
 use serde_json::json;
 
-use super::shell::{SMALL, STEP, Shell, npy};
+use super::shell::{SMALL, START, STEP, Shell, npy};
 
 const FEATURES: [&str; 6] = ["cpu", "memory", "latency", "network", "disk", "temperature"];
 
@@ -199,6 +201,158 @@ fn the_same_rows_and_seed_make_the_same_bytes_as_the_engine_does() {
     assert!(
         learned.bundle.to_bytes().unwrap() == bytes,
         "the engine's own call learned something else"
+    );
+}
+
+fn at(row: i64) -> Time {
+    Time::from_secs(START + row * STEP)
+}
+
+/// A journal in which an incident of rows 300 to 305 is labelled real.
+fn label_rows_300_to_305(journal: &mut Journal) {
+    let id = journal
+        .insert(&Incident {
+            id: 0,
+            entity: Entity::sole(),
+            start: at(300),
+            end: at(305),
+            peak: at(301),
+            peak_score: 2.0,
+            peak_alarm: Some(1.5),
+            state: IncidentState::Closed,
+            features: Vec::new(),
+            why: Why::default(),
+            acknowledged: false,
+            label: None,
+        })
+        .unwrap();
+    journal.label(id, Some(Label::Real)).unwrap();
+}
+
+#[test]
+fn the_stages_learn_by_the_engines_recipe_and_say_what_they_left_out() {
+    let config = format!(
+        "{SMALL}[history]\nexclude = [{{ start = \"{}\", end = \"{}\" }}]\n[[detect.maintenance]]\nname = \"move\"\nstart = \"{}\"\nend = \"{}\"\n",
+        at(100),
+        at(129),
+        at(200),
+        at(220)
+    );
+    let shell = Shell::with(&config);
+    let text = super::shell::series(1500, |row, values| match row {
+        // Far off, for long enough that no window may bridge it.
+        400..408 | 450 => values[0] += 400.0,
+        // Nothing was observed but three rows, too few for a window.
+        700..710 | 713..723 => *values = [f64::NAN; 2],
+        900..960 => values[0] = 50.0 + 30.0 * f64::from(u8::try_from(row % 2).unwrap()),
+        // The second column came lately.
+        0..1450 => values[1] = f64::NAN,
+        _ => {}
+    });
+    let input = shell.write("series.csv", &text);
+    let (mut journal, _) = Journal::open(&shell.data("journal.sqlite")).unwrap();
+    label_rows_300_to_305(&mut journal);
+    shell.ok(&["collect", "--input", input.to_str().unwrap()]);
+    let said = shell.ok(&["preprocess"]);
+    assert!(said.contains("left out of 1480 rows: 30 rows in"), "{said}");
+    let trained = shell.json(&["train", "--json"]);
+
+    let loaded = config::load(Some(&shell.path("pulsewatch.toml")), &BTreeMap::new()).unwrap();
+    let mut config = loaded.config;
+    config.source.step.0 = Duration::from_secs(STEP as u64);
+    let frames = datasets::load_frames(&shell.data("raw.parquet")).unwrap();
+    let labelled = journal.labelled().unwrap();
+    let out = LeftOut::of(&config).and_incidents(&labelled, cleaning::around(&config));
+    let never = AtomicBool::new(false);
+    let mut prepared = learn::prepare(frames, &out, &config).unwrap();
+    let learned = cleaning::refine(
+        &mut prepared,
+        &out,
+        &config,
+        &mut Training::new(&never, &mut |_| {}),
+    )
+    .unwrap();
+    let report = &learned.left_out;
+    assert_eq!(
+        trained["left_out"],
+        serde_json::to_value(report).unwrap(),
+        "{report}"
+    );
+    assert_eq!(
+        (
+            report.excluded_rows,
+            report.labelled_rows,
+            report.maintenance_rows,
+            report.new_columns
+        ),
+        (30, 16, 20, 1)
+    );
+    assert!(
+        report.outlying_cells >= 9 && report.gap_rows >= 3,
+        "{report}"
+    );
+    assert_eq!(
+        trained["model"]["threshold_mse"].as_f64(),
+        Some(learned.bundle.calibration.threshold_mse)
+    );
+    let version = trained["version"].as_str().unwrap();
+    let path = shell
+        .data("models")
+        .join(version)
+        .join("bundle.safetensors");
+    assert!(
+        learned.bundle.to_bytes().unwrap() == std::fs::read(path).unwrap(),
+        "the engine's own call learned something else"
+    );
+}
+
+#[test]
+fn a_young_history_has_the_same_windows_however_much_nothing_lies_before_it() {
+    let windows = |first: Option<i64>| {
+        let shell = Shell::new();
+        let mut text = String::from("timestamp,cpu,latency\n");
+        if let Some(first) = first {
+            text.push_str(&format!("{},50,50\n", START - first));
+        }
+        for row in 0..149 {
+            // A busy host: one row of thirteen stands out.
+            let spike = if row % 13 == 5 { 60.0 } else { 0.0 };
+            let value = 40.0 + f64::from(row * 7919 % 100) / 10.0 + spike;
+            let time = START + i64::from(row) * 5;
+            text.push_str(&format!("{time},{value},{}\n", 90.0 - value / 2.0));
+        }
+        let input = shell.write("rows.csv", &text);
+        shell.ok(&["collect", "--input", input.to_str().unwrap()]);
+        shell.json(&["preprocess", "--json"])["windows"].clone()
+    };
+    assert_eq!(windows(None), json!(130));
+    assert_eq!(windows(Some(12 * 86_400)), json!(130));
+}
+
+#[test]
+fn filter_goes_by_the_threshold_in_force() {
+    let shell = Shell::with(SMALL);
+    shell.trained();
+    let calibrated = shell.json(&["filter", "--json"])["threshold_mse"]
+        .as_f64()
+        .unwrap();
+    shell.write(
+        "pulsewatch.toml",
+        &format!("{SMALL}[detect]\nthreshold = 0.5\n"),
+    );
+    let fixed = shell.json(&["filter", "--json"])["threshold_mse"].as_f64();
+    assert_eq!(fixed, Some(0.5), "the configured one, as the engine has it");
+    shell.write("pulsewatch.toml", SMALL);
+
+    let (mut journal, _) = Journal::open(&shell.data("journal.sqlite")).unwrap();
+    label_rows_300_to_305(&mut journal);
+    journal.label(1, Some(Label::False)).unwrap();
+    let raised = shell.json(&["filter", "--json"])["threshold_mse"]
+        .as_f64()
+        .unwrap();
+    assert!(
+        (raised / calibrated - 1.53).abs() < 1e-9,
+        "{raised} {calibrated}"
     );
 }
 

@@ -127,6 +127,39 @@ fn a_corpus_is_judged_by_series_and_family_whatever_the_jobs() {
         let found = said.lines().filter(|l| l.starts_with(line)).count();
         assert_eq!(found, 1, "{line}: {said}");
     }
+    let left_out = &reports[0]["left_out"];
+    assert_eq!(left_out["rows"], LEARNED, "{left_out}");
+}
+
+#[test]
+fn a_series_with_too_little_to_learn_from_does_not_take_the_report_of_the_others() {
+    let shell = Shell::with(SMALL);
+    corpus(&shell);
+    let short = [("train_end", json!(time(60)))];
+    shell.write("corpus/kpi_b/meta.json", &meta("KPI", &short));
+    let args = [
+        "backtest", "--corpus", "corpus", "--output", "out", "--json", "r.json",
+    ];
+    let done = shell.command(&args).assert().code(1);
+    let printed = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = printed(&done.get_output().stdout);
+    for line in ["series ", "kpi_a ", "family ", "KPI ", "all "] {
+        let found = said.lines().filter(|l| l.starts_with(line)).count();
+        assert_eq!(found, 1, "{line}: {said}");
+    }
+    let failed = printed(&done.get_output().stderr);
+    assert!(failed.contains("1 of 3 inputs failed"), "{failed}");
+    assert!(
+        failed.contains("kpi_b") && failed.contains("of the 120 windows needed"),
+        "{failed}"
+    );
+    assert_eq!(
+        parsed(&shell, "r.json")["reports"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[test]

@@ -45,6 +45,7 @@ impl Report {
                 "features": result.features.len(), "step_seconds": result.step.as_secs_f64(),
                 "threshold_mse": bundle.calibration.threshold_mse, "threshold_rule": bundle.calibration.rule,
                 "training_windows": bundle.windows, "epochs": bundle.epochs, "seed": seed,
+                "left_out": result.learned.left_out,
             }),
             judged: labels
                 .map(|labels| judged(work, result, labels))

@@ -1,6 +1,6 @@
 //! Which rows are known not to be normal, or known to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,17 @@ use crate::engine::judging::maintenance;
 /// Whether a time is one that is not learned from; for recurring times.
 pub type Recurring = Arc<dyn Fn(&Entity, Time) -> bool + Send + Sync>;
 
+/// Why a row is known not to be normal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// `[history] exclude`.
+    Excluded,
+    /// An incident that was called real.
+    Labelled,
+    /// A maintenance window, or another time that comes again.
+    Maintenance,
+}
+
 /// From and to, both included.
 pub(super) type Stretch = (Time, Time);
 
@@ -22,6 +33,8 @@ pub struct LeftOut {
     own: BTreeMap<Entity, Vec<Stretch>>,
     normal: BTreeMap<Entity, Vec<Stretch>>,
     recurring: Vec<Recurring>,
+    /// Incidents with a label, by their number.
+    labelled: BTreeSet<u64>,
 }
 
 impl fmt::Debug for LeftOut {
@@ -66,6 +79,7 @@ impl LeftOut {
                 Some(Label::False) => &mut self.normal,
                 None => continue,
             };
+            self.labelled.insert(incident.id);
             list.entry(incident.entity.clone())
                 .or_default()
                 .push((incident.start - around, incident.end + around));
@@ -80,12 +94,28 @@ impl LeftOut {
         self
     }
 
+    /// Whether an incident's label, or that it has none any more, may change what is left out.
+    #[must_use]
+    pub fn concerns(&self, incident: &Incident) -> bool {
+        incident.label.is_some() || self.labelled.contains(&incident.id)
+    }
+
     /// Whether a row is left out.
     #[must_use]
     pub fn has(&self, entity: &Entity, time: Time) -> bool {
-        within(&self.everyone, time)
-            || self.own.get(entity).is_some_and(|own| within(own, time))
-            || self.recurring.iter().any(|recurs| recurs(entity, time))
+        self.known(entity, time).is_some()
+    }
+
+    /// Why a row is left out; `None` for one that is learned from.
+    pub(super) fn known(&self, entity: &Entity, time: Time) -> Option<Known> {
+        if within(&self.everyone, time) {
+            Some(Known::Excluded)
+        } else if self.own.get(entity).is_some_and(|own| within(own, time)) {
+            Some(Known::Labelled)
+        } else {
+            let recurs = self.recurring.iter().any(|recurs| recurs(entity, time));
+            recurs.then_some(Known::Maintenance)
+        }
     }
 
     /// Whether an operator called what was found there a false alarm.

@@ -18,6 +18,7 @@ use crate::model::codebook::{Codebook, Distances};
 use crate::model::views::{Baseline, Calm, EntityViews, VIEWS, View, Views, Yardstick};
 use crate::model::{Autoencoder, ModelError, Scratch, TrainError, window_errors};
 use crate::prep::calendar;
+use crate::prep::window::Segment;
 
 /// Rows of all entities together that every view looks at to learn what is large and rare: bounds the time to seconds.
 const LOOKED_AT: usize = 60_000;
@@ -327,8 +328,8 @@ impl Learner<'_> {
         let mut left = self.each(LOOKED_AT, LOOKED_AT_EACH);
         let mut newest: Vec<(&Stretch, usize)> = Vec::new();
         for stretch in stretches.iter().rev() {
-            let rows = stretch.grid.len().min(left);
-            left -= rows;
+            let (rows, usable) = newest_usable(&stretch.segment, left);
+            left -= usable;
             newest.push((stretch, rows));
         }
         let mut daily = Memory::default();
@@ -453,6 +454,19 @@ impl Learner<'_> {
 struct Look {
     time: Time,
     errors: Errors,
+}
+
+/// How many of the newest rows hold at most `most` that may be learned from, and how many those are.
+fn newest_usable(segment: &Segment, most: usize) -> (usize, usize) {
+    let (mut rows, mut usable) = (0, 0);
+    for broken in segment.broken.iter().rev() {
+        if usable == most {
+            break;
+        }
+        rows += 1;
+        usable += usize::from(!broken);
+    }
+    (rows, usable)
 }
 
 fn rows<'a>((stretch, clock): (&'a Stretch, &'a Vec<f32>)) -> Rows<'a> {

@@ -60,11 +60,28 @@ pub struct Profile {
     slots: Array2<f32>,
 }
 
+/// Rows of the time in which something was observed: gaps of at most an hour are a part of it, longer ones and what lies
+/// before the first row and after the last are not.
+fn covered(rows: &Rows<'_>, step: Duration) -> usize {
+    let gap = (3600.0 / step.as_secs_f64().max(1e-3)).max(1.0);
+    let (mut covered, mut before) = (0, None);
+    let seen = rows.observed.rows().into_iter().take(rows.values.nrows());
+    for (row, _) in seen
+        .enumerate()
+        .filter(|(_, row)| row.iter().any(|seen| *seen))
+    {
+        let missing = before.map_or(0, |before: usize| row - before - 1);
+        covered += 1 + if missing as f64 <= gap { missing } else { 0 };
+        before = Some(row);
+    }
+    covered
+}
+
 impl Profile {
     /// From rows `step` apart; `None` when they are too few for a pattern, or too far apart.
     fn fit(parts: &[Rows<'_>], features: usize, step: Duration) -> Option<Self> {
         let part = step.as_secs_f64() / 86_400.0;
-        let rows: usize = parts.iter().map(|rows| rows.values.nrows()).sum();
+        let rows: usize = parts.iter().map(|rows| covered(rows, step)).sum();
         if rows as f64 * part < FEWEST_DAYS || part > 0.25 {
             return None;
         }
@@ -342,6 +359,33 @@ mod tests {
         assert!(off < 1e-6, "{off}");
         let (_, off) = error(|row| row as f32, 40, 10);
         assert_eq!(off, 1.0);
+    }
+
+    #[test]
+    fn a_day_is_one_that_was_observed() {
+        let hours = |rows: &[bool]| {
+            let observed = Array2::from_shape_fn((rows.len(), 1), |(row, _)| rows[row]);
+            let values = Array2::zeros((rows.len(), 1));
+            let rows = Rows {
+                values: values.view(),
+                observed: observed.view(),
+                broken: &vec![false; rows.len()],
+                clock: &vec![0.0; rows.len()],
+            };
+            covered(&rows, Duration::from_mins(10))
+        };
+        assert_eq!(hours(&[true; 100]), 100);
+        let gaps = [
+            &[true; 10][..],
+            &[false; 6],
+            &[true; 10],
+            &[false; 7],
+            &[true; 10],
+        ]
+        .concat();
+        assert_eq!(hours(&gaps), 36);
+        let young = [&[false; 5000][..], &[true; 12], &[false; 3]].concat();
+        assert_eq!(hours(&young), 12);
     }
 
     #[test]

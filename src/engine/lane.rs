@@ -83,6 +83,8 @@ pub struct Lane {
     failures: u32,
     /// Trainings and collections of history that failed in a row.
     fruitless: u32,
+    /// Windows that the last training had, when they were too few.
+    lacking: Option<usize>,
     /// When the latest history was asked for, if it was with all columns, not only the model's.
     whole_asked: Option<Time>,
     /// Views of the entities, until something changes.
@@ -155,6 +157,7 @@ impl Lane {
             collecting: false,
             failures: 0,
             fruitless: 0,
+            lacking: None,
             whole_asked: None,
             entities: None,
         }
@@ -222,6 +225,7 @@ impl Lane {
 
     /// Notes how a training or a collection of history ended: after failures the next one waits longer and longer.
     pub fn tried(&mut self, worked: bool, now: Time) {
+        self.lacking = None;
         self.fruitless = if worked {
             0
         } else {
@@ -232,6 +236,16 @@ impl Lane {
             + TRY_AGAIN
                 .saturating_mul(1 << doublings)
                 .min(TRY_AGAIN_AT_MOST);
+    }
+
+    /// A training found `have` windows, too few of them: the next one waits until the others may have come, and that is no
+    /// failure.
+    pub fn lacks_windows(&mut self, have: usize, now: Time) {
+        let missing = FEWEST_WINDOWS.saturating_sub(have);
+        let wait = self.wait_for(missing).unwrap_or(TRY_AGAIN);
+        self.not_before = now + wait.clamp(TRY_AGAIN, TRY_AGAIN_AT_MOST);
+        self.lacking = Some(have);
+        self.touch();
     }
 
     /// Takes note of how a collection went; `true` when it worked.
@@ -341,14 +355,9 @@ impl Lane {
             && newest.is_some_and(|newest| newest.since(last) >= learned)
     }
 
-    /// Windows at hand against windows needed, over all entities.
+    /// Windows at hand against windows needed, by the count that trainings go by.
     pub fn readiness(&self) -> Readiness {
-        let window = self.config.autoencoder.window;
-        let have: usize = self
-            .pipeline
-            .entities()
-            .map(|w| (w.usable_rows() + 1).saturating_sub(window))
-            .sum();
+        let have = self.pipeline.windows();
         let missing = FEWEST_WINDOWS.saturating_sub(have);
         Readiness {
             have: have.min(FEWEST_WINDOWS),
@@ -387,7 +396,13 @@ impl Lane {
         }
         readiness.text = match (training, readiness.eta) {
             (Some(training), _) => training.phase.clone(),
-            (None, _) if readiness.have >= readiness.need => "about to train".into(),
+            (None, _) if readiness.have >= readiness.need => match self.lacking {
+                Some(have) => format!(
+                    "waiting for rows: the last training had {have} of {} windows",
+                    readiness.need
+                ),
+                None => "about to train".into(),
+            },
             (None, eta) => {
                 let awaited = match eta {
                     Some(eta) => format!("ready in about {}", roughly(eta)),

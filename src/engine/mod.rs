@@ -31,6 +31,7 @@ pub mod pipeline;
 pub mod process;
 pub mod processed;
 pub mod promotion;
+pub mod readiness;
 pub mod recent;
 pub mod run;
 pub mod scorer;

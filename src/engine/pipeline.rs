@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkpoint::{CHECKPOINT, Checkpoint, Kept, take_up};
+use super::cleaning::LeftOut;
 use super::columns::{by_entity, by_name, places, same_names};
 use super::drifting::{DRIFT, Drifts};
 use super::fusing::State;
 use super::judging::{judge, maintenance, record, rules, span, typical};
 use super::labelling::Labelling;
 use super::ledger::Ledger;
+use super::readiness::Counting;
 use super::recent;
 use super::scorer::{RowScore, Rows, Scorer, Space};
 use super::watched::Watched;
-use crate::config::Config;
+use crate::config::{Config, Weights};
 use crate::detect::gates::JudgeRules;
 use crate::detect::maintenance::Windows;
 use crate::domain::{Entity, Frame, Grid, RowState, Schema, Time, Verdict};
@@ -61,6 +63,8 @@ pub struct Pipeline {
     written: Vec<u8>,
     drifts: Drifts,
     labelling: Labelling,
+    /// What a training leaves out, as far as it is known beforehand.
+    excluded: LeftOut,
     told: Vec<String>,
 }
 
@@ -94,9 +98,10 @@ impl Pipeline {
             .journal()
             .map(|journal| journal.checkpoint_get(DRIFT));
         let drift = drift.transpose()?.flatten();
-        Ok(Self {
+        let mut pipeline = Self {
             drifts: Drifts::new(&config, drift.as_deref()),
             labelling: Labelling::new(&config, ledger.journal().is_some()),
+            excluded: LeftOut::of(&config),
             config,
             schema: None,
             rules: None,
@@ -111,7 +116,9 @@ impl Pipeline {
             resumed: None,
             written: Vec::new(),
             told,
-        })
+        };
+        pipeline.exclude_labelled();
+        Ok(pipeline)
     }
 
     /// What readers should know and were not told yet.
@@ -249,6 +256,30 @@ impl Pipeline {
         }
         self.filled = Some(rows.last().unwrap_or(filled).max(filled));
         self.let_go();
+        self.count_windows();
+    }
+
+    /// Keeps count of the windows that a training would have.
+    fn count_windows(&mut self) {
+        let Some(schema) = &self.schema else { return };
+        let (out, config) = (&self.excluded, &self.config);
+        let counting = Counting {
+            schema,
+            out,
+            config,
+        };
+        let all = self.entities.iter_mut();
+        counting.of_all(all.map(|(entity, own)| (entity, &own.tail, &mut own.counted)));
+    }
+
+    /// Windows that a training would have: of all entities for a shared network, of the entity with the most where each has
+    /// a network of its own.
+    pub fn windows(&self) -> usize {
+        let windows = self.entities.values().map(|own| own.counted.windows());
+        match self.config.entities.weights {
+            Weights::Shared => windows.sum(),
+            Weights::Own => windows.max().unwrap_or(0),
+        }
     }
 
     /// A clock that ran ahead and was put right left rows that nothing was observed in, because they had not been: they go,
@@ -339,6 +370,7 @@ impl Pipeline {
                 watched.refresh();
             }
         }
+        self.count_windows();
         self.look_back();
     }
 
@@ -501,7 +533,9 @@ impl Pipeline {
         let Some(filled) = self.filled else { return };
         let patience = VANISHED.max(self.step().saturating_mul(3));
         if filled.since(*self.resumed.get_or_insert(filled)) > patience {
-            for Kept { mut tracker, .. } in std::mem::take(&mut self.restored).into_values() {
+            for (entity, kept) in std::mem::take(&mut self.restored) {
+                let Kept { mut tracker, .. } = kept;
+                self.drifts.forget(&entity);
                 if let Some(change) = tracker.vanish(filled) {
                     record(&mut self.ledger, &mut tracker, change);
                 }

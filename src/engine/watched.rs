@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::checkpoint::Kept;
 use super::fusing::State;
 use super::learn::FEWEST_WINDOWS;
+use super::readiness::Counted;
 use super::recent::Recent;
 use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
@@ -53,6 +54,8 @@ pub struct Watched {
     pub fusing: State,
     /// Last grid time with a sample.
     pub last_seen: Option<Time>,
+    /// Windows that a training would have of its rows.
+    pub counted: Counted,
     columns: Vec<Column>,
     scores: Series,
     anomalous: Series,
@@ -78,6 +81,7 @@ impl Watched {
             fusing: State::default(),
             entity,
             last_seen: None,
+            counted: Counted::default(),
             columns: vec![column; columns],
             scores: Series::with_capacity(points),
             anomalous: Series::with_capacity(points),
@@ -99,6 +103,7 @@ impl Watched {
     /// Appends a row; its score and verdict come later.
     pub fn push(&mut self, row: &[f64]) {
         self.tail.push(row);
+        self.counted.change(1);
         for (at, column) in self.columns.iter_mut().enumerate() {
             column.values.push(row.get(at).copied().unwrap_or(f64::NAN));
             column.anomalous.push(0.0);
@@ -129,6 +134,7 @@ impl Watched {
         let grid = *self.tail.grid();
         let rows = grid.times().take_while(|own| *own <= time).count();
         let gone = grid.len() - rows;
+        self.counted.change(gone);
         if rows > 0 {
             self.tail.truncate(rows);
         } else {
@@ -155,6 +161,7 @@ impl Watched {
     pub fn restart(&mut self, grid: &Grid) {
         self.tail.restart(grid.start());
         self.recent.clear();
+        self.counted = Counted::default();
     }
 
     /// Keeps the newest `most` verdicts from now on, at least one.
@@ -162,7 +169,7 @@ impl Watched {
         self.recent.limit(most);
     }
 
-    /// Rows that a training could use: those in which something was observed.
+    /// Rows in which something was observed.
     pub fn usable_rows(&self) -> usize {
         self.tail.observed()
     }
@@ -185,6 +192,7 @@ impl Watched {
             return;
         }
         self.last_seen = self.last_seen.max(Some(time));
+        self.counted.change(1);
         let Some(age) = self.age(time) else { return };
         for (column, value) in self.columns.iter_mut().zip(row) {
             if value.is_finite() {
@@ -296,6 +304,7 @@ impl Watched {
     /// Reads the shown series anew from the tail, after history was filled in. Scores and marks of rows that were shown
     /// stay with their rows.
     pub fn refresh(&mut self) {
+        self.counted.change(self.tail.grid().len());
         let rows = self.tail.grid().len().min(self.points);
         let first = self.tail.grid().len() - rows;
         let keep = |series: &Series, unknown: f64| {
@@ -346,15 +355,13 @@ impl Watched {
     }
 
     fn readiness(&self, config: &Config) -> EntityReadiness {
-        let rows = self.usable_rows();
-        let windows = (rows + 1).saturating_sub(config.autoencoder.window);
-        let observed = rows as f64 * self.tail.grid().step().as_secs_f64();
+        let observed = self.usable_rows() as f64 * self.tail.grid().step().as_secs_f64();
         let season = |season: &Span| {
             let known = observed / (2.0 * season.0.as_secs_f64());
             (season.0, known.min(1.0))
         };
         EntityReadiness {
-            windows: (windows as f64 / FEWEST_WINDOWS as f64).min(1.0),
+            windows: (self.counted.windows() as f64 / FEWEST_WINDOWS as f64).min(1.0),
             seasons: config.forecast.seasonalities.iter().map(season).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pulsewatch::domain::{Snapshot, SourceState, Time};
+use pulsewatch::domain::{Command, Level, PipelineId, Snapshot, SourceState, Time};
 
 use crate::common::driver::Driver;
 use crate::common::fake::Fake;
@@ -255,5 +255,71 @@ async fn values_that_are_no_numbers_are_missing() {
     assert_eq!(value(&text, "is_anomaly_detected"), None);
     assert_eq!(value(&text, "samples_stale"), Some(1.0));
     no_false_numbers(&driver.snapshot(), &text);
+    driver.stop().await;
+}
+
+/// Two waves that began `rows` rows ago.
+fn young(world: &mut crate::common::fake::World, rows: i64) {
+    world.until = i64::MAX;
+    for (expr, phase) in [("cpu", 0.0), ("load", 1.0)] {
+        world.add(expr, &[], move |t| {
+            // A busy host: now and then a row stands out.
+            let spike = if t / STEP % 17 == 3 { 90.0 } else { 0.0 };
+            (t > NOW - rows * STEP).then(|| wave(t, phase) + spike)
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_young_server_is_learned_from_as_soon_as_readiness_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    fake.change(|world| young(world, 100));
+    let mut config = config(&fake.url(), &["cpu", "load"]);
+    config.history.period = pulsewatch::config::Span::secs(14 * 86_400);
+    let mut driver = Driver::open(&config, dir.path(), Time::from_secs(NOW));
+    let snapshot = driver
+        .until("some windows", |s| s.live.readiness.have >= 81)
+        .await;
+    assert!(snapshot.live.readiness.text.contains("of 120 windows"));
+    let first = NOW + (139 - 100) * STEP;
+    let snapshot = driver
+        .until("the first model", |s| s.live.model.is_some())
+        .await;
+    let late = (snapshot.now.millis() / 1000 - first) / STEP;
+    assert!(
+        (0..=2).contains(&late),
+        "{late} rows late: {:#?}",
+        driver.told()
+    );
+    assert!(!noticed(&snapshot, "training brought no new model"));
+    assert!(
+        !noticed(&snapshot, "training waits"),
+        "{:#?}",
+        driver.told()
+    );
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_with_too_little_data_waits_for_it_and_has_not_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    fake.change(|world| young(world, 100));
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = Driver::open(&config, dir.path(), Time::from_secs(NOW));
+    driver
+        .until("some windows", |s| s.live.readiness.have >= 81)
+        .await;
+    driver.send(Command::Retrain(PipelineId::Live));
+    let told = |s: &Snapshot| noticed(s, "training waits for data: 8");
+    let snapshot = driver.until("it waits", told).await;
+    assert!(snapshot.live.last_training.is_none(), "it has not failed");
+    assert!(snapshot.notices.iter().all(|n| n.level != Level::Error));
+    let text = &snapshot.live.readiness.text;
+    assert!(text.contains("of 120 windows"), "{text}");
+    driver
+        .until("the first model", |s| s.live.model.is_some())
+        .await;
     driver.stop().await;
 }

@@ -27,6 +27,7 @@ impl Pipeline {
             watched.tracker.label(id, label);
         }
         let found = self.ledger.label(id, label)?;
+        self.exclude_labelled();
         self.weigh_labels()?;
         Ok(found)
     }
@@ -89,12 +90,27 @@ impl Pipeline {
         Ok(LeftOut::of(&self.config).and_incidents(&labelled, around))
     }
 
+    /// Reads anew which rows operators' labels exclude; what can't be read excludes what it did.
+    pub(super) fn exclude_labelled(&mut self) {
+        let Ok(excluded) = self.left_out() else {
+            return;
+        };
+        self.excluded = excluded;
+        for watched in self.entities.values_mut() {
+            watched.counted.change(watched.tail.grid().len());
+        }
+    }
+
     /// Takes over what was said of incidents through another process.
     ///
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
     pub fn hear(&mut self) -> Result<(), JournalError> {
-        for incident in self.ledger.hear()? {
+        let changed = self.ledger.hear()?;
+        if changed.iter().any(|i| self.excluded.concerns(i)) {
+            self.exclude_labelled();
+        }
+        for incident in changed {
             if let Some(watched) = self.entities.get_mut(&incident.entity) {
                 watched.tracker.hear(&incident);
             }

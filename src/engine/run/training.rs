@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Core;
 use crate::domain::{Decision, Frame, Level, PipelineId, Time, TrainingOutcome};
 use crate::engine::cleaning::LeftOut;
-use crate::engine::learn::Learned;
+use crate::engine::learn::{LearnError, Learned};
 use crate::engine::scorer::Scorer;
 use crate::engine::trainer::{Ended, Job, Taught};
 use crate::engine::{EngineError, models};
@@ -55,6 +55,9 @@ impl Core {
         let now = self.clock.now();
         let (id, took) = (ended.pipeline, now.since(ended.started));
         let losses = ended.losses;
+        if let Err(LearnError::TooLittle { have, need }) = ended.result {
+            return self.training_waits(id, (have, need), now);
+        }
         let outcome = ended.result.map_err(EngineError::from);
         let champion = ended.champion.as_deref();
         let outcome = outcome.map(|taught| self.against(id, champion, taught));
@@ -84,6 +87,19 @@ impl Core {
         }
         if id == PipelineId::Live {
             self.list_models();
+        }
+    }
+
+    /// A training that had too few windows is one that waits for them, not one that failed.
+    fn training_waits(&mut self, id: PipelineId, (have, need): (usize, usize), now: Time) {
+        self.trainer.start_next(now);
+        self.note(
+            Level::Info,
+            format!("training waits for data: {have} of the {need} windows needed are there"),
+        );
+        if let Some(lane) = self.lane(id) {
+            lane.lacks_windows(have, now);
+            lane.collector.play();
         }
     }
 

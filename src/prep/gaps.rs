@@ -56,7 +56,11 @@ pub fn fill(
             continue;
         }
         for (from, to) in runs(seen) {
-            fill_run(&mut column, from, to, policy, look, fallback);
+            let whole = (0, gaps.empty.len());
+            fill_run(&mut column, (from, to), whole, (policy, look), fallback);
+            for (part, island) in gaps.pieces(from, to) {
+                fill_run(&mut column, part, island, (policy, look), fallback);
+            }
             gaps.break_rows(from, to);
         }
     }
@@ -96,6 +100,9 @@ struct Gaps {
     observed: Array2<bool>,
     /// Rows in which nothing was observed.
     empty: Vec<bool>,
+    /// Rows between those in which nothing was observed for longer than a gap may be, for training: each such stretch is
+    /// treated as it would be alone, however much nothing lies before or after it.
+    islands: Vec<(usize, usize)>,
     broken: Vec<bool>,
 }
 
@@ -103,8 +110,9 @@ impl Gaps {
     fn new(values: ArrayView2<'_, f64>, policy: Fill, look: Look, max_gap: usize) -> Self {
         let observed = values.mapv(f64::is_finite);
         let rows = observed.rows().into_iter();
-        let empty = rows.map(|row| !row.iter().any(|seen| *seen)).collect();
+        let empty: Vec<bool> = rows.map(|row| !row.iter().any(|seen| *seen)).collect();
         Self {
+            islands: islands(&empty, max_gap),
             policy,
             look,
             max_gap,
@@ -116,22 +124,69 @@ impl Gaps {
 
     /// Takes a gap `from..to` of one column.
     fn break_rows(&mut self, from: usize, to: usize) {
-        let drops = matches!(self.policy, Fill::Drop | Fill::None);
-        let outside = self.look == Look::Both && (from == 0 || to == self.empty.len());
-        if outside && to - from > self.max_gap && !drops {
-            for (broken, empty) in self.broken[from..to].iter_mut().zip(&self.empty[from..to]) {
-                *broken |= empty;
-            }
+        if matches!(self.policy, Fill::Drop | Fill::None) {
+            self.broken[from..to].fill(true);
             return;
         }
-        let first_broken = match self.look {
-            _ if drops => from,
-            Look::Back => from.saturating_add(self.max_gap).min(to),
-            Look::Both if to - from > self.max_gap => from,
-            Look::Both => to,
-        };
-        self.broken[first_broken..to].fill(true);
+        if self.look == Look::Back {
+            let first = from.saturating_add(self.max_gap).min(to);
+            self.broken[first..to].fill(true);
+            return;
+        }
+        let mut broken = std::mem::take(&mut self.broken);
+        let mut done = from;
+        for island in self.islands_within(from, to) {
+            let (first, end) = (from.max(island.0), to.min(island.1));
+            broken[done..first].fill(true);
+            done = end;
+            let outside = first == island.0 || end == island.1;
+            if end - first > self.max_gap {
+                for (broken, empty) in broken[first..end].iter_mut().zip(&self.empty[first..end]) {
+                    *broken |= !outside || *empty;
+                }
+            }
+        }
+        broken[done..to].fill(true);
+        self.broken = broken;
     }
+
+    fn islands_within(&self, from: usize, to: usize) -> &[(usize, usize)] {
+        let first = self.islands.partition_point(|island| island.1 <= from);
+        let last = self.islands.partition_point(|island| island.0 < to);
+        &self.islands[first..last.max(first)]
+    }
+
+    /// The parts of a gap `from..to` that begin or end with an island and not with the gap, with their islands.
+    fn pieces(&self, from: usize, to: usize) -> Vec<((usize, usize), (usize, usize))> {
+        if self.look == Look::Back {
+            return Vec::new();
+        }
+        let islands = self.islands_within(from, to).iter();
+        islands
+            .map(|island| ((from.max(island.0), to.min(island.1)), *island))
+            .filter(|(part, _)| *part != (from, to))
+            .collect()
+    }
+}
+
+/// Stretches of rows that are not in a run of more than `max_gap` rows in which nothing was observed.
+fn islands(empty: &[bool], max_gap: usize) -> Vec<(usize, usize)> {
+    let (mut islands, mut start) = (Vec::new(), 0);
+    let mut row = 0;
+    for run in empty.chunk_by(|a, b| a == b) {
+        let end = row + run.len();
+        if run.first() == Some(&true) && run.len() > max_gap {
+            if row > start {
+                islands.push((start, row));
+            }
+            start = end;
+        }
+        row = end;
+    }
+    if row > start {
+        islands.push((start, row));
+    }
+    islands
 }
 
 /// The gaps of a column as half-open row ranges, in order.
@@ -152,18 +207,18 @@ fn runs(seen: ArrayView1<'_, bool>) -> Vec<(usize, usize)> {
     runs
 }
 
-/// Fills one gap; the row before it, if any, is filled already and the row after it, if any, was observed.
+/// Fills one gap from the rows beside it within `bounds`; the row before it is filled already and the row after it was
+/// observed.
 fn fill_run(
     column: &mut ArrayViewMut1<'_, f64>,
-    from: usize,
-    to: usize,
-    policy: Fill,
-    look: Look,
+    (from, to): (usize, usize),
+    bounds: (usize, usize),
+    (policy, look): (Fill, Look),
     fallback: f64,
 ) {
-    let before = from.checked_sub(1).map(|row| column[row]);
+    let before = (from > bounds.0).then(|| column[from - 1]);
     let after = match look {
-        Look::Both => column.get(to).copied(),
+        Look::Both => (to < bounds.1).then(|| column[to]),
         Look::Back => None,
     };
     let span = (to - from + 1) as f64;
@@ -182,7 +237,7 @@ fn fill_run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use ndarray::{Axis, array};
 
     const X: f64 = f64::NAN;
 
@@ -298,6 +353,44 @@ mod tests {
             both(Fill::None).broken,
             [true, true, true, true, false, true, true, true]
         );
+    }
+
+    /// However much nothing lies before, after or between rows, they are filled and broken as they would be alone.
+    #[test]
+    fn rows_among_nothing_are_treated_as_if_they_were_alone() {
+        let rows = array![
+            [1.0, X],
+            [2.0, X],
+            [X, X],
+            [3.0, X],
+            [4.0, 7.0],
+            [5.0, X],
+            [X, 8.0],
+            [X, 9.0],
+            [X, 10.0],
+            [6.0, X]
+        ];
+        let nothing = Array2::from_elem((50, 2), X);
+        let old = array![[100.0, 200.0]];
+        for policy in [Fill::FfillBfill, Fill::Linear, Fill::Median, Fill::Drop] {
+            for max_gap in [1, 2, 5] {
+                let alone = fill(rows.view(), policy, Look::Both, max_gap, &[0.0, 0.5]);
+                let views = [old.view(), nothing.view(), rows.view(), nothing.view()];
+                let all = [&views[..], &views[2..3]].concat();
+                let whole = ndarray::concatenate(Axis(0), &all).unwrap();
+                let filled = fill(whole.view(), policy, Look::Both, max_gap, &[0.0, 0.5]);
+                for first in [51, 111] {
+                    let own = first..first + rows.nrows();
+                    assert_eq!(
+                        filled.values.slice(ndarray::s![own.clone(), ..]),
+                        alone.values
+                    );
+                    assert_eq!(filled.broken[own], alone.broken, "{policy:?} {max_gap}");
+                }
+                assert!(!filled.broken[0] || max_gap == 0);
+                assert!(filled.broken[1..51].iter().all(|broken| *broken));
+            }
+        }
     }
 
     #[test]

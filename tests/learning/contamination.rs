@@ -141,7 +141,8 @@ fn threshold(higher: f64) -> (f64, usize) {
     config.autoencoder.decoder = vec![16];
     config.autoencoder.epochs = 6;
     let never = AtomicBool::new(false);
-    let mut training = Training::new(&never, &mut |_| {});
+    let mut silent = |_| {};
+    let mut training = Training::new(&never, &mut silent);
     let learned = learn::learn(vec![frame], &config, &mut training).unwrap();
     let report = learned.left_out;
     (

@@ -19,7 +19,7 @@ const FAR: f64 = 5.0;
 const SLACK: usize = 1;
 
 /// Periods back and forth that are looked at for the same thing.
-const BACK_AND_FORTH: usize = 4;
+pub const BACK_AND_FORTH: usize = 4;
 
 /// Equal parts that a history is cut into, …
 const BLOCKS: usize = 16;
@@ -161,7 +161,7 @@ pub fn is_confined(observed: &[Vec<bool>], rows: impl Iterator<Item = (usize, us
 }
 
 /// Rows after which the same thing may come back: an hour and the forecaster's seasons, where that is several rows.
-fn periods(config: &Config) -> Vec<usize> {
+pub fn periods(config: &Config) -> Vec<usize> {
     let step = config.source.step.0.as_millis().max(1);
     let seasons = config.forecast.seasonalities.iter().map(|s| s.0);
     std::iter::once(Duration::from_hours(1))

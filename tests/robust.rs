@@ -26,6 +26,8 @@ mod fixture;
 mod labels;
 #[path = "robust/restart.rs"]
 mod restart;
+#[path = "robust/slow.rs"]
+mod slow;
 #[path = "robust/states.rs"]
 mod states;
 #[path = "robust/time.rs"]

@@ -136,9 +136,21 @@ impl Tracker {
         changes
     }
 
-    /// Rows after `time` have not been, after all: the clock was wrong. Their verdicts are taken when they come.
-    pub fn rewind(&mut self, time: Time) {
+    /// Rows after `time` have not been, after all: the clock was wrong. Their verdicts are taken when they come. An open
+    /// incident that began in them is closed and returned; one that began before goes on from `time`.
+    pub fn rewind(&mut self, time: Time) -> Option<IncidentChange> {
         self.latest = self.latest.map(|latest| latest.min(time));
+        self.pending = self.pending.take().filter(|own| own.loud <= time);
+        self.last = self.last.take().filter(|own| own.loud <= time);
+        let mut open = self.open.take()?;
+        if open.incident.start > time {
+            open.incident.state = IncidentState::Closed;
+            return Some(IncidentChange::Closed(open.incident));
+        }
+        open.loud = open.loud.min(time);
+        open.incident.end = open.incident.end.min(time);
+        self.open = Some(open);
+        None
     }
 
     /// Gives the open incident the id that the journal chose. Says whether there was one without an id.

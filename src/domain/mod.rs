@@ -36,9 +36,9 @@ pub use kept::{KeptScore, LabelEffect};
 pub use promotion::{Comparison, Decision};
 pub use series::Series;
 pub use snapshot::{
-    BuildInfo, Counters, EntityReadiness, EntityView, FeatureView, Histogram, Level, ModelEntry,
-    ModelView, Notice, PipelineId, PipelineView, ProcessView, RECENT, Readiness, Snapshot,
-    SourceState, SourceView, TrainingOutcome, TrainingView,
+    BuildInfo, CatchUp, Counters, EntityReadiness, EntityView, FeatureView, Histogram, Level,
+    ModelEntry, ModelView, Notice, PipelineId, PipelineView, ProcessView, RECENT, Readiness,
+    Snapshot, SourceState, SourceView, TrainingOutcome, TrainingView,
 };
 pub use time::Time;
 pub use unit::Unit;

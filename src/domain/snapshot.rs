@@ -146,6 +146,8 @@ pub struct TrainingOutcome {
     pub took: Duration,
     /// The new model's version, or why there is none (the old model then goes on).
     pub result: Result<String, String>,
+    /// Somebody cancelled it: there is no new model, and nothing has failed.
+    pub is_cancelled: bool,
     /// Whether the new model scores, and why; the old one goes on when it was refused.
     pub decision: Option<Decision>,
     /// Validation loss per epoch; empty when it failed before the first.
@@ -309,6 +311,15 @@ pub struct Counters {
     pub ticks_late: u64,
 }
 
+/// How far a pipeline is that has many rows to judge after an absence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Newest row with a verdict.
+    pub judged: Time,
+    /// Newest row that is due.
+    pub due: Time,
+}
+
 /// One pipeline as readers see it.
 #[derive(Clone, Debug)]
 pub struct PipelineView {
@@ -340,6 +351,8 @@ pub struct PipelineView {
     pub counters: Arc<Counters>,
     /// Last tick that scored something.
     pub last_scored: Option<Time>,
+    /// How far it is while it catches up after an absence.
+    pub catching_up: Option<CatchUp>,
 }
 
 impl PipelineView {

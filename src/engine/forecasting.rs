@@ -2,14 +2,18 @@
 //! that have come since are taken into what was fitted, where its model can do that.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::collector::panic_text;
 use super::pipeline::Pipeline;
+use super::trainer::give_way;
 use crate::config::{ForecastConfig, ForecastModel};
 use crate::domain::{Entity, Forecast, Grid, PipelineId, Schema, Time};
 use crate::model::forecast::{Fitted, Forecaster, extend_all};
@@ -20,6 +24,11 @@ const TOGETHER: usize = 64;
 const MOST_KEPT: usize = 512;
 /// New rows are not taken in more often than this.
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// A round that has not ended after this long is given up.
+const LONGEST: Duration = Duration::from_mins(30);
+/// How long the end of the engine waits for a round that was told to end.
+const STOP: Duration = Duration::from_secs(10);
 
 /// Series forecast in one round, at most: what is over is left without a forecast and said so once. Prophet's model takes
 /// a few milliseconds for a series, the others up to a hundred.
@@ -74,10 +83,17 @@ struct Kept {
     at: Option<Time>,
 }
 
+/// The round under way.
+struct Running {
+    /// The round, or the message of its panic.
+    done: oneshot::Receiver<Result<Round, String>>,
+    began: Instant,
+}
+
 /// Runs one round at a time.
 #[derive(Default)]
 pub struct Forecasting {
-    running: Option<oneshot::Receiver<Round>>,
+    running: Option<Running>,
     kept: Vec<Kept>,
     stop: Arc<AtomicBool>,
 }
@@ -176,40 +192,64 @@ impl Forecasting {
     }
 
     fn run(&mut self, id: PipelineId, schema: Option<Schema>, todo: Todo, forecaster: Forecaster) {
-        let (done, running) = oneshot::channel();
+        let (done, ended) = oneshot::channel();
+        // Each round has a flag of its own: one that was given up is told to end, its successor is not.
+        self.stop = Arc::default();
         let stop = Arc::clone(&self.stop);
         let work = move || {
-            let mut round = Round {
-                pipeline: id,
-                schema,
-                forecasts: Vec::new(),
-                beyond: BTreeMap::new(),
-                failed: None,
-                fitted: BTreeMap::new(),
+            give_way();
+            let fit = || {
+                let mut round = Round {
+                    pipeline: id,
+                    schema,
+                    forecasts: Vec::new(),
+                    beyond: BTreeMap::new(),
+                    failed: None,
+                    fitted: BTreeMap::new(),
+                };
+                for (grid, series) in todo {
+                    round.take(&forecaster, &grid, series, &stop);
+                }
+                round
             };
-            for (grid, series) in todo {
-                round.take(&forecaster, &grid, series, &stop);
-            }
+            let round = catch_unwind(AssertUnwindSafe(fit));
             // The receiver is gone only when the engine has ended.
-            let _ = done.send(round);
+            let _ = done.send(round.map_err(|panic| panic_text(&*panic).to_owned()));
         };
-        match std::thread::Builder::new()
+        let spawned = std::thread::Builder::new()
             .name("forecasting".into())
-            .spawn(work)
-        {
-            Ok(_) => self.running = Some(running),
-            Err(error) => tracing::error!(%error, "no thread for forecasting"),
+            .spawn(work);
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread for forecasting");
         }
+        self.running = Some(Running {
+            done: ended,
+            began: Instant::now(),
+        });
     }
 
     /// Waits for the round to end; for ever when none runs.
-    pub async fn next(&mut self) -> Option<Round> {
+    ///
+    /// # Errors
+    /// A sentence when it panicked, or was given up because it did not end.
+    pub async fn next(&mut self) -> Result<Round, String> {
         let Some(running) = &mut self.running else {
             return std::future::pending().await;
         };
-        let round = running.await.ok();
+        let outcome = tokio::time::timeout_at(running.began + LONGEST, &mut running.done).await;
         self.running = None;
-        let mut round = round?;
+        let mut round = match outcome {
+            Ok(Ok(Ok(round))) => round,
+            Ok(Ok(Err(panic))) => return Err(format!("forecasting ended with a panic: {panic}")),
+            Ok(Err(_)) => return Err("the forecasting thread could not be started".into()),
+            Err(_) => {
+                self.stop.store(true, Ordering::Relaxed);
+                let minutes = LONGEST.as_secs() / 60;
+                return Err(format!(
+                    "forecasting took over {minutes} min and was given up"
+                ));
+            }
+        };
         let fitted = std::mem::take(&mut round.fitted);
         let id = round.pipeline;
         if let Some(kept) = self.kept.iter_mut().find(|kept| kept.pipeline == id) {
@@ -222,12 +262,21 @@ impl Forecasting {
                 fitted,
             });
         }
-        Some(round)
+        Ok(round)
     }
 
-    /// Ends the running round early.
-    pub fn cancel(&self) {
+    /// Ends the running round early and waits until it has ended.
+    pub async fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        if tokio::time::timeout(STOP, running.done).await.is_err() {
+            tracing::warn!(
+                seconds = STOP.as_secs(),
+                "the forecasts under way have not ended; they are left behind"
+            );
+        }
     }
 }
 

@@ -1,57 +1,178 @@
-//! One pipeline with what surrounds it: its collector, its schedule, and how its source and training are doing.
+//! One pipeline with what surrounds it: what is asked of its source now, when it is asked next, and whether a training is
+//! wanted. [`source`] keeps how the source is doing, [`view`] makes what readers see.
+
+mod source;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+pub use self::source::{Change, roughly};
+
+use self::source::SourceStatus;
 use super::clock::Clock;
-use super::collector::{Answer, Ask, Collecting, Collector};
+use super::collector::{Answer, Collecting, Collector, Wanted};
 use super::learn::FEWEST_WINDOWS;
-use super::pipeline::Pipeline;
+use super::pipeline::{OVERLAP, Pipeline};
 use crate::config::Config;
 use crate::domain::{
-    Counters, EntityView, Histogram, ModelEntry, ModelView, PipelineId, PipelineView, Readiness,
-    SourceState, SourceView, Time, TrainingOutcome, TrainingView,
+    EntityView, HealthBoard, ModelEntry, ModelView, PipelineId, Time, TrainingOutcome,
 };
 use crate::source::any::Source;
-use crate::source::{Collect, SourceError};
 
-/// Grid times before the newest row that are asked for again, for samples that came late.
-const OVERLAP: u32 = 3;
-
-/// Longest pause between two tries of a failing source.
+/// Longest pause between two tries of a failing source, or an interval when that is longer.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Bounds of the collection time histogram, in seconds.
-const COLLECT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// A look that is under way for two intervals, and at least this long, makes the source stale.
+const LATE: Duration = Duration::from_secs(5);
 
-/// Warnings shown of one source.
-const WARNINGS: usize = 16;
+/// Values taken in with one look: a longer absence is caught up with look by look, so that its memory is bounded (2 MB).
+const VALUES_AT_ONCE: usize = 250_000;
 
-/// Series without a column that a warning names.
-const NAMED: usize = 5;
+/// Fewest grid times of such a look.
+const ROWS_AT_ONCE: usize = 32;
 
-/// After a training or a collection of history that failed, the next try waits this long, twice as long after each
-/// further failure.
+/// After a training or a fetch of history that failed, the next try waits this long, twice as long after each further
+/// failure.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 
 /// Longest wait between two such tries.
 const TRY_AGAIN_AT_MOST: Duration = Duration::from_hours(1);
 
+/// A request to the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch<What> {
+    /// None is under way.
+    Idle,
+    /// Asked and not answered yet.
+    Running {
+        /// When it was asked.
+        since: Time,
+        /// What was asked for.
+        what: What,
+    },
+}
+
+impl<What: Copy> Fetch<What> {
+    /// Whether it waits for its answer.
+    pub const fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+
+    /// Ends it; returns what was asked for.
+    fn end(&mut self) -> Option<What> {
+        match std::mem::replace(self, Self::Idle) {
+            Self::Idle => None,
+            Self::Running { what, .. } => Some(what),
+        }
+    }
+}
+
+/// Which columns a fetch of history has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// All there are, so that it may be learned from.
+    All,
+    /// Those of the model that scores, for what is shown.
+    OfModel,
+}
+
+/// Whether a training is wanted. Whether one runs is the trainer's to say: a second one may be wanted meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Training {
+    /// None is.
+    Idle,
+    /// One begins as soon as its history has come.
+    Wanted(Cause),
+}
+
+/// Why a training is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody asked for it.
+    Request,
+    /// There is no model yet.
+    First,
+    /// The last one is older than `[retrain] every`.
+    Schedule,
+    /// Twice as much has been observed as the last one learned from.
+    Growth,
+    /// The data of so many entities have changed for good.
+    Drift(usize),
+}
+
+impl Cause {
+    /// Its word in the log.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::First => "first model",
+            Self::Schedule => "schedule",
+            Self::Growth => "history has doubled",
+            Self::Drift(_) => "drift",
+        }
+    }
+}
+
+/// How long the next try of something that failed waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    failures: u32,
+    until: Time,
+}
+
+impl Backoff {
+    const fn new(now: Time) -> Self {
+        Self {
+            failures: 0,
+            until: now,
+        }
+    }
+
+    /// Whether a try is due by itself.
+    pub fn is_over(&self, now: Time) -> bool {
+        now >= self.until
+    }
+
+    /// No try by itself for this long.
+    pub fn rest(&mut self, now: Time, span: Duration) {
+        self.until = self.until.max(now + span);
+    }
+
+    /// It worked: the next try is due after the shortest wait.
+    pub fn worked(&mut self, now: Time) {
+        self.failures = 0;
+        self.until = now + TRY_AGAIN;
+    }
+
+    /// It failed; returns how long the next try waits.
+    pub fn failed(&mut self, now: Time) -> Duration {
+        let pause = TRY_AGAIN
+            .saturating_mul(1 << self.failures.min(10))
+            .min(TRY_AGAIN_AT_MOST);
+        self.failures = self.failures.saturating_add(1);
+        self.until = now + pause;
+        pause
+    }
+
+    /// What made it fail is over.
+    fn reset(&mut self, now: Time) {
+        *self = Self::new(now);
+    }
+}
+
 /// A pipeline and its surroundings.
-#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own, not the state of one machine.
 pub struct Lane {
     /// Live or test.
     pub id: PipelineId,
     /// Data, model and verdicts.
     pub pipeline: Pipeline,
-    /// Its source's task.
+    /// The way to its source.
     pub collector: Collector,
     /// How often it looks.
     pub interval: Duration,
-    /// When it looks next.
-    pub next_tick: Time,
     /// The model's figures.
     pub model: Option<ModelView>,
     /// The models that are kept.
@@ -60,39 +181,56 @@ pub struct Lane {
     pub last_training: Option<TrainingOutcome>,
     /// When the newest model was trained and from what, also one that was refused.
     pub learned: Option<(Time, (Time, Time))>,
-    /// A training was asked for and waits for history.
-    pub wants_training: bool,
-    /// Neither training nor history is tried by itself before this.
-    pub not_before: Time,
+    /// Whether a training is wanted.
+    pub training: Training,
+    /// When a training is tried by itself.
+    pub training_backoff: Backoff,
+    /// When a fetch of history is tried by itself.
+    pub history_backoff: Backoff,
     /// When forecasts were last made.
     pub forecast_at: Option<Time>,
-    /// When history was asked for that has not come yet.
-    pub history_asked: Option<Time>,
     /// History has come at least once.
     pub has_history: bool,
     /// The last tick that scored something.
     pub last_scored: Option<Time>,
+    /// How its source is doing.
+    pub source: SourceStatus,
     config: Arc<Config>,
+    /// When it looks next.
+    next_look: Time,
+    /// The clock as of the last tick.
+    seen: Time,
+    /// The look at recent rows.
+    recent: Fetch<()>,
+    /// The fetch of history.
+    history: Fetch<Columns>,
+    /// How far its rows are caught up with.
+    progress: Progress,
+    /// Newest row that is due at the source, as of the last look.
+    due: Option<Time>,
     /// Wall time from one row to the next, where that is known.
     pace: Option<Duration>,
     /// Series that have no column, as of the last look.
     unknown: Vec<String>,
-    source: SourceView,
-    counters: Counters,
-    collecting: bool,
-    failures: u32,
-    /// Trainings and collections of history that failed in a row.
-    fruitless: u32,
     /// Windows that the last training had, when they were too few.
-    lacking: Option<usize>,
-    /// When the latest history was asked for, if it was with all columns, not only the model's.
-    whole_asked: Option<Time>,
+    pub lacking: Option<usize>,
     /// Views of the entities, until something changes.
     entities: Option<Vec<Arc<EntityView>>>,
 }
 
+/// How far a lane's rows are scored and judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Every row that is known has its verdict.
+    Done,
+    /// Rows are left to judge; with `is_more`, more rows are to be asked for after them.
+    Judging { is_more: bool },
+    /// A slice could not be scored: the next look tries again.
+    Failed,
+}
+
 impl Lane {
-    /// A lane with the task that owns its source; its answers go to `answers`. Its first look is due at once.
+    /// A lane over `source`, whose answers go to `answers`. Its first look is due at once.
     pub fn open(
         id: PipelineId,
         source: Source,
@@ -100,113 +238,163 @@ impl Lane {
         config: &Arc<Config>,
         clock: &Arc<dyn Clock>,
         answers: &mpsc::Sender<(PipelineId, Answer)>,
+        health: &HealthBoard,
     ) -> Self {
         let settings = Collecting::of(config, &source);
-        let told = SourceView {
-            name: source.name(),
-            recorded: matches!(source, Source::Replay(_)),
-            state: SourceState::Connecting,
-            last_success: None,
-            warnings: Vec::new(),
-        };
-        let pace = source.pace(config.source.step.0);
-        let collector = Collector::start(id, source, settings, Arc::clone(clock), answers.clone());
-        let config = Arc::clone(config);
-        Self::new(id, (told, pace), pipeline, collector, config, clock.now())
-    }
-
-    /// A lane whose first look is due at `now`, of a source with this pace.
-    fn new(
-        id: PipelineId,
-        (source, pace): (SourceView, Option<Duration>),
-        pipeline: Pipeline,
-        collector: Collector,
-        config: Arc<Config>,
-        now: Time,
-    ) -> Self {
+        let now = clock.now();
+        // The board speaks of what is watched: test mode has its notices.
+        let board = (id == PipelineId::Live).then(|| health.clone());
         let interval = if id == PipelineId::Live {
             config.detect.interval.0
         } else {
             Duration::from_millis(500)
         };
-        let counters = Counters {
-            collect_seconds: Histogram::with_bounds(&COLLECT_SECONDS),
-            ..Counters::default()
-        };
         Self {
+            source: SourceStatus::new(&source, board),
+            pace: source.pace(config.source.step.0),
+            collector: Collector::new(id, source, settings, Arc::clone(clock), answers.clone()),
             id,
             pipeline,
-            collector,
             interval,
-            pace,
-            next_tick: now,
             model: None,
             models: Arc::from([]),
             last_training: None,
             learned: None,
-            wants_training: false,
-            not_before: now,
+            training: Training::Idle,
+            training_backoff: Backoff::new(now),
+            history_backoff: Backoff::new(now),
             forecast_at: None,
-            history_asked: None,
             has_history: false,
             last_scored: None,
-            config,
+            config: Arc::clone(config),
+            next_look: now,
+            seen: now,
+            recent: Fetch::Idle,
+            history: Fetch::Idle,
+            progress: Progress::Done,
+            due: None,
             unknown: Vec::new(),
-            source,
-            counters,
-            collecting: false,
-            failures: 0,
-            fruitless: 0,
             lacking: None,
-            whole_asked: None,
             entities: None,
         }
     }
 
-    /// Looks at the source if it is time; skips the look while the previous one is still under way.
-    pub fn tick(&mut self, now: Time) {
+    /// Looks at the source if it is time; skips the look while the previous one is still under way or rows are left to judge.
+    /// Returns what has changed with the source when the look that is under way is late.
+    pub fn tick(&mut self, now: Time) -> Option<Change> {
         // A clock that was set back must not silence the lane.
-        if self.next_tick > now + self.interval.max(LONGEST_PAUSE) {
-            self.next_tick = now;
+        if now < self.seen {
+            self.next_look = now;
         }
-        if now < self.next_tick {
-            return;
+        self.seen = now;
+        let late = match self.recent {
+            Fetch::Running { since, .. } if now.since(since) >= self.late() => {
+                self.source.is_late(since, now, self.next_look)
+            }
+            _ => None,
+        };
+        if now < self.next_look {
+            return late;
         }
-        // The source answers one question at a time: the look comes as soon as the history is there.
-        if self.history_asked.is_some() {
-            return;
+        if now.since(self.next_look) > self.interval {
+            self.source.counters.ticks_late += 1;
         }
-        if now.since(self.next_tick) > self.interval {
-            self.counters.ticks_late += 1;
+        self.next_look = now + self.interval;
+        if !self.recent.is_running() && !self.is_behind() && !self.source.is_finished() {
+            self.look(now);
         }
-        self.next_tick = now + self.interval;
-        if self.collecting || matches!(self.source.state, SourceState::Finished) {
-            return;
-        }
+        late
+    }
+
+    /// How long a look may take before the source counts as stale.
+    fn late(&self) -> Duration {
+        LATE.max(self.interval * 2)
+    }
+
+    fn look(&mut self, now: Time) {
         let overlap = self.pipeline.step().saturating_mul(OVERLAP);
-        let from = self.pipeline.filled().map(|filled| filled - overlap);
-        self.collecting = self.collector.ask(Ask::Recent {
-            from,
+        let columns = self.pipeline.schema().map_or(0, |schema| schema.len());
+        let values = columns * self.pipeline.entities().count();
+        self.progress = Progress::Done;
+        self.recent = Fetch::Running {
+            since: now,
+            what: (),
+        };
+        self.collector.look(Wanted {
+            from: self.pipeline.filled().map(|filled| filled - overlap),
+            most: VALUES_AT_ONCE
+                .checked_div(values)
+                .map_or(usize::MAX, |rows| rows.max(ROWS_AT_ONCE)),
             schema: self.pipeline.schema().cloned(),
         });
     }
 
-    /// When it looks next; `None` while that waits for the history.
-    pub fn next_look(&self) -> Option<Time> {
-        self.history_asked.is_none().then_some(self.next_tick)
+    /// Rows have come: they are to be judged, and more asked for after them if there are.
+    pub fn begin_judging(&mut self, is_more: bool) {
+        self.progress = Progress::Judging { is_more };
     }
 
-    /// Asks for history: with all columns there are when it is to be learned from, else with those that are shown.
+    /// Whether rows are left to judge.
+    pub const fn is_behind(&self) -> bool {
+        matches!(self.progress, Progress::Judging { .. })
+    }
+
+    /// A slice was judged; when it was the last one of its rows, the next rows are asked for at once if there are more.
+    pub fn judged(&mut self, is_more: bool, now: Time) {
+        if let (Progress::Judging { is_more: rows }, false) = (self.progress, is_more) {
+            self.progress = Progress::Done;
+            if rows {
+                self.next_look = now;
+            }
+        }
+    }
+
+    /// A slice could not be scored: the next look tries again.
+    pub fn judging_failed(&mut self) {
+        self.progress = Progress::Failed;
+    }
+
+    /// A model or a history has come, so that rows of the past want a score.
+    pub fn look_back(&mut self) {
+        if self.progress == Progress::Done {
+            self.progress = Progress::Judging { is_more: false };
+        }
+    }
+
+    /// When it looks next.
+    pub const fn next_look(&self) -> Time {
+        self.next_look
+    }
+
+    /// Looks this often from now on.
+    pub fn set_interval(&mut self, interval: Duration, now: Time) {
+        self.interval = interval;
+        self.next_look = self.next_look.min(now + interval);
+        self.touch();
+    }
+
+    /// Asks for history, unless it is under way: with all columns there are when it is to be learned from, else with those
+    /// that are shown.
     pub fn ask_history(&mut self, now: Time) {
-        if self.history_asked.is_some() {
+        if self.history.is_running() {
             return;
         }
-        let whole = self.wants_training || self.model.is_none();
-        let schema = self.pipeline.schema().filter(|_| !whole).cloned();
-        if self.collector.ask(Ask::History { schema }) {
-            self.history_asked = Some(now);
-            self.whole_asked = whole.then_some(now);
-        }
+        let what = if self.training != Training::Idle || self.model.is_none() {
+            Columns::All
+        } else {
+            Columns::OfModel
+        };
+        let schema = match what {
+            Columns::All => None,
+            Columns::OfModel => self.pipeline.schema().cloned(),
+        };
+        self.history = Fetch::Running { since: now, what };
+        self.collector.fetch(schema);
+    }
+
+    /// Whether a fetch of history is under way.
+    pub const fn is_fetching(&self) -> bool {
+        self.history.is_running()
     }
 
     /// Series without a column were seen. As long as there is no model, the history is looked at again, once for each set
@@ -218,128 +406,77 @@ impl Lane {
         self.unknown = unknown;
     }
 
-    /// Whether the history that has come may be learned from.
-    pub fn can_learn(&self) -> bool {
-        self.whole_asked.is_some()
-    }
-
-    /// Notes how a training or a collection of history ended: after failures the next one waits longer and longer.
-    pub fn tried(&mut self, worked: bool, now: Time) {
-        self.lacking = None;
-        self.fruitless = if worked {
-            0
-        } else {
-            self.fruitless.saturating_add(1)
-        };
-        let doublings = self.fruitless.saturating_sub(1).min(10);
-        self.not_before = now
-            + TRY_AGAIN
-                .saturating_mul(1 << doublings)
-                .min(TRY_AGAIN_AT_MOST);
-    }
-
     /// A training found `have` windows, too few of them: the next one waits until the others may have come, and that is no
     /// failure.
     pub fn lacks_windows(&mut self, have: usize, now: Time) {
         let missing = FEWEST_WINDOWS.saturating_sub(have);
         let wait = self.wait_for(missing).unwrap_or(TRY_AGAIN);
-        self.not_before = now + wait.clamp(TRY_AGAIN, TRY_AGAIN_AT_MOST);
+        let wait = wait.clamp(TRY_AGAIN, TRY_AGAIN_AT_MOST);
+        self.training_backoff.rest(now, wait);
         self.lacking = Some(have);
         self.touch();
     }
 
-    /// Takes note of how a collection went; `true` when it worked.
-    pub fn heard(&mut self, answer: &Answer, now: Time) -> bool {
+    /// Takes note of how a look ended; returns what has changed with the source.
+    pub fn looked(&mut self, answer: &Answer, now: Time) -> Option<Change> {
         self.touch();
-        if answer.history {
-            self.history_asked = None;
-        } else {
-            self.collecting = false;
-        }
-        self.counters
-            .collect_seconds
-            .observe(answer.took.as_secs_f64());
+        self.recent.end();
+        self.due = Some(answer.newest_due);
+        self.source.count(answer, now);
         match &answer.result {
             Ok(batch) => {
-                self.failures = 0;
-                self.source.last_success = Some(now);
-                let own = without_column(&batch.unknown)
-                    .into_iter()
-                    .chain(self.behind(now));
-                self.source.warnings = own
-                    .chain(batch.warnings.iter().cloned())
-                    .take(WARNINGS)
-                    .collect();
-                self.counters.series_dropped = batch.dropped;
-                self.source.state = if answer.finished {
-                    SourceState::Finished
-                } else {
-                    SourceState::Up
-                };
-                true
+                let change = self.source.worked(batch, answer.finished, now);
+                if matches!(change, Some(Change::Back(_))) {
+                    self.history_backoff.reset(now);
+                }
+                change
             }
             Err(error) => {
-                self.failed(error, now);
-                false
+                // The first try is at the next tick; after that at every second one, so that a source that is back is seen soon.
+                let most = (self.interval * 2).min(LONGEST_PAUSE.max(self.interval));
+                let doubled = self.interval * (1 + u32::from(self.source.failures() > 0));
+                self.next_look = now + doubled.min(most);
+                self.source.failed(error, self.next_look)
             }
         }
     }
 
-    /// Rows that are still to come were judged already: the clock was set back.
-    fn behind(&self, now: Time) -> Option<String> {
-        let slack = self.pipeline.step().saturating_mul(OVERLAP);
-        let newest = self.pipeline.filled().max(self.pipeline.judged());
-        let newest = newest.filter(|newest| *newest > now + slack)?;
-        Some(format!(
-            "the clock is {} behind the newest row; was it set back? Rows up to {newest} are judged, scoring goes on after that",
-            roughly(newest.since(now))
-        ))
+    /// Takes note that a fetch of history ended; returns which columns it has.
+    pub fn fetched(&mut self, answer: &Answer, now: Time) -> Columns {
+        self.touch();
+        let columns = self.history.end().unwrap_or(Columns::OfModel);
+        self.source.count(answer, now);
+        if answer.result.is_ok() {
+            self.history_backoff.worked(now);
+        }
+        columns
     }
 
-    fn failed(&mut self, error: &SourceError, now: Time) {
-        *self
-            .counters
-            .collect_errors
-            .entry(error.reason())
-            .or_default() += 1;
-        self.failures = self.failures.saturating_add(1);
-        let pause = self
-            .interval
-            .saturating_mul(1 << (self.failures - 1).min(10))
-            .min(LONGEST_PAUSE.max(self.interval));
-        self.next_tick = now + pause;
-        self.source.state = SourceState::Stale {
-            since: self.source.last_success,
-            error: error.to_string(),
-            retry_at: self.next_tick,
-        };
-    }
-
-    /// Whether the last collection failed.
-    pub fn is_stale(&self) -> bool {
-        matches!(self.source.state, SourceState::Stale { .. })
-    }
-
-    /// Whether a training is due by itself: none yet, the schedule, or a history that has doubled since.
-    pub fn training_is_due(&self, now: Time) -> bool {
+    /// Why a training is due by itself, if one is: none yet, the schedule, or a history that has doubled since.
+    pub fn training_is_due(&self, now: Time) -> Option<Cause> {
         if !self.config.autoencoder.enabled
-            || now < self.not_before
+            || !self.training_backoff.is_over(now)
             || self.readiness().have < FEWEST_WINDOWS
         {
-            return false;
+            return None;
         }
         let Some(model) = &self.model else {
-            return true;
+            return Some(Cause::First);
         };
         let every = self.config.retrain.every.0;
         let (trained_at, trained_on) = self.learned.unwrap_or((model.trained_at, model.trained_on));
-        let scheduled = !every.is_zero() && now.since(trained_at) >= every;
-        let live = self.id == PipelineId::Live;
-        scheduled || (live && self.has_doubled(trained_on)) || self.has_drifted().is_some()
+        let is_live = self.id == PipelineId::Live;
+        if !every.is_zero() && now.since(trained_at) >= every {
+            Some(Cause::Schedule)
+        } else if is_live && self.has_doubled(trained_on) {
+            Some(Cause::Growth)
+        } else {
+            self.has_drifted().map(Cause::Drift)
+        }
     }
 
     /// How many entities' data have changed for good, if that is to be learned.
-    pub fn has_drifted(&self) -> Option<usize> {
+    fn has_drifted(&self) -> Option<usize> {
         let asked = self.config.retrain.on_drift && self.model.is_some();
         asked.then(|| self.pipeline.drifted()).flatten()
     }
@@ -355,164 +492,13 @@ impl Lane {
             && newest.is_some_and(|newest| newest.since(last) >= learned)
     }
 
-    /// Windows at hand against windows needed, by the count that trainings go by.
-    pub fn readiness(&self) -> Readiness {
-        let have = self.pipeline.windows();
-        let missing = FEWEST_WINDOWS.saturating_sub(have);
-        Readiness {
-            have: have.min(FEWEST_WINDOWS),
-            need: FEWEST_WINDOWS,
-            eta: (missing > 0).then(|| self.wait_for(missing)).flatten(),
-            text: String::new(),
-        }
-    }
-
-    /// How long until `missing` more windows are there; `None` as long as the past may still bring them, or when nothing says
-    /// at what pace they come.
-    fn wait_for(&self, missing: usize) -> Option<Duration> {
-        let pace = self.pace.filter(|_| self.has_history)?;
-        let entities = self.pipeline.entities();
-        let longest = entities.map(|w| w.tail.grid().len()).max()?;
-        // The first window wants its other rows before there is any.
-        let first = (self.config.autoencoder.window).saturating_sub(longest + 1);
-        let steps = u32::try_from(first + missing.div_ceil(self.pipeline.entities().count()))
-            .unwrap_or(u32::MAX);
-        Some(pace.saturating_mul(steps))
-    }
-
-    /// Readiness as readers see it: what it waits for, until the model scores.
-    fn readiness_view(&self, training: Option<&TrainingView>) -> Readiness {
-        let mut readiness = self.readiness();
-        if self.model.is_some() {
-            return Readiness {
-                have: readiness.need,
-                eta: None,
-                ..readiness
-            };
-        }
-        let finished = matches!(self.source.state, SourceState::Finished);
-        if finished {
-            readiness.eta = None;
-        }
-        readiness.text = match (training, readiness.eta) {
-            (Some(training), _) => training.phase.clone(),
-            (None, _) if readiness.have >= readiness.need => match self.lacking {
-                Some(have) => format!(
-                    "waiting for rows: the last training had {have} of {} windows",
-                    readiness.need
-                ),
-                None => "about to train".into(),
-            },
-            (None, eta) => {
-                let awaited = match eta {
-                    Some(eta) => format!("ready in about {}", roughly(eta)),
-                    None if !self.has_history => "waiting for history".into(),
-                    None if finished => "too few rows".into(),
-                    None => "waiting for rows".into(),
-                };
-                format!(
-                    "{awaited}: {} of {} windows",
-                    readiness.have, readiness.need
-                )
-            }
-        };
-        readiness
-    }
-
-    /// What readers see. The entities' part is made anew only when something changed.
-    pub fn view(&mut self, training: Option<TrainingView>) -> Arc<PipelineView> {
-        let training = training.or_else(|| self.collecting_view());
-        let (incidents_total, incidents_session, incidents_by_entity) =
-            self.pipeline.ledger().counts();
-        let entities = self.entities.take().unwrap_or_else(|| self.entity_views());
-        self.entities = Some(entities.clone());
-        Arc::new(PipelineView {
-            id: self.id,
-            source: self.source.clone(),
-            step: self.pipeline.step(),
-            window: self.config.autoencoder.window,
-            grouped: self.id == PipelineId::Live && !self.config.entities.group_by.is_empty(),
-            model: self.model.clone().map(|model| ModelView {
-                threshold_mse: model.threshold_mse * self.pipeline.raise(),
-                ..model
-            }),
-            readiness: self.readiness_view(training.as_ref()),
-            last_training: self.last_training.clone(),
-            models: Arc::clone(&self.models),
-            training,
-            entities,
-            incidents: self.pipeline.ledger().shown(),
-            counters: Arc::new(Counters {
-                incidents_total,
-                incidents_by_entity,
-                incidents_session,
-                ..self.counters.clone()
-            }),
-            last_scored: self.last_scored,
-        })
-    }
-
     /// What readers see of the entities has changed.
     pub fn touch(&mut self) {
         self.entities = None;
     }
 
-    fn entity_views(&self) -> Vec<Arc<EntityView>> {
-        let Some(schema) = self.pipeline.schema() else {
-            return Vec::new();
-        };
-        self.pipeline
-            .entities()
-            .map(|watched| Arc::new(watched.view(schema, &self.config)))
-            .collect()
-    }
-
-    fn collecting_view(&self) -> Option<TrainingView> {
-        let waiting = self.wants_training || self.model.is_none();
-        self.history_asked
-            .filter(|_| waiting)
-            .map(|asked| TrainingView {
-                started: asked,
-                phase: format!(
-                    "collecting history: {:.0} %",
-                    self.collector.progress() * 100.0
-                ),
-                epoch: 0,
-                epochs: 0,
-                progress: 0.0,
-                losses: Vec::new(),
-                queued: false,
-            })
-    }
-
     /// Its configuration.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
-    }
-}
-
-/// What is said of series that the model has no column for.
-fn without_column(unknown: &[String]) -> Option<String> {
-    let names: Vec<&str> = unknown.iter().take(NAMED).map(String::as_str).collect();
-    let more = match unknown.len().saturating_sub(names.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    (!names.is_empty()).then(|| {
-        format!(
-            "{} series are new and the model does not know them: {}{more}; they are watched from the next training on",
-            unknown.len(),
-            names.join(", ")
-        )
-    })
-}
-
-/// A length of time as one says it: `3 min`.
-fn roughly(span: Duration) -> String {
-    let secs = span.as_secs();
-    match secs {
-        0..120 => format!("{secs} s"),
-        120..7200 => format!("{} min", secs.div_ceil(60)),
-        _ => format!("{} h", secs.div_ceil(3600)),
     }
 }

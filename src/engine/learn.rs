@@ -55,6 +55,12 @@ pub enum LearnError {
     /// The training thread ended without a word.
     #[error("the training thread ended without a result; see the log, and try again")]
     Lost,
+    /// The training thread panicked: a defect.
+    #[error("the training ended with a panic: {0}; see the log")]
+    Panic(String),
+    /// The training was given up.
+    #[error("the training made no progress for {} min and was given up", .0.as_secs() / 60)]
+    Still(std::time::Duration),
     /// No threshold could be derived.
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),

@@ -1,7 +1,7 @@
 //! The async core. It owns all state and publishes immutable snapshots; readers can never block it.
 //!
-//! A [`lane`] per source ties a [`pipeline`] (data, model, verdicts; synchronous) to a [`collector`] (the task that owns
-//! the source). [`run`] is the loop around the lanes: ticks, commands, training and forecasting in the background, one
+//! A [`lane`] per source ties a [`pipeline`] (data, model, verdicts; synchronous) to a [`collector`] (the way to the
+//! source). [`run`] is the loop around the lanes: ticks, commands, training and forecasting in the background, one
 //! snapshot after each change. [`learn`] and [`scorer`] are the recipes from raw rows to a model and from raw rows to
 //! errors; `train`, `filter` and `backtest` call the same ones.
 
@@ -94,6 +94,9 @@ pub enum EngineError {
     /// Nothing can be learned.
     #[error(transparent)]
     Learn(#[from] learn::LearnError),
+    /// The system has no thread left for the engine.
+    #[error("the engine's thread could not be started: {0}; are too many processes running?")]
+    Thread(std::io::Error),
 }
 
 /// What readers send.

@@ -2,6 +2,7 @@
 //! its journal; the same calls run live, in test mode and in a backtest.
 
 mod said;
+mod slices;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,31 +14,35 @@ use super::cleaning::LeftOut;
 use super::columns::{by_entity, by_name, places, same_names};
 use super::drifting::{DRIFT, Drifts};
 use super::fusing::State;
-use super::judging::{judge, maintenance, record, rules, span, typical};
+use super::judging::{maintenance, record, rules, span};
 use super::labelling::Labelling;
 use super::ledger::Ledger;
 use super::readiness::Counting;
 use super::recent;
-use super::scorer::{RowScore, Rows, Scorer, Space};
+use super::scorer::{Scorer, Space};
 use super::watched::Watched;
+use slices::LookBack;
+
 use crate::config::{Config, Weights};
 use crate::detect::gates::JudgeRules;
 use crate::detect::maintenance::Windows;
-use crate::domain::{Entity, Frame, Grid, RowState, Schema, Time, Verdict};
-use crate::model::ModelError;
+use crate::domain::{Entity, Frame, Grid, Level, Schema, Time};
 use crate::store::JournalError;
+
+pub use slices::Judged;
 
 /// All raw rows of a pipeline together hold at most this many bytes, a quarter more for a moment.
 const TAIL_BYTES: usize = 64 << 20;
 /// Most rows of one entity, whatever there is room for: more than a year of minutes.
 const TAIL_ROWS: usize = 600_000;
 
+/// Grid times before the newest row that are asked for again, for samples that came late. A clock that is set back by no
+/// more than this costs nothing; by more, and the rows ahead of it are dropped.
+pub const OVERLAP: u32 = 3;
+
 /// An entity without samples for this long (three steps, when that is longer) is let go and its incident closed as
 /// vanished.
 const VANISHED: Duration = Duration::from_hours(1);
-
-/// Rows of the past that are scored when a model arrives: bounds the work of a swap.
-const SHOWN_ROWS: usize = 20_000;
 
 /// One pipeline.
 #[derive(Debug)]
@@ -63,9 +68,11 @@ pub struct Pipeline {
     written: Vec<u8>,
     drifts: Drifts,
     labelling: Labelling,
+    /// Rows of the past that are still to be scored for the picture.
+    look_back: LookBack,
     /// What a training leaves out, as far as it is known beforehand.
     excluded: LeftOut,
-    told: Vec<String>,
+    told: Vec<(Level, String)>,
 }
 
 impl Pipeline {
@@ -74,7 +81,7 @@ impl Pipeline {
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
     pub fn new(config: Arc<Config>, mut ledger: Ledger) -> Result<Self, JournalError> {
-        let mut told = Vec::new();
+        let mut told: Vec<String> = Vec::new();
         let stored = ledger
             .journal()
             .map(|journal| journal.checkpoint_get(CHECKPOINT))
@@ -115,14 +122,18 @@ impl Pipeline {
             restored: restored.entities,
             resumed: None,
             written: Vec::new(),
-            told,
+            look_back: LookBack::default(),
+            told: told
+                .into_iter()
+                .map(|text| (Level::Warning, text))
+                .collect(),
         };
         pipeline.exclude_labelled();
         Ok(pipeline)
     }
 
     /// What readers should know and were not told yet.
-    pub fn told(&mut self) -> Vec<String> {
+    pub fn told(&mut self) -> Vec<(Level, String)> {
         std::mem::take(&mut self.told)
     }
 
@@ -211,13 +222,14 @@ impl Pipeline {
     }
 
     /// Takes in collected rows up to `due`, which every entity then has, observed or not. Rows that were there are
-    /// amended, never judged again. After a long absence only as many rows are made as are kept.
-    pub fn ingest(&mut self, frames: &[Frame], due: Time) {
+    /// amended, never judged again. After a long absence only as many rows are made as are kept. Returns whether rows ahead of
+    /// a clock that was set back were dropped, so that the rows before them are to be fetched anew.
+    pub fn ingest(&mut self, frames: &[Frame], due: Time) -> bool {
         let Some((schema, frames)) = self.in_columns(frames) else {
-            return;
+            return false;
         };
         let frames = &*frames;
-        self.rewind(due);
+        let is_set_back = self.rewind(due);
         let step = self.step();
         let start = frames
             .iter()
@@ -225,7 +237,7 @@ impl Pipeline {
             .map(|f| f.grid().start())
             .min();
         let Some(filled) = self.filled.or_else(|| start.map(|start| start - step)) else {
-            return;
+            return is_set_back;
         };
         for frame in frames {
             let watched = self.watch(frame.entity(), filled);
@@ -257,6 +269,7 @@ impl Pipeline {
         self.filled = Some(rows.last().unwrap_or(filled).max(filled));
         self.let_go();
         self.count_windows();
+        is_set_back
     }
 
     /// Keeps count of the windows that a training would have.
@@ -282,22 +295,62 @@ impl Pipeline {
         }
     }
 
-    /// A clock that ran ahead and was put right left rows that nothing was observed in, because they had not been: they go,
-    /// so that they are judged when they come. Rows with samples stay, and so does their verdict.
-    fn rewind(&mut self, due: Time) {
-        let seen = self.entities.values().filter_map(|w| w.last_seen).max();
+    /// Rows ahead of the clock go, so that they are judged when they come: after a clock that ran ahead and was put right,
+    /// those in which nothing was observed, because they had not been; after one that was set back by more than the
+    /// [`OVERLAP`], all of them, for else nothing would be judged until the clock is there again; returns whether it was.
+    fn rewind(&mut self, due: Time) -> bool {
         let Some(filled) = self.filled.filter(|filled| *filled > due) else {
-            return;
+            return false;
         };
-        let back = due.max(seen.unwrap_or(due));
+        let is_set_back = self.is_ahead_of(filled, due);
+        let seen = self.entities.values().filter_map(|w| w.last_seen).max();
+        let back = if is_set_back {
+            due
+        } else {
+            due.max(seen.unwrap_or(due))
+        };
         if back >= filled {
-            return;
+            return false;
         }
         for watched in self.entities.values_mut() {
-            watched.rewind(back);
+            if let Some(change) = watched.rewind(back) {
+                record(&mut self.ledger, &mut watched.tracker, change);
+            }
         }
         self.filled = Some(back);
         self.judged = self.judged.map(|judged| judged.min(back));
+        if is_set_back {
+            self.tell_set_back(filled, due);
+        }
+        is_set_back
+    }
+
+    /// A restart under a clock that shows `due`: what an earlier run judged ahead of it, under a clock that was wrong, is
+    /// judged anew when it comes.
+    pub fn resume_at(&mut self, due: Time) {
+        let ahead = self.judged.filter(|judged| self.is_ahead_of(*judged, due));
+        let Some(judged) = ahead else { return };
+        for kept in self.restored.values_mut() {
+            kept.judge.rewind(due);
+            kept.fusing = State::default();
+            if let Some(change) = kept.tracker.rewind(due) {
+                record(&mut self.ledger, &mut kept.tracker, change);
+            }
+        }
+        self.judged = Some(due);
+        self.tell_set_back(judged, due);
+    }
+
+    /// Whether a row is farther ahead of the clock than late samples and small corrections of a clock explain.
+    fn is_ahead_of(&self, row: Time, due: Time) -> bool {
+        row > due + self.step().saturating_mul(OVERLAP)
+    }
+
+    fn tell_set_back(&mut self, newest: Time, due: Time) {
+        let text = format!(
+            "the clock was set back: rows up to {newest} were taken in, but only rows up to {due} are due. Rows after {due} are dropped and judged when they come"
+        );
+        self.told.push((Level::Warning, text));
     }
 
     /// The entity's state, made when it is new: its rows then begin after `filled`.
@@ -371,7 +424,7 @@ impl Pipeline {
             }
         }
         self.count_windows();
-        self.look_back();
+        self.plan_look_back();
     }
 
     /// A new model scores from the next row on. With other columns than before, what is kept is carried over by name;
@@ -387,7 +440,7 @@ impl Pipeline {
         }
         self.set_schema(&schema);
         self.scorer = Some(scorer);
-        self.look_back();
+        self.plan_look_back();
         others
     }
 
@@ -415,117 +468,6 @@ impl Pipeline {
             fresh.tracker = watched.tracker.clone();
             *watched = fresh;
         }
-    }
-
-    /// Scores of rows that are past judging, for the picture, and so that the score of the next row knows those since the
-    /// training: of all that is shown and all since then, or of the newest where that is much.
-    fn look_back(&mut self) {
-        let (Some(model), Some(filled)) = (self.scorer.clone(), self.filled) else {
-            return;
-        };
-        let judged = self.judged.unwrap_or(filled - self.step());
-        let points = self.config.ui.max_points;
-        let most = SHOWN_ROWS / self.entities.len().max(1);
-        for watched in self.entities.values_mut() {
-            let until = |last: Time| {
-                let times = watched.tail.grid().times();
-                times.take_while(|time| *time <= last).count()
-            };
-            let (end, learned) = (until(judged), until(model.bundle.trained_on.1));
-            let first = learned
-                .min(end.saturating_sub(points))
-                .max(end.saturating_sub(most));
-            let learned = learned.clamp(first, end);
-            let mut newest = State::default();
-            for range in [first..learned, learned..end] {
-                let mut state = [State::default()];
-                let rows = [watched.rows(range.clone(), model.context())];
-                let scores = model.score(&rows, &mut state, &mut self.space);
-                let times: Vec<Time> = watched
-                    .tail
-                    .grid()
-                    .slice(range.start, range.end)
-                    .times()
-                    .collect();
-                for (time, score) in times
-                    .into_iter()
-                    .zip(scores.into_iter().flatten().flatten())
-                {
-                    watched.show_score(time, &score.raised(self.labelling.raise()));
-                }
-                let [state] = state;
-                newest = state;
-            }
-            if !watched.fusing.is_of(&model.bundle) {
-                watched.fusing = newest;
-            }
-        }
-    }
-
-    /// Scores and judges every row that has no verdict yet, oldest first, and returns the verdicts in time order. Without
-    /// a model the rows are final as "warming up".
-    ///
-    /// # Errors
-    /// [`ModelError`] when the network can't take the windows.
-    pub fn judge(&mut self) -> Result<Vec<Verdict>, ModelError> {
-        let Some(filled) = self.filled else {
-            return Ok(Vec::new());
-        };
-        let step = self.step();
-        // Rows that were there before the first look are the past: shown, not judged.
-        let judged = self.judged.unwrap_or(filled - step);
-        let todo = Grid::covering(judged + step, filled, step);
-        if todo.is_empty() {
-            return Ok(Vec::new());
-        }
-        let scores = self.scores(&todo)?;
-        let mut verdicts = Vec::new();
-        let raise = self.labelling.raise();
-        if let Some(rules) = &self.rules {
-            for (watched, scores) in self.entities.values_mut().zip(scores) {
-                let newest = todo.slice(todo.len().saturating_sub(scores.len()), todo.len());
-                let typical = typical(self.scorer.as_deref(), &watched.entity, rules.columns());
-                for (time, score) in newest.times().zip(scores) {
-                    let (known, shown) = (score.alarm(), score.raised(raise));
-                    let row = (time, &shown, known);
-                    let verdict = judge(watched, rules, &mut self.ledger, row, &typical);
-                    self.labelling.take(&verdict, known);
-                    self.drifts.take(&verdict);
-                    watched.take(verdict.clone(), self.config.autoencoder.window);
-                    verdicts.push(verdict);
-                }
-            }
-        }
-        verdicts.sort_by_key(|verdict| verdict.time);
-        self.judged = Some(filled);
-        Ok(verdicts)
-    }
-
-    fn scores(&mut self, todo: &Grid) -> Result<Vec<Vec<RowScore>>, ModelError> {
-        let Some(scorer) = &self.scorer else {
-            let none = RowScore::unscored(RowState::WarmingUp);
-            return Ok(self
-                .entities
-                .values()
-                .map(|w| vec![none.clone(); todo.len().min(w.tail.grid().len())])
-                .collect());
-        };
-        let own = self.entities.values_mut();
-        let mut states: Vec<State> = own.map(|w| std::mem::take(&mut w.fusing)).collect();
-        let items: Vec<Rows<'_>> = self
-            .entities
-            .values()
-            .map(|watched| {
-                let rows = watched.tail.grid().len();
-                let first = rows.saturating_sub(todo.len());
-                watched.rows(first..rows, scorer.context())
-            })
-            .collect();
-        let found = scorer.score(&items, &mut states, &mut self.space);
-        for (watched, state) in self.entities.values_mut().zip(states) {
-            watched.fusing = state;
-        }
-        found
     }
 
     /// Lets entities go that were silent for an hour, those that did not come back after a restart among them.

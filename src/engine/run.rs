@@ -1,21 +1,24 @@
-//! The loop: ticks, answers, commands, trainings and forecasts, and a snapshot after every change.
+//! Runs the engine's loop, on a thread of its own: ticks, answers, commands, trainings and forecasts, a bounded slice of scoring,
+//! and a snapshot after every turn.
 
 mod models;
 mod preview;
 mod training;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::clock::Clock;
-use super::collector::{Answer, Ask};
+use super::collector::{Answer, Kind};
 use super::forecasting::{self, Forecasting, Round};
 use super::keeping::Keeping;
-use super::lane::Lane;
+use super::lane::{Cause, Change, Lane, Training, roughly};
 use super::learn::{FEWEST_WINDOWS, time_zone};
 use super::ledger::{self, Ledger};
 use super::notices::Notices;
@@ -25,8 +28,8 @@ use super::trainer::Trainer;
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    Command, ControlError, HealthBoard, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema,
-    Snapshot, Time,
+    Command, Component, ControlError, HealthBoard, HistoryAnswer, HistoryQuery, Level, PipelineId,
+    Schema, Snapshot, Time,
 };
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
@@ -35,6 +38,13 @@ use crate::store::{Journal, JournalError, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Least that the loop sleeps when nothing is left to do: whatever asks it to wake at once, it does not spin.
+const LEAST_SLEEP: Duration = Duration::from_millis(10);
+
+/// Rows scored in one turn, over all entities (and at least one row of each): some 70 ms, so that commands are answered in
+/// between.
+const SLICE: usize = 1000;
 
 /// After a cancelled training none is begun by itself for this long.
 const CANCELLED: Duration = Duration::from_mins(1);
@@ -70,12 +80,50 @@ pub fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Running, EngineError
     let (handle, requests) = Handle::new();
     let mut core = Core::new(setup, clock)?;
     let (publish, snapshots) = watch::channel(Arc::new(core.snapshot()));
-    let task = tokio::spawn(async move { core.run(requests, publish).await });
+    // Dropped in this order, so that readers see the channel closed when journal and source are closed.
+    let mut engine = (core, publish);
+    let task = on_its_own_thread(async move {
+        let (core, publish) = &mut engine;
+        core.run(requests, publish).await;
+    })?;
     Ok(Running {
         snapshots,
         control: Arc::new(handle),
         task,
     })
+}
+
+/// Runs the engine on a thread of its own, so that seconds of arithmetic and a slow disk hold up no task of the runtime, whose
+/// timers and sockets it uses. The handle ends when the thread has; a panic there is the handle's. Aborting the handle ends
+/// the engine at its next pause, with nothing written.
+fn on_its_own_thread(
+    engine: impl Future<Output = ()> + Send + 'static,
+) -> Result<JoinHandle<()>, EngineError> {
+    let runtime = tokio::runtime::Handle::current();
+    let (alive, aborted) = oneshot::channel::<()>();
+    let (done, ended) = oneshot::channel();
+    let run = move || {
+        let engine = async {
+            tokio::select! {
+                () = engine => {}
+                _ = aborted => {}
+            }
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(engine)));
+        // The receiver is gone only when the handle was aborted.
+        let _ = done.send(outcome);
+    };
+    std::thread::Builder::new()
+        .name("engine".into())
+        .spawn(run)
+        .map_err(EngineError::Thread)?;
+    Ok(tokio::spawn(async move {
+        let outcome = ended.await;
+        drop(alive);
+        if let Ok(Err(panic)) = outcome {
+            resume_unwind(panic);
+        }
+    }))
 }
 
 struct Core {
@@ -122,7 +170,11 @@ impl Core {
         let (mut journal, set_aside) = Journal::open(&path)?;
         ledger::prune(&mut journal, now - config.journal.retention.0)?;
         let (answering, answers) = mpsc::channel(4);
-        let pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
+        let mut pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
+        // A recording's time is its own: what an earlier run judged of it lies ahead of where its play begins.
+        if !matches!(source, Source::Replay(_)) {
+            pipeline.resume_at(now);
+        }
         let again = played_before(&source, pipeline.judged());
         let live = Lane::open(
             PipelineId::Live,
@@ -131,6 +183,7 @@ impl Core {
             &config,
             &clock,
             &answering,
+            &health,
         );
         let mut core = Self {
             config,
@@ -155,13 +208,11 @@ impl Core {
             stopping: false,
         };
         let told = core.live.pipeline.told();
-        for text in notices
-            .into_iter()
-            .chain(set_aside)
-            .chain(told)
-            .chain(again)
-        {
+        for text in notices.into_iter().chain(set_aside).chain(again) {
             core.note(Level::Warning, text);
+        }
+        for (level, text) in told {
+            core.note(level, text);
         }
         core.load_model()?;
         if start_test {
@@ -189,6 +240,7 @@ impl Core {
                     &config,
                     &self.clock,
                     &self.answering,
+                    &self.health,
                 ))
             });
         match opened {
@@ -215,40 +267,89 @@ impl Core {
     async fn run(
         &mut self,
         mut requests: mpsc::Receiver<Request>,
-        publish: watch::Sender<Arc<Snapshot>>,
+        publish: &watch::Sender<Arc<Snapshot>>,
     ) {
         while !self.stopping {
             let now = self.clock.now();
-            for lane in self.lanes() {
-                lane.tick(now);
-            }
+            self.judge(now);
+            self.tick(now);
             self.start_due_work(now);
-            for (level, text) in self.keeping.tick(&mut self.live.pipeline, now) {
-                self.note(level, text);
-            }
-            for text in self.live.pipeline.told() {
-                self.note(Level::Info, text);
-            }
+            self.tend_journal(now);
             publish.send_replace(Arc::new(self.snapshot()));
-            let wake = self
-                .lanes()
-                .filter_map(|lane| lane.next_look())
-                .min()
-                .unwrap_or(now)
-                .min(now + HEARTBEAT);
-            let clock = Arc::clone(&self.clock);
-            tokio::select! {
-                request = requests.recv() => self.request(request),
-                Some((id, answer)) = self.answers.recv() => self.answer(id, answer),
-                ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
-                round = self.forecasting.next() => if let Some(round) = round { self.forecast(round) },
-                () = clock.sleep(now, wake) => {}
-            }
+            self.wait(&mut requests, now).await;
         }
-        self.trainer.cancel_all();
-        self.forecasting.cancel();
+        self.trainer.stop().await;
+        self.forecasting.stop().await;
+        for lane in self.lanes() {
+            lane.collector.stop().await;
+        }
         self.commit();
         publish.send_replace(Arc::new(self.snapshot()));
+    }
+
+    /// Waits for something to do: at once when rows are left to judge, else for what comes, at most until the next look.
+    async fn wait(&mut self, requests: &mut mpsc::Receiver<Request>, now: Time) {
+        let is_behind = self.lanes().any(|lane| lane.is_behind());
+        let next_look = self.lanes().map(|lane| lane.next_look()).min();
+        let wake = next_look
+            .map_or(now + HEARTBEAT, |look| look.min(now + HEARTBEAT))
+            .max(now + LEAST_SLEEP);
+        let clock = Arc::clone(&self.clock);
+        tokio::select! {
+            request = requests.recv() => self.request(request),
+            Some((id, answer)) = self.answers.recv() => self.answer(id, answer),
+            ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
+            round = self.forecasting.next() => self.forecast(round),
+            () = std::future::ready(()), if is_behind => {}
+            () = clock.sleep(now, wake), if !is_behind => {}
+        }
+        // All that waits is answered before the next slice of scoring.
+        while let (false, Ok(request)) = (self.stopping, requests.try_recv()) {
+            self.request(Some(request));
+        }
+    }
+
+    fn tick(&mut self, now: Time) {
+        for id in [PipelineId::Live, PipelineId::Test] {
+            let change = self.lane(id).and_then(|lane| lane.tick(now));
+            self.tell_change(id, change);
+        }
+    }
+
+    /// Scores and judges a slice of what is left.
+    fn judge(&mut self, now: Time) {
+        for id in [PipelineId::Live, PipelineId::Test] {
+            let Some(lane) = self.lane(id).filter(|lane| lane.is_behind()) else {
+                continue;
+            };
+            lane.touch();
+            match lane.pipeline.judge_some(SLICE) {
+                Ok(judged) => {
+                    if judged
+                        .verdicts
+                        .iter()
+                        .any(|verdict| verdict.score.is_some())
+                    {
+                        lane.last_scored = Some(now);
+                    }
+                    lane.judged(judged.is_more, now);
+                }
+                Err(error) => {
+                    lane.judging_failed();
+                    self.note(Level::Error, format!("rows could not be scored: {error}; they are tried again with the next look"));
+                }
+            }
+            self.commit();
+        }
+    }
+
+    /// Does what is due around the journal, and tells what the pipeline has to say.
+    fn tend_journal(&mut self, now: Time) {
+        let mut told = self.keeping.tick(&mut self.live.pipeline, now);
+        told.extend(self.live.pipeline.told());
+        for (level, text) in told {
+            self.note(level, text);
+        }
     }
 
     fn request(&mut self, request: Option<Request>) {
@@ -275,7 +376,7 @@ impl Core {
             Command::StartTest => self.start_test(),
             Command::Retrain(id) => {
                 if let Some(lane) = self.lane(id) {
-                    lane.wants_training = true;
+                    lane.training = Training::Wanted(Cause::Request);
                     lane.ask_history(now);
                 }
             }
@@ -284,9 +385,10 @@ impl Core {
                 if let Some(lane) = self.lane(id) {
                     lane.touch();
                     // The history that is under way is not learned from by itself either.
-                    let waiting = std::mem::take(&mut lane.wants_training)
-                        || (lane.history_asked.is_some() && lane.model.is_none());
-                    lane.not_before = lane.not_before.max(now + CANCELLED);
+                    let waiting = lane.training != Training::Idle
+                        || (lane.is_fetching() && lane.model.is_none());
+                    lane.training = Training::Idle;
+                    lane.training_backoff.rest(now, CANCELLED);
                     if !cancelled && !waiting {
                         self.note(
                             Level::Info,
@@ -299,11 +401,12 @@ impl Core {
                 if !self
                     .test
                     .as_ref()
-                    .is_some_and(|lane| lane.collector.ask(Ask::Inject))
+                    .is_some_and(|lane| lane.collector.inject())
                 {
                     self.note(
                         Level::Warning,
-                        "no spike was put in: test mode does not run or is busy".into(),
+                        "no spike was put in: test mode does not run, or its sample has ended"
+                            .into(),
                     );
                 }
             }
@@ -315,10 +418,8 @@ impl Core {
             }
             Command::UseModel(version) => self.use_model(&version),
             Command::SetInterval(interval) => {
-                self.live.interval =
-                    interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
-                self.live.next_tick = self.live.next_tick.min(now + self.live.interval);
-                self.live.touch();
+                let interval = interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
+                self.live.set_interval(interval, now);
             }
         }
     }
@@ -348,50 +449,64 @@ impl Core {
 
     fn answer(&mut self, id: PipelineId, answer: Answer) {
         let now = self.clock.now();
-        let learning = self.trainer.is_busy_with(id);
+        match answer.kind {
+            Kind::Recent => self.looked(id, answer, now),
+            Kind::History => self.fetched(id, answer, now),
+        }
+    }
+
+    /// Recent rows have come: they are judged from the next turn on.
+    fn looked(&mut self, id: PipelineId, answer: Answer, now: Time) {
+        let is_learning = self.trainer.is_busy_with(id);
         let Some(lane) = self.lane(id) else { return };
-        let was_stale = lane.is_stale();
-        let worked = lane.heard(&answer, now);
-        let (history, due, name) = (
-            answer.history,
-            answer.due,
-            if id == PipelineId::Live {
-                "the source"
-            } else {
-                "the sample"
-            },
-        );
-        match answer.result {
-            Ok(batch) if history => self.take_history(id, batch.frames, now),
-            Ok(batch) => {
-                lane.pipeline.ingest(&batch.frames, due);
-                if !learning {
-                    lane.met(batch.unknown, now);
-                }
-                match lane.pipeline.judge() {
-                    Ok(verdicts) => {
-                        if verdicts.iter().any(|verdict| verdict.score.is_some()) {
-                            lane.last_scored = Some(now);
-                        }
-                    }
-                    Err(error) => self.note(
-                        Level::Error,
-                        format!("rows up to {due} could not be scored: {error}"),
-                    ),
-                }
-                self.commit();
+        let change = lane.looked(&answer, now);
+        if let Ok(batch) = answer.result {
+            lane.has_history &= !lane.pipeline.ingest(&batch.frames, answer.due);
+            if !is_learning {
+                lane.met(batch.unknown, now);
             }
+            lane.begin_judging(answer.due < answer.newest_due);
+        }
+        self.tell_change(id, change);
+    }
+
+    /// History has come, or is tried again later.
+    fn fetched(&mut self, id: PipelineId, answer: Answer, now: Time) {
+        let Some(lane) = self.lane(id) else { return };
+        let columns = lane.fetched(&answer, now);
+        match answer.result {
+            Ok(batch) => self.take_history(id, batch.frames, columns, now),
             Err(error) => {
-                if history {
-                    lane.tried(false, now);
-                }
-                if !was_stale {
-                    self.note(Level::Error, format!("{name} failed: {error}"));
+                let pause = lane.history_backoff.failed(now);
+                // While recent rows fail as well, that was told already, and it is tried again as soon as they come.
+                if !lane.source.is_stale() {
+                    let again = roughly(pause);
+                    self.note(
+                        Level::Error,
+                        format!(
+                            "history could not be fetched: {error}; it is tried again in {again}"
+                        ),
+                    );
                 }
             }
         }
-        if worked && was_stale {
-            self.note(Level::Info, format!("{name} is back"));
+    }
+
+    /// Tells that a source is lost or back, once each.
+    fn tell_change(&mut self, id: PipelineId, change: Option<Change>) {
+        let name = if id == PipelineId::Live {
+            "the source"
+        } else {
+            "the sample"
+        };
+        match change {
+            None => {}
+            Some(Change::Lost(error)) => self.note(Level::Error, format!("{name} failed: {error}")),
+            Some(Change::Back(away)) => {
+                let after =
+                    away.map_or_else(String::new, |away| format!(" after {}", roughly(away)));
+                self.note(Level::Info, format!("{name} is back{after}"));
+            }
         }
     }
 
@@ -405,29 +520,28 @@ impl Core {
 
     /// Trainings and forecasts that are due by themselves.
     fn start_due_work(&mut self, now: Time) {
-        let busy: Vec<PipelineId> = [PipelineId::Live, PipelineId::Test]
-            .into_iter()
-            .filter(|id| self.trainer.is_busy_with(*id))
-            .collect();
-        let mut drifted = None;
-        for lane in self.lanes() {
-            if lane.history_asked.is_some() || lane.is_stale() || now < lane.not_before {
+        for id in [PipelineId::Live, PipelineId::Test] {
+            let is_busy = self.trainer.is_busy_with(id);
+            let Some(lane) = self.lane(id) else { continue };
+            if lane.is_fetching() || lane.source.is_stale() {
                 continue;
             }
-            let first = !lane.has_history && lane.pipeline.filled().is_some();
-            let due = !busy.contains(&lane.id) && lane.training_is_due(now) && lane.has_history;
-            drifted = drifted.or(lane.has_drifted().filter(|_| due && !lane.wants_training));
-            // Also what was asked for while the source did not answer.
-            if first || due || lane.wants_training {
-                lane.wants_training |= due;
+            let may_begin = lane.has_history && !is_busy && lane.training == Training::Idle;
+            let cause = may_begin.then(|| lane.training_is_due(now)).flatten();
+            if let Some(cause) = cause {
+                lane.training = Training::Wanted(cause);
+            }
+            let is_first = !lane.has_history && lane.pipeline.filled().is_some();
+            let is_wanted = lane.training != Training::Idle;
+            if (is_first || is_wanted) && lane.history_backoff.is_over(now) {
                 lane.ask_history(now);
             }
-        }
-        if let Some(entities) = drifted {
-            self.note(
-                Level::Info,
-                format!("the data have changed for good since the model was trained ({entities} of the entities): training a new one"),
-            );
+            if let Some(Cause::Drift(entities)) = cause {
+                self.note(
+                    Level::Info,
+                    format!("the data have changed for good since the model was trained ({entities} of the entities): training a new one"),
+                );
+            }
         }
         self.start_forecast(now);
     }
@@ -465,7 +579,19 @@ impl Core {
         }
     }
 
-    fn forecast(&mut self, round: Round) {
+    fn forecast(&mut self, round: Result<Round, String>) {
+        let now = self.clock.now();
+        let round = match round {
+            Ok(round) => round,
+            Err(error) => {
+                self.health.restarted(Component::Forecast);
+                if self.health.fail(Component::Forecast, now, error.clone()) {
+                    self.note(Level::Error, error);
+                }
+                return;
+            }
+        };
+        self.health.recover(Component::Forecast);
         if let Some((count, reason)) = round.failed {
             tracing::info!(count, reason, "series could not be forecast");
         }

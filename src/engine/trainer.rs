@@ -2,18 +2,31 @@
 //! one, cancel is checked at every batch.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::cleaning::{self, LeftOut};
+use super::collector::panic_text;
 use super::learn::{self, LearnError, Learned};
 use super::promotion;
 use super::training::Training;
 use crate::config::Config;
 use crate::domain::{Decision, Frame, PipelineId, Time, TrainingView};
 use crate::model::{Bundle, Progress};
+
+/// Between two pieces of news of a running training: a batch may take a millisecond, and each piece makes a snapshot.
+const NEWS: Duration = Duration::from_millis(100);
+
+/// A training that makes no progress for this long is given up.
+const STILL_LIMIT: Duration = Duration::from_mins(30);
+
+/// How long the end of the engine waits for a training that was cancelled.
+const STOP: Duration = Duration::from_secs(10);
 
 /// What is to be learned from.
 #[derive(Debug)]
@@ -53,6 +66,8 @@ struct Running {
     started: Time,
     cancel: Arc<AtomicBool>,
     heard: watch::Receiver<Heard>,
+    /// When it made progress last, or was begun.
+    moved: Instant,
     done: oneshot::Receiver<Result<Taught, LearnError>>,
 }
 
@@ -105,7 +120,9 @@ impl Trainer {
             let mut hear = |progress: Progress| {
                 heard_in.send_modify(|heard| heard.take(&progress));
             };
-            let result = teach(job, &mut Training::new(&stop, &mut hear));
+            let teach = || teach(job, &mut Training::new(&stop, &mut hear));
+            let result = catch_unwind(AssertUnwindSafe(teach))
+                .unwrap_or_else(|panic| Err(LearnError::Panic(panic_text(&*panic).to_owned())));
             // The receiver is gone only when the engine has ended.
             let _ = done_in.send(result);
         };
@@ -121,6 +138,7 @@ impl Trainer {
             started: now,
             cancel,
             heard,
+            moved: Instant::now(),
             done,
         });
     }
@@ -139,10 +157,19 @@ impl Trainer {
         running.is_some() || self.queue.len() < queued
     }
 
-    /// Stops everything.
-    pub fn cancel_all(&mut self) {
+    /// Cancels everything and waits until the running job has ended: it looks at the flag after every batch.
+    pub async fn stop(&mut self) {
         for pipeline in [PipelineId::Live, PipelineId::Test] {
             self.cancel(pipeline);
+        }
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        if tokio::time::timeout(STOP, running.done).await.is_err() {
+            tracing::warn!(
+                seconds = STOP.as_secs(),
+                "the cancelled training has not ended; it is left behind"
+            );
         }
     }
 
@@ -190,15 +217,31 @@ impl Trainer {
         }
     }
 
-    /// Waits for news: `None` is progress, `Some` the end of a job. Waits for ever when nothing runs.
+    /// Waits for news: `None` is progress, at most ten times a second; `Some` is the end of a job. Waits for ever when nothing
+    /// runs. A job without progress for [`STILL_LIMIT`] is given up: its thread is left behind and told to end.
     pub async fn next(&mut self) -> Option<Ended> {
         let Some(running) = &mut self.running else {
             return std::future::pending().await;
         };
+        let (news, still) = (running.moved + NEWS, running.moved + STILL_LIMIT);
+        let moved = async {
+            tokio::time::sleep_until(news).await;
+            if running.heard.changed().await.is_err() {
+                // The job is about to be done.
+                std::future::pending::<()>().await;
+            }
+        };
         let result = tokio::select! {
             biased;
             result = &mut running.done => result.unwrap_or(Err(LearnError::Lost)),
-            Ok(()) = running.heard.changed() => return None,
+            () = moved => {
+                running.moved = Instant::now();
+                return None;
+            }
+            () = tokio::time::sleep_until(still) => {
+                running.cancel.store(true, Ordering::Relaxed);
+                Err(LearnError::Still(STILL_LIMIT))
+            }
         };
         let (pipeline, started) = (running.pipeline, running.started);
         let champion = running.champion.take();
@@ -230,11 +273,12 @@ fn teach(job: Job, training: &mut Training<'_>) -> Result<Taught, LearnError> {
     Ok(Taught { learned, decision })
 }
 
-/// What watches has precedence over what learns. Where the system does not allow it, training is merely less polite.
-fn give_way() {
+/// Lowers the priority of this thread: scoring has precedence over training and forecasting. Where the system does not allow
+/// it, the thread keeps the priority of the process.
+pub fn give_way() {
     #[cfg(unix)]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
-        tracing::debug!(%error, "training keeps the priority of the rest");
+        tracing::debug!(%error, "a background thread keeps the priority of the process");
     }
 }
 

@@ -12,7 +12,7 @@ use super::recent::Recent;
 use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
 use crate::config::{Config, Span};
-use crate::detect::incident::Tracker;
+use crate::detect::incident::{IncidentChange, Tracker};
 use crate::detect::judge::Judge;
 use crate::detect::warm_up;
 use crate::domain::{
@@ -129,8 +129,8 @@ impl Watched {
         }
     }
 
-    /// Lets everything after `time` go, as if it had not been.
-    pub fn rewind(&mut self, time: Time) {
+    /// Lets everything after `time` go, as if it had not been; returns what becomes of an incident that began in it.
+    pub fn rewind(&mut self, time: Time) -> Option<IncidentChange> {
         let grid = *self.tail.grid();
         let rows = grid.times().take_while(|own| *own <= time).count();
         let gone = grid.len() - rows;
@@ -153,8 +153,9 @@ impl Watched {
         }
         self.recent.rewind(time);
         self.fusing = State::default();
+        self.last_seen = newest_observed(&self.tail);
         self.judge.rewind(time);
-        self.tracker.rewind(time);
+        self.tracker.rewind(time)
     }
 
     /// Lets all rows go: the next one is the first of `grid`.

@@ -53,6 +53,9 @@ pub enum SourceError {
     /// A file that can't be read or understood.
     #[error("{0}")]
     File(String),
+    /// The program's own task for the source panicked or hung: a defect.
+    #[error("{0}")]
+    Task(String),
 }
 
 impl SourceError {
@@ -65,7 +68,7 @@ impl SourceError {
             Self::Http(_) => "http",
             Self::Query(_) => "query",
             Self::Decode(_) => "decode",
-            Self::Setup(_) | Self::File(_) => "other",
+            Self::Setup(_) | Self::File(_) | Self::Task(_) => "other",
         }
     }
 

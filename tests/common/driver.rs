@@ -179,8 +179,10 @@ impl Driver {
     }
 
     /// Ends the engine without a word, as a power cut would.
-    pub async fn kill(self) {
+    pub async fn kill(mut self) {
         self.running.task.abort();
         assert!(self.running.task.await.unwrap_err().is_cancelled());
+        // Its thread has ended when nothing is published any more.
+        while self.running.snapshots.changed().await.is_ok() {}
     }
 }

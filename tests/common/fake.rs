@@ -23,6 +23,8 @@ pub struct World {
     pub trouble: Option<Reply>,
     /// What requests for one expression get instead.
     pub troubles: BTreeMap<String, Reply>,
+    /// Requests for more grid times than this are never answered.
+    pub silent_over: Option<i64>,
     /// Requests answered or not.
     pub asked: usize,
     /// Grid times asked for, over all requests.
@@ -68,6 +70,12 @@ impl Answers for World {
         let (start, end, step) = (start as i64, end as i64, (step as i64).max(1));
         self.points += (end - start) / step + 1;
         self.widths.push((end - start) / step + 1);
+        if self
+            .silent_over
+            .is_some_and(|most| (end - start) / step + 1 > most)
+        {
+            return Reply::Silence;
+        }
         let trouble = self.trouble.as_ref().or_else(|| self.troubles.get(expr));
         if let Some(trouble) = trouble {
             return trouble.clone();

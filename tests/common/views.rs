@@ -38,6 +38,7 @@ pub fn pipeline(id: PipelineId) -> PipelineView {
         incidents: Arc::from([]),
         counters: Arc::new(Counters::default()),
         last_scored: None,
+        catching_up: None,
     }
 }
 

@@ -74,6 +74,7 @@ fn outcome(model: usize) -> TrainingOutcome {
         .collect();
     losses[27] = 0.002;
     TrainingOutcome {
+        is_cancelled: false,
         ended: fixture::now() - Duration::from_secs(720),
         took: Duration::from_secs(21),
         result: Ok(entry.model.version.clone()),

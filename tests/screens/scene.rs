@@ -151,6 +151,7 @@ pub fn training() -> Scene {
 pub fn failed() -> Scene {
     let mut pipeline = fixture::scoring(PipelineId::Live, false);
     pipeline.last_training = Some(TrainingOutcome {
+        is_cancelled: false,
         ended: fixture::now() - Duration::from_secs(300),
         took: Duration::from_secs(4),
         result: Err(
@@ -167,6 +168,7 @@ pub fn trained() -> Scene {
     let mut pipeline = fixture::scoring(PipelineId::Live, false);
     let newest = fixture::models().remove(0);
     pipeline.last_training = Some(TrainingOutcome {
+        is_cancelled: false,
         ended: fixture::now() - Duration::from_secs(500),
         took: Duration::from_secs(21),
         result: Ok(newest.model.version),

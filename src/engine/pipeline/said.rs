@@ -1,7 +1,7 @@
 //! What operators say of incidents, and what the pipeline makes of it and of its own errors for the next training.
 
 use super::Pipeline;
-use crate::domain::Label;
+use crate::domain::{Label, Level};
 use crate::engine::cleaning::{self, LeftOut};
 use crate::engine::labelling::Grounds;
 use crate::store::{Journal, JournalError};
@@ -54,7 +54,8 @@ impl Pipeline {
 
     fn weigh_labels(&mut self) -> Result<(), JournalError> {
         if let Some(journal) = self.ledger.journal() {
-            self.told.extend(self.labelling.weigh(journal)?);
+            let moved = self.labelling.weigh(journal)?;
+            self.told.extend(moved.map(|text| (Level::Info, text)));
         }
         Ok(())
     }

@@ -94,6 +94,7 @@ impl Core {
         lane.has_history &= !lane.pipeline.adopt(Arc::new(scorer));
         lane.model = Some(models::view(meta));
         lane.forecast_at = None;
+        lane.look_back();
         lane.touch();
         if let Err(error) = lane.pipeline.know(&meta.version, held_back) {
             let version = &meta.version;

@@ -2,27 +2,37 @@
 
 use std::sync::Arc;
 
-use super::Core;
-use crate::domain::{Decision, Frame, Level, PipelineId, Time, TrainingOutcome};
+use super::{CANCELLED, Core};
+use crate::domain::{Component, Decision, Frame, Level, PipelineId, Time, TrainingOutcome};
 use crate::engine::cleaning::LeftOut;
+use crate::engine::lane::{Columns, Training};
 use crate::engine::learn::{LearnError, Learned};
 use crate::engine::scorer::Scorer;
 use crate::engine::trainer::{Ended, Job, Taught};
 use crate::engine::{EngineError, models};
+use crate::model::TrainError;
 use crate::store::ModelMeta;
 
 impl Core {
     /// History has come: it fills what is shown, and a training that waited for it can start.
-    pub(super) fn take_history(&mut self, id: PipelineId, frames: Vec<Frame>, now: Time) {
+    pub(super) fn take_history(
+        &mut self,
+        id: PipelineId,
+        frames: Vec<Frame>,
+        columns: Columns,
+        now: Time,
+    ) {
         let Some(lane) = self.lane(id) else { return };
         lane.pipeline.backfill(&frames);
+        lane.look_back();
         lane.has_history = true;
         lane.forecast_at = None;
         lane.touch();
-        let wanted = lane.can_learn()
-            && (std::mem::take(&mut lane.wants_training)
-                || (lane.model.is_none() && lane.training_is_due(now)));
+        let wanted = columns == Columns::All
+            && (lane.training != Training::Idle
+                || (lane.model.is_none() && lane.training_is_due(now).is_some()));
         if wanted {
+            lane.training = Training::Idle;
             let out = lane.pipeline.left_out();
             let scoring = lane.pipeline.scorer().zip(lane.model.as_ref());
             let champion =
@@ -63,24 +73,53 @@ impl Core {
         let outcome = outcome.map(|taught| self.against(id, champion, taught));
         let outcome = outcome.and_then(|taught| self.take_model(id, taught, (ended.started, now)));
         self.trainer.start_next(now);
+        let is_cancelled = matches!(
+            outcome,
+            Err(EngineError::Learn(LearnError::Train(TrainError::Cancelled)))
+        );
+        if id == PipelineId::Live {
+            match &outcome {
+                Ok(_) => {
+                    self.health.recover(Component::Training);
+                }
+                Err(error) if !is_cancelled => {
+                    self.health
+                        .fail(Component::Training, now, error.to_string());
+                }
+                Err(_) => {}
+            }
+        }
         let (result, decision) = match outcome {
             Ok((version, decision)) => (Ok(version), Some(decision)),
             Err(error) => {
-                self.note(
-                    Level::Error,
-                    format!("training brought no new model: {error}"),
-                );
+                let (level, text) = if is_cancelled {
+                    (Level::Info, "the training was cancelled".into())
+                } else {
+                    (
+                        Level::Error,
+                        format!("training brought no new model: {error}"),
+                    )
+                };
+                self.note(level, text);
                 (Err(error.to_string()), None)
             }
         };
         if let Some(lane) = self.lane(id) {
-            lane.tried(result.is_ok(), now);
+            if result.is_ok() {
+                lane.training_backoff.worked(now);
+            } else if is_cancelled {
+                lane.training_backoff.rest(now, CANCELLED);
+            } else {
+                lane.training_backoff.failed(now);
+            }
+            lane.lacking = None;
             lane.touch();
             lane.collector.play();
             lane.last_training = Some(TrainingOutcome {
                 ended: now,
                 took,
                 result,
+                is_cancelled,
                 decision,
                 losses,
             });

@@ -258,6 +258,7 @@ fn reworded(error: &SourceError, words: impl FnOnce(&str) -> String) -> SourceEr
         SourceError::Decode(_) => SourceError::Decode(text),
         SourceError::Setup(_) => SourceError::Setup(text),
         SourceError::File(_) => SourceError::File(text),
+        SourceError::Task(_) => SourceError::Task(text),
     }
 }
 

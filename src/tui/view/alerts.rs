@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{
-    ControlError, Incident, Snapshot, SourceState, Time, TrainingOutcome, TrainingView,
+    CatchUp, ControlError, Incident, Snapshot, SourceState, Time, TrainingOutcome, TrainingView,
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
@@ -29,6 +29,8 @@ pub enum Alert<'a> {
         /// When it is tried next.
         retry_at: Time,
     },
+    /// Rows of an absence are being judged.
+    CatchingUp(CatchUp),
     /// Something is anomalous now; only where the log is not on the screen.
     Incident(&'a Incident, std::time::Duration),
     /// A model is being trained.
@@ -61,6 +63,7 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
                 retry_at: *retry_at,
             });
         }
+        alerts.extend(pipeline.catching_up.map(Alert::CatchingUp));
         let open = pipeline.incidents.iter().find(|i| i.is_open());
         alerts.extend(
             open.filter(|_| compact)
@@ -68,6 +71,7 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
         );
         alerts.extend(pipeline.training.as_ref().map(Alert::Training));
         if let Some(outcome) = &pipeline.last_training
+            && !outcome.is_cancelled
             && let (Err(why), None) = (&outcome.result, &pipeline.training)
         {
             alerts.push(Alert::Failed(outcome, why, pipeline.model.is_some()));
@@ -148,7 +152,7 @@ pub fn draw(alerts: &[Alert<'_>], state: &UiState, theme: &Theme, buffer: &mut B
         let (_, tail) = words(alert, state);
         // A sentence and not an alarm: the sign alone has the colour.
         let text = match alert {
-            Alert::Banner(_) => theme.text,
+            Alert::CatchingUp(_) | Alert::Banner(_) => theme.text,
             _ => style,
         };
         for (line, words) in broken(alert, state, padded.width, left).iter().enumerate() {
@@ -171,7 +175,7 @@ fn look(alert: &Alert<'_>, theme: &Theme) -> (&'static str, Style) {
         Alert::Stale { .. } => ("✗", theme.bad),
         Alert::Incident(..) => ("●", theme.bad),
         Alert::Failed(..) | Alert::NoHistory(_) | Alert::Warning(..) => ("!", theme.warn),
-        Alert::Banner(_) => ("→", theme.accent),
+        Alert::CatchingUp(_) | Alert::Banner(_) => ("→", theme.accent),
         Alert::Training(_) => ("↻", theme.accent),
     }
 }
@@ -201,6 +205,14 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
             };
             (format!("{old}: {error}"), retry)
         }
+        Alert::CatchingUp(CatchUp { judged, due }) => (
+            format!(
+                "catching up: rows up to {} UTC are judged, {} to go",
+                clock(*judged),
+                span(due.since(*judged))
+            ),
+            String::new(),
+        ),
         Alert::Incident(incident, step) => {
             let (lasting, blame) = (lasting(incident, *step), blame(incident, 3));
             let who = if incident.entity.is_sole() {

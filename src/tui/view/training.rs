@@ -224,6 +224,9 @@ fn ended(outcome: &TrainingOutcome, pipeline: &PipelineView, now: Time, theme: &
                 Row::Fact("decision", words, style)
             }));
         }
+        Err(_) if outcome.is_cancelled => {
+            rows.push(Row::Fact("decision", "cancelled".into(), theme.text));
+        }
         Err(why) => {
             let words = format!("✗ no new model: {why}");
             rows.push(Row::Fact("decision", words, theme.bad));

@@ -1,0 +1,179 @@
+//! Keeps how a lane's source is doing: its state, its warnings, and what is counted of its answers.
+
+use std::time::Duration;
+
+use crate::domain::{Component, Counters, HealthBoard, Histogram, SourceState, SourceView, Time};
+use crate::engine::collector::{Answer, Kind};
+use crate::source::any::Source;
+use crate::source::{Batch, Collect as _, SourceError};
+
+/// Bounds of the collection time histogram, in seconds.
+const COLLECT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Warnings shown of one source.
+const WARNINGS: usize = 16;
+
+/// Series without a column that a warning names.
+const NAMED: usize = 5;
+
+/// What has changed with a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It fails, or does not answer in time, since just now.
+    Lost(String),
+    /// It works again, after so long, where it had worked before.
+    Back(Option<Duration>),
+}
+
+/// How a lane's source is doing.
+pub struct SourceStatus {
+    /// What is counted of its answers and ticks.
+    pub counters: Counters,
+    view: SourceView,
+    /// Where a task that panics or hangs is reported; test mode has none.
+    board: Option<HealthBoard>,
+    /// Looks that failed in a row.
+    failures: u32,
+}
+
+impl SourceStatus {
+    /// A source that was not asked yet.
+    pub(super) fn new(source: &Source, board: Option<HealthBoard>) -> Self {
+        Self {
+            counters: Counters {
+                collect_seconds: Histogram::with_bounds(&COLLECT_SECONDS),
+                ..Counters::default()
+            },
+            view: SourceView {
+                name: source.name(),
+                recorded: matches!(source, Source::Replay(_)),
+                state: SourceState::Connecting,
+                last_success: None,
+                warnings: Vec::new(),
+            },
+            board,
+            failures: 0,
+        }
+    }
+
+    /// What readers see.
+    pub const fn view(&self) -> &SourceView {
+        &self.view
+    }
+
+    /// Whether it fails or does not answer in time.
+    pub const fn is_stale(&self) -> bool {
+        matches!(self.view.state, SourceState::Stale { .. })
+    }
+
+    /// Whether it is a recording that came to its end.
+    pub const fn is_finished(&self) -> bool {
+        matches!(self.view.state, SourceState::Finished)
+    }
+
+    /// Looks that failed in a row.
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Counts an answer, and reports on the board whether its task works.
+    pub(super) fn count(&mut self, answer: &Answer, now: Time) {
+        self.report(answer, now);
+        let took = answer.took.as_secs_f64();
+        self.counters.collect_seconds.observe(took);
+        if let Err(error) = &answer.result {
+            let errors = &mut self.counters.collect_errors;
+            *errors.entry(error.reason()).or_default() += 1;
+        }
+    }
+
+    /// Reports on the board whether the task of this kind of request works.
+    fn report(&self, answer: &Answer, now: Time) {
+        let Some(board) = &self.board else { return };
+        let component = match answer.kind {
+            Kind::Recent => Component::Collector,
+            Kind::History => Component::History,
+        };
+        match &answer.result {
+            Err(error) if answer.is_broken => {
+                board.fail(component, now, error.to_string());
+                board.restarted(component);
+            }
+            _ => {
+                board.recover(component);
+            }
+        }
+    }
+
+    /// A look worked.
+    pub(super) fn worked(&mut self, batch: &Batch, finished: bool, now: Time) -> Option<Change> {
+        let away = self.view.last_success.map(|last| now.since(last));
+        let change = self.is_stale().then_some(Change::Back(away));
+        self.failures = 0;
+        self.view.last_success = Some(now);
+        self.view.warnings = without_column(&batch.unknown)
+            .into_iter()
+            .chain(batch.warnings.iter().cloned())
+            .take(WARNINGS)
+            .collect();
+        self.counters.series_dropped = batch.dropped;
+        self.view.state = if finished {
+            SourceState::Finished
+        } else {
+            SourceState::Up
+        };
+        change
+    }
+
+    /// A look failed; the next one is at `retry_at`.
+    pub(super) fn failed(&mut self, error: &SourceError, retry_at: Time) -> Option<Change> {
+        self.failures = self.failures.saturating_add(1);
+        self.lose(error.to_string(), retry_at)
+    }
+
+    /// The look that was begun at `since` is not answered yet; the next one is at `retry_at` at the earliest.
+    pub(super) fn is_late(&mut self, since: Time, now: Time, retry_at: Time) -> Option<Change> {
+        let text = format!(
+            "{}: no answer for {}; is it overloaded, or `[source] timeout` too long?",
+            self.view.name,
+            roughly(now.since(since))
+        );
+        self.lose(text, retry_at)
+    }
+
+    fn lose(&mut self, error: String, retry_at: Time) -> Option<Change> {
+        let change = (!self.is_stale()).then(|| Change::Lost(error.clone()));
+        self.view.state = SourceState::Stale {
+            since: self.view.last_success,
+            error,
+            retry_at,
+        };
+        change
+    }
+}
+
+/// What is said of series that the model has no column for.
+fn without_column(unknown: &[String]) -> Option<String> {
+    let names: Vec<&str> = unknown.iter().take(NAMED).map(String::as_str).collect();
+    let more = match unknown.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} series are new and the model does not know them: {}{more}; they are watched from the next training on",
+            unknown.len(),
+            names.join(", ")
+        )
+    })
+}
+
+/// A length of time as one says it: `3 min`.
+pub fn roughly(span: Duration) -> String {
+    let secs = span.as_secs();
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7200 => format!("{} min", secs.div_ceil(60)),
+        _ => format!("{} h", secs.div_ceil(3600)),
+    }
+}

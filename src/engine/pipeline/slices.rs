@@ -1,0 +1,258 @@
+//! Scores and judges a pipeline's rows in slices of bounded work, so that a long absence is caught up with while the engine
+//! goes on answering.
+
+use std::collections::VecDeque;
+
+use super::Pipeline;
+use crate::domain::{Entity, Grid, RowState, Time, Verdict};
+use crate::engine::fusing::State;
+use crate::engine::judging::{judge, typical};
+use crate::engine::scorer::{RowScore, Rows, Scorer};
+use crate::model::ModelError;
+
+/// Rows of the past that are scored when a model or a history arrives, over all entities: bounds that work.
+const SHOWN_ROWS: usize = 20_000;
+
+/// What one slice of work brought.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// New verdicts in the order of time.
+    pub verdicts: Vec<Verdict>,
+    /// Whether rows are left to score or judge: the next slice goes on with them.
+    pub is_more: bool,
+}
+
+/// Rows that are past judging and still want a score: for the picture, and so that the score of the next row knows those
+/// since the training. Judging waits until this is done, as it goes on from there.
+#[derive(Debug, Default)]
+pub(super) struct LookBack {
+    entities: VecDeque<Entity>,
+    current: Option<Stretch>,
+}
+
+/// The part of one entity's past that is being scored.
+#[derive(Debug)]
+struct Stretch {
+    entity: Entity,
+    /// First row without a score.
+    from: Time,
+    /// First row after the training part: the score begins anew there.
+    learned: Time,
+    /// End of the stretch; this row is not in it.
+    end: Time,
+    state: State,
+}
+
+impl LookBack {
+    fn is_done(&self) -> bool {
+        self.entities.is_empty() && self.current.is_none()
+    }
+}
+
+impl Pipeline {
+    /// All entities' rows that are past judging are to be scored (again).
+    pub(super) fn plan_look_back(&mut self) {
+        self.look_back = LookBack::default();
+        if self.scorer.is_some() {
+            self.look_back.entities = self.entities.keys().cloned().collect();
+        }
+    }
+
+    /// Scores and judges every row that has no verdict yet, oldest first, and returns the verdicts in the order of time.
+    /// Without a model the rows are final as "warming up".
+    ///
+    /// # Errors
+    /// [`ModelError`] when the network can't take the windows.
+    pub fn judge(&mut self) -> Result<Vec<Verdict>, ModelError> {
+        self.judge_some(usize::MAX).map(|judged| judged.verdicts)
+    }
+
+    /// As [`Pipeline::judge`], but at most about `most` rows over all entities: at least one grid time, whole grid times.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the network can't take the windows; the rows are tried again with the next call.
+    pub fn judge_some(&mut self, most: usize) -> Result<Judged, ModelError> {
+        let spent = self.look_back_some(most)?;
+        let todo = self.unjudged();
+        if !self.look_back.is_done() || (spent >= most && !todo.is_empty()) {
+            return Ok(Judged {
+                is_more: true,
+                ..Judged::default()
+            });
+        }
+        let rows = ((most - spent) / self.entities.len().max(1)).max(1);
+        let slice = todo.slice(0, rows.min(todo.len()));
+        Ok(Judged {
+            verdicts: self.judge_slice(&slice)?,
+            is_more: slice.len() < todo.len(),
+        })
+    }
+
+    /// Grid times that have no verdict yet. Rows that were there before the first look are the past: shown, not judged.
+    fn unjudged(&self) -> Grid {
+        let step = self.step();
+        let Some(filled) = self.filled else {
+            return Grid::new(Time::from_millis(0), step, 0);
+        };
+        let judged = self.judged.unwrap_or(filled - step);
+        // After an absence that is longer than what is kept, the rows before that are not there to be judged.
+        let kept = self.entities.values().map(|w| w.tail.grid().start()).min();
+        let first = (judged + step).max(kept.unwrap_or(filled));
+        Grid::covering(first, filled, step)
+    }
+
+    fn judge_slice(&mut self, slice: &Grid) -> Result<Vec<Verdict>, ModelError> {
+        let Some(last) = slice.last() else {
+            return Ok(Vec::new());
+        };
+        let scores = self.scores(slice)?;
+        let raise = self.labelling.raise();
+        let mut verdicts = Vec::new();
+        if let Some(rules) = &self.rules {
+            for (watched, (times, scores)) in self.entities.values_mut().zip(scores) {
+                let typical = typical(self.scorer.as_deref(), &watched.entity, rules.columns());
+                for (time, score) in times.times().zip(scores) {
+                    let (known, shown) = (score.alarm(), score.raised(raise));
+                    let row = (time, &shown, known);
+                    let verdict = judge(watched, rules, &mut self.ledger, row, &typical);
+                    self.labelling.take(&verdict, known);
+                    self.drifts.take(&verdict);
+                    watched.take(verdict.clone(), self.config.autoencoder.window);
+                    verdicts.push(verdict);
+                }
+            }
+        }
+        verdicts.sort_by_key(|verdict| verdict.time);
+        self.judged = Some(last);
+        Ok(verdicts)
+    }
+
+    /// The scores of every entity's rows within `slice`, with their times, in the order of the entities. An entity that came
+    /// later has fewer rows.
+    fn scores(&mut self, slice: &Grid) -> Result<Vec<(Grid, Vec<RowScore>)>, ModelError> {
+        let ranges: Vec<_> = self
+            .entities
+            .values()
+            .map(|watched| {
+                let grid = watched.tail.grid();
+                rows_before(grid, slice.start())..rows_before(grid, slice.time(slice.len()))
+            })
+            .collect();
+        let times = self.entities.values().zip(&ranges);
+        let times: Vec<Grid> = times
+            .map(|(watched, range)| watched.tail.grid().slice(range.start, range.end))
+            .collect();
+        let Some(scorer) = &self.scorer else {
+            let none = RowScore::unscored(RowState::WarmingUp);
+            let unscored = times.into_iter().map(|times| {
+                let scores = vec![none.clone(); times.len()];
+                (times, scores)
+            });
+            return Ok(unscored.collect());
+        };
+        let own = self.entities.values_mut();
+        let mut states: Vec<State> = own.map(|w| std::mem::take(&mut w.fusing)).collect();
+        let items: Vec<Rows<'_>> = self
+            .entities
+            .values()
+            .zip(ranges)
+            .map(|(watched, range)| watched.rows(range, scorer.context()))
+            .collect();
+        let found = scorer.score(&items, &mut states, &mut self.space);
+        for (watched, state) in self.entities.values_mut().zip(states) {
+            watched.fusing = state;
+        }
+        Ok(times.into_iter().zip(found?).collect())
+    }
+
+    /// Goes on scoring the past, at most about `most` rows; returns how many were scored.
+    fn look_back_some(&mut self, most: usize) -> Result<usize, ModelError> {
+        let Some(scorer) = self.scorer.clone() else {
+            return Ok(0);
+        };
+        let mut spent = 0;
+        while spent < most {
+            let Some(stretch) = self.next_stretch(&scorer) else {
+                break;
+            };
+            spent += self.look_back_at(stretch, &scorer, most - spent)?;
+        }
+        Ok(spent)
+    }
+
+    /// The stretch that was begun, or the next entity's: all that is shown and all since the training, or the newest rows
+    /// where that is much.
+    fn next_stretch(&mut self, scorer: &Scorer) -> Option<Stretch> {
+        if let Some(begun) = self.look_back.current.take() {
+            return Some(begun);
+        }
+        let step = self.step();
+        let judged = self.judged.or_else(|| Some(self.filled? - step))?;
+        let most = SHOWN_ROWS / self.entities.len().max(1);
+        loop {
+            let entity = self.look_back.entities.pop_front()?;
+            let Some(watched) = self.entities.get(&entity) else {
+                continue;
+            };
+            let grid = watched.tail.grid();
+            let end = rows_before(grid, judged + step);
+            let learned = rows_before(grid, scorer.bundle.trained_on.1 + step);
+            let first = learned
+                .min(end.saturating_sub(self.config.ui.max_points))
+                .max(end.saturating_sub(most));
+            return Some(Stretch {
+                from: grid.time(first),
+                learned: grid.time(learned.clamp(first, end)),
+                end: grid.time(end),
+                state: State::default(),
+                entity,
+            });
+        }
+    }
+
+    /// Scores at most `most` rows of a stretch; returns how many. What is left of it comes next.
+    fn look_back_at(
+        &mut self,
+        mut stretch: Stretch,
+        scorer: &Scorer,
+        most: usize,
+    ) -> Result<usize, ModelError> {
+        let raise = self.labelling.raise();
+        let Some(watched) = self.entities.get_mut(&stretch.entity) else {
+            return Ok(0);
+        };
+        if stretch.from == stretch.learned {
+            stretch.state = State::default();
+        }
+        let until = if stretch.from < stretch.learned {
+            stretch.learned
+        } else {
+            stretch.end
+        };
+        let grid = *watched.tail.grid();
+        let first = rows_before(&grid, stretch.from);
+        let last = rows_before(&grid, until).min(first.saturating_add(most));
+        let rows = [watched.rows(first..last, scorer.context())];
+        let mut state = [stretch.state];
+        let scores = scorer.score(&rows, &mut state, &mut self.space)?;
+        [stretch.state] = state;
+        let times = grid.slice(first, last);
+        for (time, score) in times.times().zip(scores.into_iter().flatten()) {
+            watched.show_score(time, &score.raised(raise));
+        }
+        stretch.from = times.last().map_or(until, |last| last + grid.step());
+        if stretch.from < stretch.end {
+            self.look_back.current = Some(stretch);
+        } else if !watched.fusing.is_of(&scorer.bundle) {
+            watched.fusing = stretch.state;
+        }
+        Ok(last - first)
+    }
+}
+
+/// Rows of a grid whose time is before `time`.
+fn rows_before(grid: &Grid, time: Time) -> usize {
+    let rows = time.since(grid.start()).as_millis();
+    let rows = rows.div_ceil(grid.step().as_millis().max(1));
+    usize::try_from(rows).unwrap_or(usize::MAX).min(grid.len())
+}

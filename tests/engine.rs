@@ -84,7 +84,7 @@ impl Bench {
         let config = Arc::new(for_recording(&config, &source));
         let setup = Setup {
             config: Arc::clone(&config),
-            data_dir: dir.to_path_buf(),
+            data_dir: dir.into(),
             source: Source::Replay(Box::new(source)),
             test: Box::new(|wall| ReplaySource::sample(wall, 0.0, 1)),
             start_test: false,

@@ -16,6 +16,8 @@ mod common;
 mod binary;
 #[path = "robust/calm.rs"]
 mod calm;
+#[path = "robust/churn.rs"]
+mod churn;
 #[path = "robust/commands.rs"]
 mod commands;
 #[path = "robust/disk.rs"]

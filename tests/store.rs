@@ -22,8 +22,13 @@ use pulsewatch::domain::{
 };
 use pulsewatch::store::datasets::{self, Calendar};
 use pulsewatch::store::{
-    IncidentFilter, Journal, JournalError, ModelMeta, Registry, RegistryError,
+    Batch, IncidentFilter, Journal, JournalError, ModelMeta, Registry, RegistryError,
 };
+
+#[path = "store/growth.rs"]
+mod growth;
+#[path = "store/rescue.rs"]
+mod rescue;
 
 fn incident(entity: &str, start: i64) -> Incident {
     Incident {
@@ -60,6 +65,19 @@ fn open(path: &Path) -> Journal {
     let (journal, notice) = Journal::open(path).unwrap();
     assert_eq!(notice, None);
     journal
+}
+
+/// Writes what a tick changed.
+fn tick(
+    journal: &mut Journal,
+    incidents: &[Incident],
+    checkpoints: &[(&str, &[u8])],
+) -> Result<Vec<u64>, JournalError> {
+    journal.commit(&Batch {
+        incidents,
+        checkpoints,
+        ..Batch::default()
+    })
 }
 
 fn ids(incidents: &[Incident]) -> Vec<u64> {
@@ -141,6 +159,7 @@ fn a_journal_of_the_first_schema_is_read_and_goes_on() {
             .collect();
         assert_eq!(seqs, [8, 9]);
         assert_eq!(journal.counts().unwrap()[&Entity::named("web")], 12);
+        assert_eq!(journal.total().unwrap(), 12);
         assert_eq!(journal.checkpoint_get("live").unwrap().unwrap(), b"{}");
         assert_eq!(journal.cursor("hook").unwrap(), 8);
         let open = journal.get(4).unwrap().unwrap();
@@ -310,12 +329,12 @@ fn a_tick_is_written_as_a_whole_or_not_at_all() {
         end: Time::from_secs(700),
         ..incident("a", 100)
     };
-    let given = journal
-        .commit(
-            &[incident("b", 600), changed.clone()],
-            &[("live", b"thresholds"), ("test", &[0, 255])],
-        )
-        .unwrap();
+    let given = tick(
+        &mut journal,
+        &[incident("b", 600), changed.clone()],
+        &[("live", b"thresholds"), ("test", &[0, 255])],
+    );
+    let given = given.unwrap();
     assert_eq!(given, [2, known]);
     assert_eq!(journal.get(known).unwrap(), Some(changed));
     let kept = |journal: &Journal, key| journal.checkpoint_get(key).unwrap();
@@ -328,9 +347,8 @@ fn a_tick_is_written_as_a_whole_or_not_at_all() {
         ..incident("c", 1)
     };
     let before = journal.changes_since(0, 99).unwrap();
-    journal
-        .commit(&[incident("c", 1), unknown], &[("live", b"half a tick")])
-        .unwrap_err();
+    let half = [incident("c", 1), unknown];
+    tick(&mut journal, &half, &[("live", b"half a tick")]).unwrap_err();
     assert_eq!(journal.changes_since(0, 99).unwrap(), before);
     assert_eq!(kept(&journal, "live").unwrap(), b"thresholds");
     assert_eq!(journal.counts().unwrap().len(), 2);
@@ -345,10 +363,9 @@ const CHILD: &str = "PULSEWATCH_TEST_JOURNAL";
 fn a_killed_writer_loses_nothing() {
     if let Some(path) = std::env::var_os(CHILD) {
         let mut journal = open(Path::new(&path));
-        for tick in 0..3_u8 {
-            journal
-                .commit(&[incident("a", i64::from(tick))], &[("tick", &[tick])])
-                .unwrap();
+        for number in 0..3_u8 {
+            let new = [incident("a", i64::from(number))];
+            tick(&mut journal, &new, &[("tick", &[number])]).unwrap();
         }
         std::process::abort();
     }
@@ -373,10 +390,9 @@ fn a_log_that_lost_its_end_loses_only_the_last_tick() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j");
     let mut journal = open(&path);
-    for tick in 0..5_u8 {
-        journal
-            .commit(&[incident("a", i64::from(tick))], &[("tick", &[tick])])
-            .unwrap();
+    for number in 0..5_u8 {
+        let new = [incident("a", i64::from(number))];
+        tick(&mut journal, &new, &[("tick", &[number])]).unwrap();
     }
     // What a power cut leaves: the files as they are now, the log's end missing.
     let copy = dir.path().join("copy");
@@ -399,6 +415,15 @@ fn a_damaged_journal_is_set_aside_and_said_so() {
     let notice = notice.unwrap();
     assert!(notice.contains("journal.sqlite.damaged-1"), "{notice}");
     assert_eq!(journal.insert(&incident("a", 1)).unwrap(), 1);
+    drop(journal);
+    std::fs::write(&path, b"").unwrap();
+    let (journal, notice) = Journal::open(&path).unwrap();
+    let notice = notice.unwrap();
+    assert!(
+        notice.contains("journal.sqlite was an empty file") && notice.contains("are lost"),
+        "{notice}"
+    );
+    assert!(journal.list(&IncidentFilter::default()).unwrap().is_empty());
 }
 
 #[test]
@@ -898,7 +923,7 @@ fn a_full_disk_is_said_so_and_spares_what_was_there() {
     let mut journal = open(&disk.0.path().join("journal.sqlite"));
     let mut stored = 0;
     let error = loop {
-        match journal.commit(&[incident("a", 1)], &[("tick", &[7; 4000])]) {
+        match tick(&mut journal, &[incident("a", 1)], &[("tick", &[7; 4000])]) {
             Ok(_) => stored += 1,
             Err(error) => break error,
         }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::Context;
 use crate::cli::{self, RunArgs};
 use crate::config::{Config, Span, ThemeName};
-use crate::disk::{DirLock, write_atomic};
+use crate::disk::write_atomic;
 use crate::domain::{Command, Control, HealthBoard, PipelineId, Snapshot, SourceState};
 use crate::engine::clock::WallClock;
 use crate::engine::open;
@@ -19,6 +19,7 @@ use crate::engine::{Handle, Running};
 use crate::report::svg;
 use crate::serve::Server;
 use crate::source::replay::ReplaySource;
+use crate::store::DataDir;
 use crate::{logging, tui};
 
 /// Step of the embedded default: a newcomer should not wait two hours for 120 windows.
@@ -56,19 +57,27 @@ pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
         &context.global,
         screen.then_some(context.data_dir.as_path()),
     )?;
-    let _lock = DirLock::take(&context.data_dir)?;
+    let data_dir = DataDir::own(&context.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let result = runtime.block_on(watch_over(context, args, screen));
+    let result = runtime.block_on(watch_over(context, &data_dir, args, screen));
     // A training thread or a slow answer must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(reason) = data_dir.lost() {
+        anyhow::bail!("the data directory was deleted or replaced while it was in use: {reason}");
+    }
     result
 }
 
 /// Sessions, one after the other, as long as only the configuration changed.
-async fn watch_over(context: &Context, args: &RunArgs, screen: bool) -> anyhow::Result<()> {
+async fn watch_over(
+    context: &Context,
+    data_dir: &DataDir,
+    args: &RunArgs,
+    screen: bool,
+) -> anyhow::Result<()> {
     let mut config = Arc::new(if context.embedded {
         embedded(&context.config)
     } else {
@@ -78,7 +87,8 @@ async fn watch_over(context: &Context, args: &RunArgs, screen: bool) -> anyhow::
     let mut file = Watched::default();
     loop {
         let said = std::mem::take(&mut notices);
-        let ended = session(context, Arc::clone(&config), said, args, screen, &mut file).await;
+        let opening = (context, data_dir, args);
+        let ended = session(opening, Arc::clone(&config), said, screen, &mut file).await;
         match (ended, file.before.take()) {
             (Ok(End::Quit), _) => return Ok(()),
             (Ok(End::Reload(changed)), _) => {
@@ -141,15 +151,14 @@ enum End {
 }
 
 async fn session(
-    context: &Context,
+    (context, data_dir, args): (&Context, &DataDir, &RunArgs),
     config: Arc<Config>,
     mut notices: Vec<String>,
-    args: &RunArgs,
     screen: bool,
     file: &mut Watched,
 ) -> anyhow::Result<End> {
     let now = context.now();
-    let opened = open::open(&config, &context.data_dir, now)?;
+    let opened = open::open(&config, data_dir.path(), now)?;
     notices.extend(opened.notices);
     let bound = if args.once {
         None
@@ -163,7 +172,7 @@ async fn session(
     });
     let setup = Setup {
         config: opened.config,
-        data_dir: context.data_dir.clone(),
+        data_dir: data_dir.clone(),
         source: opened.source,
         test: sample(config.autoencoder.seed, args.once),
         start_test: mode == cli::Mode::Test && (screen || args.once),
@@ -234,10 +243,10 @@ async fn with_screen(
     let options = tui::Options {
         mode: screen_mode(mode),
         config: config.ui.clone(),
-        shots: context.data_dir.join("plots"),
+        shots: DataDir::at(&context.data_dir).plots(),
         picture: svg::svg,
         write: |path, bytes| write_atomic(path, bytes).map_err(std::io::Error::other),
-        memory: context.data_dir.join("ui.toml"),
+        memory: DataDir::at(&context.data_dir).screen_memory(),
         color: color_depth(context),
         unicode: tui::has_glyphs(variable),
     };

@@ -123,7 +123,7 @@ impl Default for DetectConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JournalConfig {
-    /// Closed incidents older than this are let go.
+    /// Closed incidents that ended so long before the newest one are deleted.
     pub retention: Span,
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rusqlite::ErrorCode;
+
 /// Why a file could not be read or written. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -107,6 +109,19 @@ impl DiskError {
 
     /// Whether the file's content is at fault, so that setting it aside helps.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Unreadable { .. })
+        match self {
+            Self::Unreadable { .. } => true,
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether another process held the database for longer than was waited.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. }
+            if source.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
 
-use super::DiskError;
+use super::{DiskError, identity};
 
 const NAME: &str = "pulsewatch.lock";
 
@@ -14,7 +14,8 @@ const NAME: &str = "pulsewatch.lock";
 /// can never be left behind.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+    dir: PathBuf,
 }
 
 impl DirLock {
@@ -47,7 +48,25 @@ impl DirLock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self {
+            file,
+            dir: dir.to_path_buf(),
+        })
+    }
+
+    /// Whether the folder is still the one that was taken. When it was deleted or its lock replaced, another process may
+    /// own what is there now: [`DirLock::take_again`] finds out.
+    pub fn is_in_place(&self) -> bool {
+        identity::is_at(&self.file, &self.dir.join(NAME))
+    }
+
+    /// Takes the folder at the same path anew, made when missing; what was held before is let go.
+    ///
+    /// # Errors
+    /// As [`DirLock::take`]; what was held before is then still held.
+    pub fn take_again(&mut self) -> Result<(), DiskError> {
+        *self = Self::take(&self.dir)?;
+        Ok(())
     }
 }
 
@@ -73,6 +92,26 @@ mod tests {
         );
         drop(first);
         DirLock::take(&data).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_was_deleted_is_taken_again_unless_another_owner_was_faster() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut lock = DirLock::take(&data).unwrap();
+        assert!(lock.is_in_place());
+        fs::remove_dir_all(&data).unwrap();
+        assert!(!lock.is_in_place());
+        lock.take_again().unwrap();
+        assert!(lock.is_in_place());
+        fs::remove_dir_all(&data).unwrap();
+        let other = DirLock::take(&data).unwrap();
+        assert!(matches!(
+            lock.take_again(),
+            Err(DiskError::Locked { owner: Some(_), .. })
+        ));
+        assert!(!lock.is_in_place() && other.is_in_place());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod atomic;
 mod error;
+pub mod identity;
 pub mod lock;
 pub mod sqlite;
 pub mod table;
@@ -13,5 +14,6 @@ mod table_times;
 
 pub use atomic::{free_space, set_aside, write_atomic};
 pub use error::DiskError;
+pub use identity::FileMark;
 pub use lock::DirLock;
 pub use table::Table;

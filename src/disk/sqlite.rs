@@ -4,12 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{DiskError, set_aside};
 
-/// How long one process waits for another's write.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long one process waits for another's write, unless it says otherwise.
+pub const BUSY: Duration = Duration::from_secs(5);
+
+/// The log of writes is cut back to this many bytes after a large one.
+const LOG_BYTES: i64 = 8 << 20;
+
+/// What a database file begins with.
+pub const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// A database ready for use.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub struct Opened {
     pub connection: Connection,
     /// Where a damaged file that was in the way went.
     pub set_aside: Option<PathBuf>,
+    /// There was a file, and it was empty.
+    pub was_empty: bool,
 }
 
 /// Opens the database at `path`, made when missing, in write-ahead-log mode, and runs the `migrations` it has not seen:
@@ -30,16 +38,19 @@ pub fn open(path: &Path, migrations: &[&str]) -> Result<Opened, DiskError> {
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|e| DiskError::io(folder, "make the folder", e))?;
     }
+    let was_empty = path.metadata().is_ok_and(|file| file.len() == 0);
     match try_open(path, migrations) {
         Ok(connection) => Ok(Opened {
             connection,
             set_aside: None,
+            was_empty,
         }),
-        Err(error) if is_damage(&error) => {
+        Err(error) if error.is_damage() => {
             let aside = set_database_aside(path)?;
             Ok(Opened {
                 connection: try_open(path, migrations)?,
                 set_aside: Some(aside),
+                was_empty: false,
             })
         }
         Err(error) => Err(error),
@@ -95,6 +106,9 @@ fn try_open(path: &Path, migrations: &[&str]) -> Result<Connection, DiskError> {
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
         .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
         .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
+        .and_then(|()| {
+            connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))
+        })
         .map_err(fail)?;
     if version < migrations.len() {
         migrate(&mut connection, migrations).map_err(fail)?;
@@ -121,18 +135,12 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result
     work.commit()
 }
 
-fn is_damage(error: &DiskError) -> bool {
-    match error {
-        DiskError::Sqlite { source, .. } => matches!(
-            source.sqlite_error_code(),
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-        ),
-        other => other.is_damage(),
-    }
-}
-
-/// The log and its index belong to the file: left behind, they would be taken for the new one's.
-fn set_database_aside(path: &Path) -> Result<PathBuf, DiskError> {
+/// Moves a damaged database out of the way, as [`set_aside`] does. The log and its index belong to the file: left behind,
+/// they would be taken for the new one's.
+///
+/// # Errors
+/// The path and the system's reason.
+pub fn set_database_aside(path: &Path) -> Result<PathBuf, DiskError> {
     let aside = set_aside(path)?;
     for suffix in ["-wal", "-shm"] {
         let (from, to) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
@@ -141,6 +149,43 @@ fn set_database_aside(path: &Path) -> Result<PathBuf, DiskError> {
         }
     }
     Ok(aside)
+}
+
+/// Copies all that `connection` can read of its database, also when its file was deleted, into a new file at `path`.
+///
+/// # Errors
+/// The path and SQLite's reason, which may be damage; no file is left then.
+pub fn copy_to(connection: &Connection, path: &Path) -> Result<(), DiskError> {
+    remove(path);
+    let copied = connection.execute("VACUUM INTO ?1", [path.to_string_lossy()]);
+    copied.map(drop).map_err(|error| {
+        remove(path);
+        DiskError::sqlite(path, error)
+    })
+}
+
+/// Puts the database at `from`, which nobody has open, at `to`. What is in its place there is set aside.
+///
+/// # Errors
+/// The path and the system's reason.
+pub fn put_in_place(from: &Path, to: &Path) -> Result<Option<PathBuf>, DiskError> {
+    let aside = to.exists().then(|| set_database_aside(to)).transpose()?;
+    // A log without its database would be taken for the new one's.
+    remove_log(to);
+    fs::rename(from, to).map_err(|e| DiskError::io(to, "put the new file in place", e))?;
+    Ok(aside)
+}
+
+/// Removes a database with its log; what is not there needs no removing.
+pub fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+    remove_log(path);
+}
+
+fn remove_log(path: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(with_suffix(path, suffix));
+    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -238,6 +283,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db.sqlite");
         fs::write(&path, b"").unwrap();
-        assert!(open(&path, &[ONE]).unwrap().set_aside.is_none());
+        let opened = open(&path, &[ONE]).unwrap();
+        assert!(opened.set_aside.is_none() && opened.was_empty);
+        drop(opened);
+        assert!(!open(&path, &[ONE]).unwrap().was_empty);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_database_whose_file_was_deleted_is_copied_from_its_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("db.sqlite"), dir.path().join("copy"));
+        let old = open(&path, &[ONE]).unwrap().connection;
+        old.execute("INSERT INTO a VALUES (1)", []).unwrap();
+        fs::remove_file(&path).unwrap();
+        old.execute("INSERT INTO a VALUES (2)", []).unwrap();
+        copy_to(&old, &copy).unwrap();
+        assert_eq!(put_in_place(&copy, &path).unwrap(), None);
+        let new = open(&path, &[ONE]).unwrap().connection;
+        // The old one closes without touching the new one's log.
+        new.execute("INSERT INTO a VALUES (3)", []).unwrap();
+        drop(old);
+        assert_eq!(count(&new, "a"), 3);
+        drop(new);
+        assert_eq!(count(&open(&path, &[ONE]).unwrap().connection, "a"), 3);
     }
 }

@@ -297,8 +297,8 @@ impl Histogram {
 pub struct Counters {
     /// Incidents opened, over all entities, restarts included.
     pub incidents_total: u64,
-    /// Incidents opened, by entity.
-    pub incidents_by_entity: BTreeMap<Entity, u64>,
+    /// Incidents opened, by entity; without those of entities that are long gone.
+    pub incidents_by_entity: Arc<BTreeMap<Entity, u64>>,
     /// Incidents opened since this process started.
     pub incidents_session: u64,
     /// Failed collections by reason (`connect`, `timeout`, `http`, `query`, `decode`, `other`).

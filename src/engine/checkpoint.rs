@@ -1,22 +1,38 @@
 //! What a pipeline writes into the journal so that a restart goes on as if there had been none.
+//!
+//! A checkpoint is a header (how far rows were judged) and a value per entity. All of it is written every few minutes of rows;
+//! in between only incidents are, each with its entity's value. After a crash the rows since the header are judged once more,
+//! but for entities whose own value is newer: [`Judge::latest`] says how far each is.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::fusing::State;
 use super::ledger::Ledger;
+use crate::detect::drift::Drift;
 use crate::detect::incident::Tracker;
 use crate::detect::judge::Judge;
 use crate::domain::{Entity, Incident, IncidentState, Time};
-use crate::store::{IncidentFilter, JournalError};
+use crate::store::{IncidentFilter, Journal, JournalError};
+
+/// Key of the live pipeline's header in the journal.
+pub const CHECKPOINT: &str = "live";
+
+/// Most bytes of an entity's value when it is unpacked; it has some thousand.
+const LARGEST: u64 = 1 << 20;
 
 /// Checkpoint of a pipeline: with the journal's incidents, all that a restart needs to go on as if there had been none.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Newest row with a final verdict.
+    /// Newest row with a final verdict, of every entity.
     pub judged: Option<Time>,
-    /// What there is of each entity.
+    /// What there is of each entity. An older release kept it in the header.
+    #[serde(default, skip_serializing)]
     pub entities: BTreeMap<Entity, Kept>,
 }
 
@@ -30,6 +46,9 @@ pub struct Kept {
     /// What the score remembers; an older release kept none.
     #[serde(default)]
     pub fusing: State,
+    /// The test for a lasting change; an older release kept it elsewhere.
+    #[serde(default)]
+    pub drift: Option<Drift>,
 }
 
 impl Kept {
@@ -39,12 +58,59 @@ impl Kept {
             judge: Judge::new(entity.clone()),
             tracker: Tracker::new(entity.clone()),
             fusing: State::default(),
+            drift: None,
         }
+    }
+
+    /// As it is stored: packed JSON. It always has a form; nothing at all would be reported as unreadable by the next start.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let pack = || {
+            let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+            packed.write_all(&serde_json::to_vec(self)?)?;
+            packed.finish()
+        };
+        pack().unwrap_or_default()
+    }
+
+    /// From what is stored.
+    ///
+    /// # Errors
+    /// The reason why it can't be read.
+    pub fn from_bytes(bytes: &[u8]) -> std::io::Result<Self> {
+        let mut json = Vec::new();
+        let mut unpacked = ZlibDecoder::new(bytes).take(LARGEST);
+        unpacked.read_to_end(&mut json)?;
+        Ok(serde_json::from_slice(&json)?)
     }
 }
 
-/// Key of the live pipeline's checkpoint in the journal.
-pub const CHECKPOINT: &str = "live";
+impl Checkpoint {
+    /// What the journal has; says what of it can't be read and is left out.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn read(journal: &Journal) -> Result<(Self, Vec<String>), JournalError> {
+        let mut told = Vec::new();
+        let mut checkpoint = Self::default();
+        if let Some(bytes) = journal.checkpoint_get(CHECKPOINT)? {
+            checkpoint = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                told.push(format!(
+                    "the checkpoint in the journal can't be read ({error}); judging begins anew with the next row"
+                ));
+                Self::default()
+            });
+        }
+        for (entity, bytes) in journal.entity_checkpoints()? {
+            match Kept::from_bytes(&bytes) {
+                Ok(kept) => drop(checkpoint.entities.insert(entity, kept)),
+                Err(error) => told.push(format!(
+                    "the checkpoint of {entity} in the journal can't be read ({error}); judging it begins anew with the next row"
+                )),
+            }
+        }
+        Ok((checkpoint, told))
+    }
+}
 
 /// Brings a checkpoint and the journal's open incidents together: an incident whose id came after the checkpoint gets it,
 /// one that no checkpoint knows of goes on from its last anomalous row. Says what was not as it should be.

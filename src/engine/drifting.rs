@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint;
 use crate::config::Config;
 use crate::detect::drift::{Drift, Usual};
 use crate::domain::{Entity, Verdict};
@@ -29,23 +30,41 @@ struct Kept {
     /// Version of the model whose errors are looked at.
     model: Option<String>,
     usual: Option<Usual>,
+    /// Each is written with its entity's checkpoint. An older release kept them here.
+    #[serde(default, skip_serializing)]
     tests: BTreeMap<Entity, Drift>,
 }
 
 impl Drifts {
-    /// Tests that go on where the checkpoint `bytes` left them; a checkpoint that can't be read begins anew.
-    pub fn new(config: &Config, bytes: Option<&[u8]>) -> Self {
+    /// Tests that go on where the checkpoint `bytes` and those of the entities left them; a checkpoint that can't be read
+    /// begins anew. Entities without a checkpoint are gone, and their tests with them.
+    pub fn new(
+        config: &Config,
+        bytes: Option<&[u8]>,
+        entities: &mut BTreeMap<Entity, checkpoint::Kept>,
+    ) -> Self {
         let kept = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let mut kept: Kept = kept.unwrap_or_default();
+        kept.tests.retain(|entity, _| entities.contains_key(entity));
+        let own = entities
+            .iter_mut()
+            .filter_map(|(entity, own)| Some((entity.clone(), own.drift.take()?)));
+        kept.tests.extend(own);
         Self {
-            kept: kept.unwrap_or_default(),
+            kept,
             window: config.autoencoder.window,
             step: config.source.step.0,
         }
     }
 
-    /// The bytes of its checkpoint.
+    /// The bytes of its checkpoint, without the tests.
     pub fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(&self.kept).unwrap_or_default()
+    }
+
+    /// The test of an entity, for its checkpoint.
+    pub fn test(&self, entity: &Entity) -> Option<&Drift> {
+        self.kept.tests.get(entity)
     }
 
     /// A model scores from now on. The one that did so before goes on as it was; another begins anew, with what is usual by
@@ -103,7 +122,7 @@ mod tests {
     #[test]
     fn a_new_model_of_the_same_name_is_looked_at_anew() {
         let config = Config::default();
-        let mut drifts = Drifts::new(&config, None);
+        let mut drifts = Drifts::new(&config, None, &mut BTreeMap::new());
         let usual: Vec<f64> = (0..200)
             .map(|i| 1e-3 * (1.0 + 0.1 * f64::from(i % 7)))
             .collect();

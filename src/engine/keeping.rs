@@ -1,58 +1,110 @@
-//! When a pipeline's journal is written and looked into, and what readers are told of it when that fails.
+//! Looks after a pipeline's journal: when it is written, read, pruned and, if its file is lost, made anew.
 
 use std::time::Duration;
 
 use super::pipeline::Pipeline;
-use crate::domain::{Level, Time};
+use crate::domain::{Component, HealthBoard, Level, Time};
+use crate::store::{DataDir, Rescued, Standing};
 
 /// A journal that could not be written is tried again after this long, ticks or not.
 const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
-/// Between two looks for what was said of incidents through another process.
+/// Between two looks at what was said of incidents through another process, and at the files themselves.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two rounds of deleting what is older than the retention.
+const PRUNE_AGAIN: Duration = Duration::from_hours(1);
 
 /// Something to tell the readers.
 pub type Told = (Level, String);
 
 /// How the journal of a pipeline is doing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Keeping {
+    data_dir: DataDir,
+    health: HealthBoard,
     /// When it was last tried, while it can't be written.
     unwritten: Option<Time>,
+    /// It was told that it can't be.
+    told: bool,
     /// When it was last looked into.
     looked: Option<Time>,
     /// It could not be read then.
     unread: bool,
+    /// When what is old was last deleted.
+    pruned: Option<Time>,
+    /// The content of its file is damaged.
+    damaged: bool,
+    /// Another process owns the data directory.
+    lost: bool,
 }
 
 impl Keeping {
-    /// Does what is due at `now`: a write that failed is tried again, and the journal is looked into.
+    /// The journal in `data_dir` has just been opened.
+    pub fn new(data_dir: DataDir, health: HealthBoard) -> Self {
+        data_dir.mark_journal();
+        Self {
+            data_dir,
+            health,
+            unwritten: None,
+            told: false,
+            looked: None,
+            unread: false,
+            pruned: None,
+            damaged: false,
+            lost: false,
+        }
+    }
+
+    /// Another process owns the data directory: nothing is written any more, and this one must end.
+    pub const fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Does what is due at `now`: tries a write that failed again, looks into the journal, deletes what is old, and looks whether
+    /// the files are in their place.
     pub fn tick(&mut self, pipeline: &mut Pipeline, now: Time) -> Vec<Told> {
-        let over = |last: Time, pause| now.since(last) >= pause || now < last;
         let mut told = Vec::new();
-        if self.unwritten.is_some_and(|last| over(last, WRITE_AGAIN)) {
+        if self.lost {
+            return told;
+        }
+        if self.unwritten.is_some() && is_over(self.unwritten, WRITE_AGAIN, now) {
             told.extend(self.write(pipeline, now));
         }
-        if self.looked.is_none_or(|last| over(last, LOOK_AGAIN)) {
+        if is_over(self.looked, LOOK_AGAIN, now) {
             told.extend(self.look(pipeline, now));
+            self.prune(pipeline, now);
+            told.extend(self.look_at_files(pipeline, now));
         }
         told
     }
 
-    /// Writes what is to be kept. A journal that can't be written is told once, and once more when it can be again.
+    /// Writes what is to be kept. A journal that can't be written is told once, and once more when it can be again. That another
+    /// process holds it is told only when it does so for longer.
     pub fn write(&mut self, pipeline: &mut Pipeline, now: Time) -> Option<Told> {
-        let failing = self.unwritten.is_some();
+        if self.lost {
+            return None;
+        }
+        let again = self.unwritten.is_some();
         let result = pipeline.commit();
         self.unwritten = result.is_err().then_some(now);
         match result {
-            Err(error) if !failing => Some((
-                Level::Error,
-                format!(
+            Err(error) => {
+                self.damaged |= error.is_damage();
+                let text = format!(
                     "the journal could not be written; scoring goes on, what is new is held and tried again: {error}"
-                ),
-            )),
-            Ok(()) if failing => Some((Level::Info, "the journal is written again".into())),
-            _ => None,
+                );
+                if error.is_busy() && !again {
+                    return None;
+                }
+                self.health.fail(Component::Journal, now, text.clone());
+                (!std::mem::replace(&mut self.told, true)).then_some((Level::Error, text))
+            }
+            Ok(()) => {
+                self.recovered();
+                std::mem::take(&mut self.told)
+                    .then(|| (Level::Info, "the journal is written again".into()))
+            }
         }
     }
 
@@ -62,10 +114,111 @@ impl Keeping {
         let failing = self.unread;
         let result = pipeline.hear();
         self.unread = result.is_err();
-        let error = result.err().filter(|_| !failing)?;
-        Some((
-            Level::Warning,
-            format!("what other processes said of incidents could not be read: {error}"),
-        ))
+        let Err(error) = result else {
+            if failing {
+                self.recovered();
+            }
+            return None;
+        };
+        self.damaged |= error.is_damage();
+        let text = format!("what other processes said of incidents could not be read: {error}");
+        self.health.fail(Component::Journal, now, text.clone());
+        (!failing).then_some((Level::Warning, text))
     }
+
+    /// The journal works again when it can be written and read.
+    fn recovered(&self) {
+        if self.unwritten.is_none() && !self.unread {
+            self.health.recover(Component::Journal);
+        }
+    }
+
+    /// Deletes what is older than the retention, a bounded number of rows each second until there is no more.
+    fn prune(&mut self, pipeline: &mut Pipeline, now: Time) {
+        let due = is_over(self.pruned, PRUNE_AGAIN, now);
+        match pipeline.prune(now, due) {
+            Ok(more) if due && !more => self.pruned = Some(now),
+            Ok(_) => {}
+            Err(error) => {
+                // It is tried again with the next round; what matters is told by the writes.
+                self.pruned = Some(now);
+                tracing::warn!("what is old could not be deleted from the journal: {error}");
+            }
+        }
+    }
+
+    /// Looks whether directory and journal are in their place; they are made anew when they were deleted, replaced or
+    /// overwritten.
+    fn look_at_files(&mut self, pipeline: &mut Pipeline, now: Time) -> Vec<Told> {
+        let dir = self.data_dir.path().display().to_string();
+        let what = format!("the data directory {dir} was deleted or replaced while it was in use");
+        let found = self.data_dir.check();
+        let is_owned = found.is_ok();
+        let text = match found {
+            Ok(Standing::Kept) => {
+                self.health.recover(Component::DataDir);
+                return self.look_at_journal(pipeline, now).into_iter().collect();
+            }
+            Ok(Standing::MadeAnew) if self.data_dir.models().exists() => {
+                format!("{what}: its lock was taken again")
+            }
+            Ok(Standing::MadeAnew) => {
+                format!("{what}: it was made again, and holds no model until the next training")
+            }
+            Err(error) => {
+                self.lost = self.data_dir.lost().is_some();
+                let then = if self.lost {
+                    "this process ends"
+                } else {
+                    "it can't be made again yet"
+                };
+                format!("{what}, {then}: {error}")
+            }
+        };
+        let is_new = self.health.fail(Component::DataDir, now, text.clone());
+        let journal = is_owned.then(|| self.look_at_journal(pipeline, now));
+        is_new
+            .then_some((Level::Error, text))
+            .into_iter()
+            .chain(journal.flatten())
+            .collect()
+    }
+
+    /// Writes the journal anew when it is not in its place or damaged. That it can't be is told once.
+    fn look_at_journal(&mut self, pipeline: &mut Pipeline, now: Time) -> Option<Told> {
+        if self.data_dir.has_journal() && !self.damaged {
+            return None;
+        }
+        let path = self.data_dir.journal().display().to_string();
+        let what =
+            format!("the journal {path} was deleted, replaced or damaged while it was in use");
+        let (saved, text) = match pipeline.rescue() {
+            Ok(rescued) => {
+                self.data_dir.mark_journal();
+                self.damaged = false;
+                // With the checkpoint, which is due now; a failure is told by the next try.
+                let _ = self.write(pipeline, now);
+                let text = match rescued {
+                    Some(Rescued::Remembered) => format!(
+                        "{what}: what is known of it was written again, which is the newest incidents, counts and the checkpoint"
+                    ),
+                    _ => format!("{what}: all that was in it was written again"),
+                };
+                (true, text)
+            }
+            Err(error) => (
+                false,
+                format!("{what} and can't be written again yet: {error}"),
+            ),
+        };
+        let is_new = self.health.fail(Component::Journal, now, text.clone());
+        // It works again when the next look has read it.
+        self.unread = true;
+        (saved || is_new).then_some((Level::Error, text))
+    }
+}
+
+/// Whether `pause` has passed since `last`, or the clock was set back; also when there was none.
+fn is_over(last: Option<Time>, pause: Duration, now: Time) -> bool {
+    last.is_none_or(|last| now.since(last) >= pause || now < last)
 }

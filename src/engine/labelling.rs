@@ -10,7 +10,7 @@ use crate::detect::judge::REPLAYED;
 use crate::detect::labels;
 use crate::domain::{Gate, Incident, KeptScore, Label, LabelEffect, Time, Verdict};
 use crate::model::Bundle;
-use crate::store::{IncidentFilter, Journal, JournalError, Registry};
+use crate::store::{IncidentFilter, Journal, JournalError, Registry, SCORES_AT_ONCE};
 
 /// Rows held while the journal can't be written; the oldest go first.
 const HELD: usize = 10_000;
@@ -166,7 +166,10 @@ pub struct Labelling {
     raise: f64,
     /// Incidents called false that `raise` was derived from, and how far they went then.
     counted: Vec<(u64, Time)>,
+    /// Labels have changed, or may have, since `raise` was derived from them.
+    outdated: bool,
     unwritten: Vec<KeptScore>,
+    /// Rows written since the oldest were deleted.
     since_pruned: usize,
     /// Rows below are not kept: no threshold that labels may set comes down to them.
     least: f64,
@@ -180,6 +183,7 @@ impl Labelling {
             grounds: None,
             raise: 1.0,
             counted: Vec::new(),
+            outdated: true,
             unwritten: Vec::new(),
             since_pruned: PRUNED_AFTER,
             least: if kept {
@@ -206,14 +210,29 @@ impl Labelling {
         self.grounds = Some(grounds);
         self.counted.clear();
         self.raise = 1.0;
+        self.outdated = true;
     }
 
-    /// Derives the threshold anew when other incidents are called false than before; says so when it moved.
+    /// Labels have changed: [`Labelling::weigh`] reads them again.
+    pub fn labels_changed(&mut self) {
+        self.outdated = true;
+    }
+
+    /// These incidents have changed. Only those that are called false, or were, matter to the threshold.
+    pub fn incidents_changed(&mut self, incidents: &[Incident]) {
+        let counted = |id| self.counted.iter().any(|(own, _)| *own == id);
+        self.outdated |= incidents
+            .iter()
+            .any(|incident| incident.label == Some(Label::False) || counted(incident.id));
+    }
+
+    /// Derives the threshold anew when other incidents are called false than before; says so when it moved. The journal is
+    /// read only when labels may have changed.
     ///
     /// # Errors
-    /// [`JournalError`] when the journal can't be read; the threshold is then what it was.
+    /// [`JournalError`] when the journal can't be read; the threshold is then what it was, and the next call tries again.
     pub fn weigh(&mut self, journal: &Journal) -> Result<Option<String>, JournalError> {
-        let Some(grounds) = &self.grounds else {
+        let Some(grounds) = self.grounds.as_ref().filter(|_| self.outdated) else {
             return Ok(None);
         };
         let mut labelled = journal.labelled()?;
@@ -221,6 +240,7 @@ impl Labelling {
         let mut counted: Vec<(u64, Time)> = labelled.iter().map(|i| (i.id, i.end)).collect();
         counted.sort_unstable();
         if counted == self.counted {
+            self.outdated = false;
             return Ok(None);
         }
         let raise = grounds.raise(journal, &labelled)?;
@@ -237,7 +257,7 @@ impl Labelling {
                 self.raise
             )
         });
-        (self.raise, self.counted) = (raise, counted);
+        (self.raise, self.counted, self.outdated) = (raise, counted, false);
         Ok(told)
     }
 
@@ -258,26 +278,33 @@ impl Labelling {
         });
     }
 
-    /// Whether all rows are in the journal.
-    pub fn is_written(&self) -> bool {
-        self.unwritten.is_empty()
+    /// Rows that are not in the journal yet.
+    pub fn unwritten(&self) -> &[KeptScore] {
+        &self.unwritten
     }
 
-    /// Writes the rows that are held.
-    ///
-    /// # Errors
-    /// [`JournalError`]; they are then still held.
-    pub fn write(&mut self, journal: &mut Journal) -> Result<(), JournalError> {
-        let Some(newest) = self.unwritten.iter().map(|row| row.time).max() else {
-            return Ok(());
-        };
-        journal.keep_scores(&self.unwritten)?;
+    /// All of them are written.
+    pub fn write(&mut self) {
         self.since_pruned += self.unwritten.len();
         self.unwritten.clear();
-        if self.since_pruned >= PRUNED_AFTER {
-            journal.prune_scores(newest - self.retention)?;
-            self.since_pruned = 0;
+    }
+
+    /// Deletes the oldest rows from the journal when it is `due` or many were written; a bounded number of them. Says whether
+    /// there may be more.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the next call that is due tries again.
+    pub fn prune(
+        &mut self,
+        journal: &mut Journal,
+        newest: Time,
+        due: bool,
+    ) -> Result<bool, JournalError> {
+        if !due && self.since_pruned < PRUNED_AFTER {
+            return Ok(false);
         }
-        Ok(())
+        self.since_pruned = 0;
+        let deleted = journal.prune_scores(newest - self.retention)?;
+        Ok(deleted >= SCORES_AT_ONCE)
     }
 }

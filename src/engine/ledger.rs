@@ -1,10 +1,12 @@
 //! The incidents of a pipeline: kept in the journal for live data, in memory alone for test data.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use crate::domain::{Entity, Incident, Label, Time};
-use crate::store::{IncidentFilter, Journal, JournalError};
+use crate::store::{
+    Batch, IncidentFilter, Journal, JournalError, PRUNED_AT_ONCE, Remembered, Rescued,
+};
 
 /// Incidents that a snapshot carries.
 const SHOWN: usize = 200;
@@ -19,13 +21,30 @@ const HELD: usize = 10_000;
 /// Changes of the journal that one look takes in; the next look goes on after them.
 const LOOKED_AT: usize = 1000;
 
+/// Entities that are gone whose count of incidents is kept, those with the newest incidents.
+const GONE_COUNTED: usize = 1000;
+
+/// What [`Ledger::prune`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Incidents that were deleted.
+    pub incidents: usize,
+    /// There may be more to delete.
+    pub more: bool,
+}
+
 /// A pipeline's incidents.
 #[derive(Debug)]
 pub struct Ledger {
     journal: Option<Journal>,
     unwritten: Vec<Incident>,
     shown: Vec<Incident>,
-    counts: BTreeMap<Entity, u64>,
+    /// The same for snapshots, until something changes.
+    shared: OnceLock<Arc<[Incident]>>,
+    /// Per entity; without those that are long gone.
+    counts: Arc<BTreeMap<Entity, u64>>,
+    /// Of all entities, those that are gone among them.
+    total: u64,
     session: u64,
     next_id: u64,
     /// The journal's last change that was looked at.
@@ -40,21 +59,24 @@ impl Ledger {
     pub fn new(journal: Option<Journal>) -> Result<Self, JournalError> {
         // The number first: what changes while the list is read is looked at again.
         let heard = journal.as_ref().map_or(Ok(0), Journal::last_change)?;
-        let (shown, counts) = match &journal {
+        let (shown, counts, total) = match &journal {
             Some(journal) => (
                 journal.list(&IncidentFilter {
                     limit: SHOWN,
                     ..IncidentFilter::default()
                 })?,
                 journal.counts()?,
+                journal.total()?,
             ),
-            None => (Vec::new(), BTreeMap::new()),
+            None => (Vec::new(), BTreeMap::new(), 0),
         };
         Ok(Self {
             journal,
             unwritten: Vec::new(),
             shown,
-            counts,
+            shared: OnceLock::new(),
+            counts: Arc::new(counts),
+            total,
             session: 0,
             next_id: TEST_IDS,
             heard,
@@ -74,7 +96,9 @@ impl Ledger {
     /// A new incident. In memory it gets its id at once, which is returned; the journal gives one with the next
     /// [`Ledger::commit`], so that incident and checkpoint are written together or not at all.
     pub fn open(&mut self, incident: &Incident) -> Option<u64> {
-        *self.counts.entry(incident.entity.clone()).or_default() += 1;
+        let counts = Arc::make_mut(&mut self.counts);
+        *counts.entry(incident.entity.clone()).or_default() += 1;
+        self.total += 1;
         self.session += 1;
         let mut incident = incident.clone();
         if self.journal.is_none() {
@@ -89,6 +113,11 @@ impl Ledger {
     /// Whether all changes are in the journal.
     pub fn is_written(&self) -> bool {
         self.unwritten.is_empty()
+    }
+
+    /// Entities with changes that are not in the journal yet.
+    pub fn unwritten(&self) -> BTreeSet<&Entity> {
+        self.unwritten.iter().map(|held| &held.entity).collect()
     }
 
     /// An incident went on or ended.
@@ -126,6 +155,7 @@ impl Ledger {
     }
 
     fn show(&mut self, incident: &Incident) {
+        self.shared.take();
         self.shown.retain(|known| !same(known, incident));
         self.shown.push(incident.clone());
         self.shown
@@ -133,16 +163,20 @@ impl Ledger {
         self.shown.truncate(SHOWN);
     }
 
-    /// Writes what changed, with a checkpoint, in one transaction; returns the incidents that were new, with their ids. What
-    /// could not be written is tried again next time.
+    /// Writes what changed, with the rest of `batch`, in one transaction; returns the incidents that were new, with their ids.
+    /// What could not be written is tried again next time.
     ///
     /// # Errors
     /// [`JournalError`], after which nothing is lost: the changes are still held.
-    pub fn commit(&mut self, checkpoint: &[(&str, &[u8])]) -> Result<Vec<Incident>, JournalError> {
+    pub fn commit(&mut self, batch: &Batch<'_>) -> Result<Vec<Incident>, JournalError> {
         let Some(journal) = &mut self.journal else {
             return Ok(Vec::new());
         };
-        let ids = journal.commit(&self.unwritten, checkpoint)?;
+        let ids = journal.commit(&Batch {
+            incidents: &self.unwritten,
+            ..*batch
+        })?;
+        self.shared.take();
         let mut new = Vec::new();
         for (mut incident, id) in std::mem::take(&mut self.unwritten).into_iter().zip(ids) {
             if incident.id == 0 {
@@ -204,6 +238,7 @@ impl Ledger {
     }
 
     fn change(&mut self, id: u64, change: impl Fn(&mut Incident)) -> bool {
+        self.shared.take();
         let mut found = false;
         for incident in self
             .shown
@@ -219,16 +254,67 @@ impl Ledger {
 
     /// Incidents for a snapshot: open ones first, then newest first; at most 200.
     pub fn shown(&self) -> Arc<[Incident]> {
-        self.shown.clone().into()
+        let shared = self.shared.get_or_init(|| self.shown.clone().into());
+        Arc::clone(shared)
     }
 
-    /// Incidents opened: in all, since this process began, and by entity.
-    pub fn counts(&self) -> (u64, u64, BTreeMap<Entity, u64>) {
-        (
-            self.counts.values().sum(),
-            self.session,
-            self.counts.clone(),
-        )
+    /// Incidents opened: in all, since this process began, and by entity. Entities that are long gone count in the first only.
+    pub fn counts(&self) -> (u64, u64, Arc<BTreeMap<Entity, u64>>) {
+        (self.total, self.session, Arc::clone(&self.counts))
+    }
+
+    /// Deletes from the journal what ended before `before`, but never the newest incident, and forgets the counts of entities
+    /// that `is_known` does not know and that had their newest incident before `before`, or are not among the 1,000 newest of
+    /// such. A bounded number of each.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read or written; this can be tried again.
+    pub fn prune(
+        &mut self,
+        before: Time,
+        is_known: impl Fn(&Entity) -> bool,
+    ) -> Result<Pruned, JournalError> {
+        // Counts are read anew below: what is not written yet would be missing.
+        let Some(journal) = self.journal.as_mut().filter(|_| self.unwritten.is_empty()) else {
+            return Ok(Pruned::default());
+        };
+        let deleted = journal.prune(before)?;
+        let forgotten = journal.prune_counts(before, GONE_COUNTED, is_known)?;
+        if forgotten > 0 {
+            self.counts = Arc::new(journal.counts()?);
+        }
+        if deleted > 0 {
+            let is_kept = |incident: &Incident| incident.is_open() || incident.end >= before;
+            self.shown.retain(is_kept);
+            self.shared.take();
+        }
+        Ok(Pruned {
+            incidents: deleted,
+            more: deleted.max(forgotten) >= PRUNED_AT_ONCE,
+        })
+    }
+
+    /// When the newest incident that is known was last anomalous.
+    pub fn newest(&self) -> Option<Time> {
+        self.shown.iter().map(|incident| incident.end).max()
+    }
+
+    /// Writes the journal anew whose file is gone or damaged; `None` when there is no journal.
+    ///
+    /// # Errors
+    /// [`JournalError`]; this can be tried again.
+    pub fn rescue(&mut self) -> Result<Option<Rescued>, JournalError> {
+        let Some(journal) = &mut self.journal else {
+            return Ok(None);
+        };
+        let known = self.shown.iter().chain(&self.unwritten);
+        let remembered = Remembered {
+            incidents: &known.cloned().collect::<Vec<_>>(),
+            counts: &self.counts,
+            total: self.total,
+            last_change: self.heard,
+        };
+        journal.write_anew(&remembered).map(Some)
     }
 }
 
@@ -239,24 +325,6 @@ fn is_there(outcome: Result<(), JournalError>) -> Result<bool, JournalError> {
         Err(JournalError::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Lets old incidents go. A recording's incidents may all be old: the newest one always stays.
-///
-/// # Errors
-/// [`JournalError`] when the journal can't be read or written.
-pub fn prune(journal: &mut Journal, before: Time) -> Result<(), JournalError> {
-    let newest = journal.list(&IncidentFilter {
-        limit: 1,
-        ..IncidentFilter::default()
-    })?;
-    if newest
-        .first()
-        .is_some_and(|incident| incident.end >= before)
-    {
-        journal.prune(before)?;
-    }
-    Ok(())
 }
 
 /// The same incident, also before it has an id: one entity has one incident that starts at a time.

@@ -12,6 +12,7 @@ use crate::source::host::HostSource;
 use crate::source::prometheus::PrometheusSource;
 use crate::source::recording::Recording;
 use crate::source::replay::{PlayFrom, ReplaySource};
+use crate::store::DataDir;
 
 /// Part of a replayed file that is learned from; the rest is played.
 const LEARNED: f64 = 0.6;
@@ -40,7 +41,7 @@ pub fn open(config: &Arc<Config>, data_dir: &Path, now: Time) -> Result<Opened, 
     };
     match config.source.kind {
         SourceKind::Prometheus => {
-            let cache = config.history.cache.then(|| data_dir.join("cache"));
+            let cache = config.history.cache.then(|| DataDir::at(data_dir).cache());
             let source = PrometheusSource::new(
                 &config.source,
                 &config.queries,
@@ -51,8 +52,8 @@ pub fn open(config: &Arc<Config>, data_dir: &Path, now: Time) -> Result<Opened, 
             opened(Source::Prometheus(Box::new(source)))
         }
         SourceKind::Host => {
-            let (source, notices) =
-                HostSource::new(config.source.step.0, Some(data_dir.join("history")), now)?;
+            let history = DataDir::at(data_dir).history();
+            let (source, notices) = HostSource::new(config.source.step.0, Some(history), now)?;
             Ok(Opened {
                 notices,
                 ..opened(Source::Host(Box::new(source)))?

@@ -1,6 +1,7 @@
 //! One source's data, model and verdicts: the synchronous heart of the engine. It reads no clock and does no I/O but for
 //! its journal; the same calls run live, in test mode and in a backtest.
 
+mod journaling;
 mod said;
 mod slices;
 
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checkpoint::{CHECKPOINT, Checkpoint, Kept, take_up};
+use self::journaling::Journaled;
+use super::checkpoint::{Checkpoint, Kept, take_up};
 use super::cleaning::LeftOut;
 use super::columns::{by_entity, by_name, places, same_names};
 use super::drifting::{DRIFT, Drifts};
@@ -64,8 +66,8 @@ pub struct Pipeline {
     restored: BTreeMap<Entity, Kept>,
     /// Newest row at the first look: when the wait for them began.
     resumed: Option<Time>,
-    /// The checkpoint as it was last written.
-    written: Vec<u8>,
+    /// What of it is in the journal.
+    journaled: Journaled,
     drifts: Drifts,
     labelling: Labelling,
     /// Rows of the past that are still to be scored for the picture.
@@ -81,21 +83,8 @@ impl Pipeline {
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
     pub fn new(config: Arc<Config>, mut ledger: Ledger) -> Result<Self, JournalError> {
-        let mut told: Vec<String> = Vec::new();
-        let stored = ledger
-            .journal()
-            .map(|journal| journal.checkpoint_get(CHECKPOINT))
-            .transpose()?
-            .flatten();
-        let mut restored = Checkpoint::default();
-        if let Some(bytes) = &stored {
-            restored = serde_json::from_slice(bytes).unwrap_or_else(|error| {
-                told.push(format!(
-                    "the checkpoint in the journal can't be read ({error}); judging begins anew with the next row"
-                ));
-                Checkpoint::default()
-            });
-        }
+        let read = ledger.journal().map(Checkpoint::read).transpose()?;
+        let (mut restored, mut told) = read.unwrap_or_default();
         told.extend(take_up(&mut restored, &mut ledger)?);
         let maintenance = maintenance(&config).unwrap_or_else(|error| {
             told.push(format!("no maintenance window holds: {error}"));
@@ -106,7 +95,7 @@ impl Pipeline {
             .map(|journal| journal.checkpoint_get(DRIFT));
         let drift = drift.transpose()?.flatten();
         let mut pipeline = Self {
-            drifts: Drifts::new(&config, drift.as_deref()),
+            drifts: Drifts::new(&config, drift.as_deref(), &mut restored.entities),
             labelling: Labelling::new(&config, ledger.journal().is_some()),
             excluded: LeftOut::of(&config),
             config,
@@ -121,7 +110,7 @@ impl Pipeline {
             judged: restored.judged,
             restored: restored.entities,
             resumed: None,
-            written: Vec::new(),
+            journaled: Journaled::default(),
             look_back: LookBack::default(),
             told: told
                 .into_iter()
@@ -475,9 +464,9 @@ impl Pipeline {
         let Some(filled) = self.filled else { return };
         let patience = VANISHED.max(self.step().saturating_mul(3));
         if filled.since(*self.resumed.get_or_insert(filled)) > patience {
-            for (entity, kept) in std::mem::take(&mut self.restored) {
-                let Kept { mut tracker, .. } = kept;
+            for (entity, Kept { mut tracker, .. }) in std::mem::take(&mut self.restored) {
                 self.drifts.forget(&entity);
+                self.journaled.forget(entity);
                 if let Some(change) = tracker.vanish(filled) {
                     record(&mut self.ledger, &mut tracker, change);
                 }
@@ -498,6 +487,7 @@ impl Pipeline {
                 continue;
             };
             self.drifts.forget(&entity);
+            self.journaled.forget(entity);
             if let Some(change) = watched.tracker.vanish(filled) {
                 record(&mut self.ledger, &mut watched.tracker, change);
             }
@@ -505,47 +495,5 @@ impl Pipeline {
         if fewer {
             self.share_memory();
         }
-    }
-
-    /// Writes what changed since the last call to the journal: incidents and checkpoint in one transaction.
-    ///
-    /// # Errors
-    /// [`JournalError`]; nothing is lost, the next call tries again.
-    pub fn commit(&mut self) -> Result<(), JournalError> {
-        let mut entities = self.restored.clone();
-        entities.extend(
-            self.entities
-                .iter()
-                .map(|(entity, watched)| (entity.clone(), watched.kept())),
-        );
-        let checkpoint = Checkpoint {
-            judged: self.judged,
-            entities,
-        };
-        let bytes = serde_json::to_vec(&checkpoint).unwrap_or_default();
-        let is_written = self.ledger.is_written() && self.labelling.is_written();
-        if bytes == self.written && is_written {
-            return Ok(());
-        }
-        if let Some(journal) = self.ledger.journal_mut() {
-            self.labelling.write(journal)?;
-        }
-        let drift = self.drifts.bytes();
-        let new = self
-            .ledger
-            .commit(&[(CHECKPOINT, &bytes), (DRIFT, &drift)])?;
-        self.written = bytes;
-        for incident in new {
-            let open = self
-                .entities
-                .get_mut(&incident.entity)
-                .map(|watched| &mut watched.tracker);
-            if let Some(tracker) =
-                open.filter(|t| t.open().is_some_and(|open| open.start == incident.start))
-            {
-                tracker.assign(incident.id);
-            }
-        }
-        Ok(())
     }
 }

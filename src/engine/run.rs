@@ -20,7 +20,7 @@ use super::forecasting::{self, Forecasting, Round};
 use super::keeping::Keeping;
 use super::lane::{Cause, Change, Lane, Training, roughly};
 use super::learn::{FEWEST_WINDOWS, time_zone};
-use super::ledger::{self, Ledger};
+use super::ledger::Ledger;
 use super::notices::Notices;
 use super::pipeline::Pipeline;
 use super::process::Process;
@@ -34,7 +34,7 @@ use crate::domain::{
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect as _, SourceError};
-use crate::store::{Journal, JournalError, Registry};
+use crate::store::{DataDir, Journal, JournalError, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -49,6 +49,9 @@ const SLICE: usize = 1000;
 /// After a cancelled training none is begun by itself for this long.
 const CANCELLED: Duration = Duration::from_mins(1);
 
+/// How long the loop waits for another process that writes to the journal; what it could not write is tried again.
+const WAIT_FOR_JOURNAL: Duration = Duration::from_millis(200);
+
 /// Makes the test pipeline's source when it is first asked for.
 pub type TestSource = Box<dyn Fn(Time) -> Result<ReplaySource, SourceError> + Send>;
 
@@ -56,8 +59,8 @@ pub type TestSource = Box<dyn Fn(Time) -> Result<ReplaySource, SourceError> + Se
 pub struct Setup {
     /// The configuration.
     pub config: Arc<Config>,
-    /// Where models and journal are. The caller holds its lock.
-    pub data_dir: PathBuf,
+    /// Where models and journal are. The caller owns it.
+    pub data_dir: DataDir,
     /// The live source.
     pub source: Source,
     /// The test pipeline's source.
@@ -165,10 +168,10 @@ impl Core {
             notices,
             health,
         } = setup;
-        let registry = Registry::open(&data_dir.join("models"));
-        let path = data_dir.join("journal.sqlite");
+        let registry = Registry::open(&data_dir.models());
+        let path = data_dir.journal();
         let (mut journal, set_aside) = Journal::open(&path)?;
-        ledger::prune(&mut journal, now - config.journal.retention.0)?;
+        journal.wait_at_most(WAIT_FOR_JOURNAL)?;
         let (answering, answers) = mpsc::channel(4);
         let mut pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(Some(journal))?)?;
         // A recording's time is its own: what an earlier run judged of it lies ahead of where its play begins.
@@ -203,7 +206,7 @@ impl Core {
             revision: 0,
             started: now,
             banner,
-            keeping: Keeping::default(),
+            keeping: Keeping::new(data_dir, health.clone()),
             health,
             stopping: false,
         };
@@ -283,6 +286,7 @@ impl Core {
         for lane in self.lanes() {
             lane.collector.stop().await;
         }
+        self.live.pipeline.checkpoint_now();
         self.commit();
         publish.send_replace(Arc::new(self.snapshot()));
     }
@@ -349,6 +353,9 @@ impl Core {
         told.extend(self.live.pipeline.told());
         for (level, text) in told {
             self.note(level, text);
+        }
+        if self.keeping.is_lost() {
+            self.stopping = true;
         }
     }
 

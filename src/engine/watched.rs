@@ -12,6 +12,7 @@ use super::recent::Recent;
 use super::scorer::{RowScore, Rows};
 use super::tail::Tail;
 use crate::config::{Config, Span};
+use crate::detect::drift::Drift;
 use crate::detect::incident::{IncidentChange, Tracker};
 use crate::detect::judge::Judge;
 use crate::detect::warm_up;
@@ -91,12 +92,13 @@ impl Watched {
         }
     }
 
-    /// What a restart needs to go on.
-    pub fn kept(&self) -> Kept {
+    /// What a restart needs to go on, with the test for a lasting change.
+    pub fn kept(&self, drift: Option<&Drift>) -> Kept {
         Kept {
             judge: self.judge.clone(),
             tracker: self.tracker.clone(),
             fusing: self.fusing.clone(),
+            drift: drift.cloned(),
         }
     }
 

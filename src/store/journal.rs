@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::types::Value;
 use rusqlite::{
@@ -9,11 +10,12 @@ use rusqlite::{
 };
 
 use super::journal_rows::{self as rows, COLUMNS};
+use super::{journal_checkpoints as checkpoints, journal_scores as scores};
 use crate::disk::{DiskError, sqlite};
-use crate::domain::{Entity, Incident, Label, Time};
+use crate::domain::{Entity, Incident, KeptScore, Label, Time};
 
 /// Schema changes in order; never edit one that was released, add another.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE incidents (
         id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -71,6 +73,16 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX scores_by_time ON scores (time_ms);
 ",
     "ALTER TABLE incidents ADD COLUMN peak_alarm REAL;",
+    "
+    CREATE TABLE entity_checkpoints (entity TEXT PRIMARY KEY, value BLOB NOT NULL);
+    CREATE INDEX incidents_labelled ON incidents (start_ms) WHERE label IS NOT NULL;
+    ALTER TABLE opened ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;
+    UPDATE opened SET last_ms = newest.at
+        FROM (SELECT entity, max(end_ms) AS at FROM incidents GROUP BY entity) AS newest
+        WHERE newest.entity = opened.entity;
+    ALTER TABLE sequence ADD COLUMN opened INTEGER NOT NULL DEFAULT 0;
+    UPDATE sequence SET opened = (SELECT coalesce(sum(total), 0) FROM opened);
+",
 ];
 
 /// Most rows that one question brings back.
@@ -100,6 +112,20 @@ pub enum JournalError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl JournalError {
+    /// Whether the file's content is at fault.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.is_damage())
+    }
+
+    /// Whether another process held the journal for longer than was waited; a later try may work.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.is_busy())
+    }
 }
 
 /// Which incidents to list.
@@ -135,31 +161,53 @@ pub struct Change {
     pub incident: Incident,
 }
 
+/// What is written together, all of it or nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    /// Incidents: those with id 0 are added, others updated as by [`Journal::update`].
+    pub incidents: &'a [Incident],
+    /// Rows near the threshold, in place of those of the same entity and time.
+    pub scores: &'a [KeptScore],
+    /// Checkpoints by key.
+    pub checkpoints: &'a [(&'a str, &'a [u8])],
+    /// Checkpoints of entities; `None` deletes one.
+    pub entities: &'a [(Entity, Option<Vec<u8>>)],
+}
+
 /// The open journal. Several processes may have it open: one writes at a time, reading waits for nobody.
 #[derive(Debug)]
 pub struct Journal {
-    connection: Connection,
-    path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    /// How long a call waits for another process that writes.
+    pub(super) patience: Duration,
 }
 
 impl Journal {
     /// Opens the journal at `path`, made when missing. When a damaged file was in the way it has been set aside, and the
-    /// sentence that comes along says so.
+    /// sentence that comes along says so; as it does of an empty file.
     ///
     /// # Errors
     /// [`DiskError::Newer`] for a journal of a later release; else the path and the reason.
     pub fn open(path: &Path) -> Result<(Self, Option<String>), JournalError> {
         let opened = sqlite::open(path, MIGRATIONS)?;
-        let notice = opened.set_aside.map(|aside| {
-            format!(
+        let notice = match opened.set_aside {
+            Some(aside) => Some(format!(
                 "the journal {} was damaged: it is now {}, and a new one was begun",
                 path.display(),
                 aside.display()
-            )
-        });
+            )),
+            None => opened.was_empty.then(|| {
+                format!(
+                    "the journal {} was an empty file: a new one was begun, incidents and labels that it may have held are lost",
+                    path.display()
+                )
+            }),
+        };
         let journal = Self {
             connection: opened.connection,
             path: path.to_path_buf(),
+            patience: sqlite::BUSY,
         };
         Ok((journal, notice))
     }
@@ -175,8 +223,20 @@ impl Journal {
         connection
             .execute_batch("BEGIN")
             .map_err(|e| DiskError::sqlite(path, e))?;
-        let path = path.to_path_buf();
-        Ok(Self { connection, path })
+        Ok(Self {
+            connection,
+            path: path.to_path_buf(),
+            patience: sqlite::BUSY,
+        })
+    }
+
+    /// How long a call waits for another process that writes, before it fails; 5 s unless this is called.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn wait_at_most(&mut self, patience: Duration) -> Result<(), JournalError> {
+        self.patience = patience;
+        self.ask(|connection| connection.busy_timeout(patience))
     }
 
     /// Adds an incident and returns the id that it was given; the id it came with is not looked at.
@@ -188,7 +248,10 @@ impl Journal {
             id: 0,
             ..incident.clone()
         };
-        let ids = self.commit(std::slice::from_ref(&new), &[])?;
+        let ids = self.commit(&Batch {
+            incidents: std::slice::from_ref(&new),
+            ..Batch::default()
+        })?;
         Ok(ids.first().copied().unwrap_or_default())
     }
 
@@ -201,21 +264,17 @@ impl Journal {
         self.change(|work, path| update(work, path, incident))
     }
 
-    /// Writes all that a tick changed, or nothing of it: incidents with id 0 are added, others updated as by
-    /// [`Journal::update`], and checkpoints stored. Returns the ids in the order of `changes`.
+    /// Writes all that a tick changed, or nothing of it. Returns the ids in the order of `incidents`.
     ///
     /// # Errors
     /// [`JournalError::NotFound`] for an unknown id; else the path and the reason.
-    pub fn commit(
-        &mut self,
-        changes: &[Incident],
-        checkpoints: &[(&str, &[u8])],
-    ) -> Result<Vec<u64>, JournalError> {
+    pub fn commit(&mut self, batch: &Batch<'_>) -> Result<Vec<u64>, JournalError> {
         self.change(|work, path| {
-            for (key, value) in checkpoints {
-                put_checkpoint(work, key, value).map_err(|e| DiskError::sqlite(path, e))?;
-            }
-            changes
+            checkpoints::write(work, batch)
+                .and_then(|()| scores::keep(work, batch.scores))
+                .map_err(|e| DiskError::sqlite(path, e))?;
+            batch
+                .incidents
                 .iter()
                 .map(|incident| match incident.id {
                     0 => insert(work, incident).map_err(|e| DiskError::sqlite(path, e).into()),
@@ -309,7 +368,7 @@ impl Journal {
         self.say(id, "label = ?2", label.map(rows::label_word))
     }
 
-    /// Incidents ever opened, per entity; letting old ones go does not lower it. One entry per entity that had any.
+    /// Incidents opened, per entity, as far as its count is kept: see [`Journal::prune_counts`].
     ///
     /// # Errors
     /// The path and the reason.
@@ -325,25 +384,14 @@ impl Journal {
         })
     }
 
-    /// Keeps `value` under `key`, in place of what was there.
+    /// Incidents ever opened, of all entities; neither letting old ones go nor forgetting an entity's count lowers it.
     ///
     /// # Errors
     /// The path and the reason.
-    pub fn checkpoint_put(&mut self, key: &str, value: &[u8]) -> Result<(), JournalError> {
-        self.ask(|connection| put_checkpoint(connection, key, value))
-    }
-
-    /// What is kept under `key`.
-    ///
-    /// # Errors
-    /// The path and the reason.
-    pub fn checkpoint_get(&self, key: &str) -> Result<Option<Vec<u8>>, JournalError> {
-        self.ask(|connection| {
-            let sql = "SELECT value FROM checkpoints WHERE key = ?1";
-            connection
-                .query_row(sql, [key], |row| row.get(0))
-                .optional()
-        })
+    pub fn total(&self) -> Result<u64, JournalError> {
+        let sql = "SELECT opened FROM sequence";
+        let total = self.ask(|connection| connection.query_row(sql, [], |row| row.get(0)))?;
+        Ok(unsigned(total))
     }
 
     /// The last change that `consumer` is done with; 0 before its first.
@@ -369,15 +417,6 @@ impl Journal {
             "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT (consumer) DO UPDATE SET seq = ?2";
         self.ask(|connection| connection.execute(sql, params![consumer, signed(seq)]))?;
         Ok(())
-    }
-
-    /// Lets go of incidents that are no longer open and whose last anomalous time is before `before`; returns how many.
-    ///
-    /// # Errors
-    /// The path and the reason.
-    pub fn prune(&mut self, before: Time) -> Result<usize, JournalError> {
-        let sql = "DELETE FROM incidents WHERE state <> 'open' AND end_ms < ?1";
-        self.ask(|connection| connection.execute(sql, [before.millis()]))
     }
 
     /// Sets one of the operators' columns.
@@ -438,9 +477,11 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
     )?;
     let id = work.last_insert_rowid();
     work.execute(
-        "INSERT INTO opened VALUES (?1, 1) ON CONFLICT (entity) DO UPDATE SET total = total + 1",
-        [incident.entity.name()],
+        "INSERT INTO opened (entity, total, last_ms) VALUES (?1, 1, ?2)
+         ON CONFLICT (entity) DO UPDATE SET total = total + 1, last_ms = max(last_ms, ?2)",
+        params![incident.entity.name(), incident.end.millis()],
     )?;
+    work.execute("UPDATE sequence SET opened = opened + 1", [])?;
     Ok(unsigned(id))
 }
 
@@ -458,14 +499,9 @@ fn update(work: &Transaction<'_>, path: &Path, incident: &Incident) -> Result<()
 }
 
 /// The number of the change that is being made; taken back with the transaction if that fails.
-fn next_seq(work: &Transaction<'_>) -> rusqlite::Result<i64> {
+pub(super) fn next_seq(work: &Transaction<'_>) -> rusqlite::Result<i64> {
     let sql = "UPDATE sequence SET last = last + 1 RETURNING last";
     work.query_row(sql, [], |row| row.get(0))
-}
-
-fn put_checkpoint(connection: &Connection, key: &str, value: &[u8]) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO checkpoints VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
-    connection.execute(sql, params![key, value]).map(|_| ())
 }
 
 fn found(touched: usize, path: &Path, id: u64) -> Result<(), JournalError> {
@@ -481,7 +517,7 @@ fn limit(wanted: usize) -> i64 {
 }
 
 /// SQLite counts in signed numbers; ids and sequences start at 1 and stay far below the end of either.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

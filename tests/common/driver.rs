@@ -12,6 +12,7 @@ use pulsewatch::engine::run::{Setup, start};
 use pulsewatch::engine::{EngineError, Handle, Running};
 use pulsewatch::source::any::Source;
 use pulsewatch::source::replay::ReplaySource;
+use pulsewatch::store::DataDir;
 
 /// Longest that a test waits for one thing, in real time.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -40,11 +41,21 @@ impl Driver {
         dir: &Path,
         now: Time,
     ) -> Result<Self, EngineError> {
+        Self::over(config, source, dir.into(), now)
+    }
+
+    /// An engine over `source`, in a data directory that may be owned.
+    pub fn over(
+        config: Arc<Config>,
+        source: Source,
+        data_dir: DataDir,
+        now: Time,
+    ) -> Result<Self, EngineError> {
         let clock = ManualClock::at(now);
         let pace = config.detect.interval.0;
         let setup = Setup {
             config,
-            data_dir: dir.to_path_buf(),
+            data_dir,
             source,
             test: Box::new(|wall| ReplaySource::sample(wall, 0.0, 1)),
             start_test: false,

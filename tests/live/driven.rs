@@ -84,7 +84,7 @@ impl Driven {
         let opened = open(&Arc::new(config), dir, now).unwrap();
         let setup = Setup {
             config: opened.config,
-            data_dir: dir.to_path_buf(),
+            data_dir: dir.into(),
             source: opened.source,
             test: Box::new(|wall| ReplaySource::sample(wall, 0.0, 1)),
             start_test: false,

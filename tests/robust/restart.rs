@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pulsewatch::domain::{Command, PipelineId, Snapshot, Time};
-use pulsewatch::store::{IncidentFilter, Journal};
+use pulsewatch::domain::{Command, Entity, PipelineId, Snapshot, Time};
+use pulsewatch::engine::checkpoint::Kept;
+use pulsewatch::store::{Batch, IncidentFilter, Journal};
 
 use crate::common::driver::Driver;
 use crate::common::fake::Fake;
@@ -121,7 +122,13 @@ async fn an_open_incident_that_no_checkpoint_knows_is_closed_and_said_so() {
         .await;
     driver.kill().await;
     let (mut journal, _) = Journal::open(&dir.path().join("journal.sqlite")).unwrap();
-    journal.checkpoint_put("live", b"{\"judged\": 12").unwrap();
+    let entities = [(Entity::sole(), Some(b"no checkpoint".to_vec()))];
+    let damage = Batch {
+        checkpoints: &[("live", b"{\"judged\": 12")],
+        entities: &entities,
+        ..Batch::default()
+    };
+    journal.commit(&damage).unwrap();
     drop(journal);
     let mut driver = Driver::open(&config, dir.path(), Time::from_secs(from) + rows(200));
     let snapshot = driver.until("scoring", is_scoring).await;
@@ -133,6 +140,62 @@ async fn an_open_incident_that_no_checkpoint_knows_is_closed_and_said_so() {
     assert!(open_incident(&snapshot).is_none());
     driver.stop().await;
     assert!(listed(dir.path()).iter().all(|i| !i.is_open()));
+}
+
+/// The checkpoint as an older release wrote it: all entities in the header, and the drift tests in one value.
+fn as_an_older_release(dir: &Path) {
+    let (mut journal, _) = Journal::open(&dir.join("journal.sqlite")).unwrap();
+    let header = journal.checkpoint_get("live").unwrap().unwrap();
+    let mut header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    let stored = journal.entity_checkpoints().unwrap();
+    assert_eq!(stored.len(), 1);
+    for (entity, bytes) in &stored {
+        let mut kept = serde_json::to_value(Kept::from_bytes(bytes).unwrap()).unwrap();
+        kept.as_object_mut().unwrap().remove("drift");
+        header["entities"][entity.name()] = kept;
+    }
+    let deleted: Vec<_> = stored.into_keys().map(|entity| (entity, None)).collect();
+    let header = serde_json::to_vec(&header).unwrap();
+    let old = Batch {
+        checkpoints: &[("live", &header)],
+        entities: &deleted,
+        ..Batch::default()
+    };
+    journal.commit(&old).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_an_older_release_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = server().await;
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    break_cpu(&fake, driver.now.millis() / 1000 + STEP, i64::MAX);
+    let snapshot = driver
+        .until("an incident", |s| {
+            open_incident(s).is_some_and(|i| i.id != 0)
+        })
+        .await;
+    let first = open_incident(&snapshot).unwrap().clone();
+    let now = driver.now;
+    driver.stop().await;
+    as_an_older_release(dir.path());
+    let mut driver = Driver::open(&config, dir.path(), now + rows(1));
+    let end = now + rows(5);
+    let snapshot = driver
+        .until("goes on", |s| {
+            open_incident(s).is_some_and(|i| i.end >= end)
+        })
+        .await;
+    assert_eq!(open_incident(&snapshot).unwrap().id, first.id);
+    assert!(
+        !noticed(&snapshot, "not known any more"),
+        "{:?}",
+        driver.told()
+    );
+    driver.kill().await;
+    let (journal, _) = Journal::open(&dir.path().join("journal.sqlite")).unwrap();
+    assert_eq!(journal.entity_checkpoints().unwrap().len(), 1);
 }
 
 fn bundle(dir: &Path, version: &str) -> PathBuf {

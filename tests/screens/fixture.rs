@@ -1,6 +1,5 @@
 //! Made-up snapshots: seven metrics with daily shapes, a gap, an incident; all of it computed, nothing random.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -420,7 +419,7 @@ pub fn scoring(id: PipelineId, hot: bool) -> PipelineView {
     pipeline.counters = Arc::new(Counters {
         incidents_total: 42,
         incidents_session: 3,
-        incidents_by_entity: BTreeMap::new(),
+        incidents_by_entity: Arc::default(),
         ..Counters::default()
     });
     pipeline.models = Arc::from(models());

@@ -147,7 +147,7 @@ pub fn scored(grouped: bool, entities: Vec<EntityView>) -> Snapshot {
         },
         counters: Arc::new(Counters {
             incidents_total: 3,
-            incidents_by_entity: entities.iter().map(|e| (e.entity.clone(), 2)).collect(),
+            incidents_by_entity: Arc::new(entities.iter().map(|e| (e.entity.clone(), 2)).collect()),
             collect_errors: BTreeMap::from([("timeout", 4)]),
             collect_seconds: seconds,
             ..Counters::default()

@@ -10,25 +10,32 @@ impl Pipeline {
     /// Marks an incident as seen; whether there is one of that id.
     ///
     /// # Errors
-    /// [`JournalError`] when the journal can't be written.
+    /// [`JournalError`] when the journal can't be written; the incident is then as it was.
     pub fn acknowledge(&mut self, id: u64) -> Result<bool, JournalError> {
+        let found = self.ledger.acknowledge(id)?;
         for watched in self.entities.values_mut() {
             watched.tracker.acknowledge(id);
         }
-        self.ledger.acknowledge(id)
+        Ok(found)
     }
 
-    /// Labels an incident; whether there is one of that id.
+    /// Labels an incident; whether there is one of that id. A threshold that can't be derived from the label at once is derived
+    /// as soon as the journal can be read, and [`Pipeline::told`] says so.
     ///
     /// # Errors
-    /// [`JournalError`] when the journal can't be written.
+    /// [`JournalError`] when the journal can't be written; the incident is then as it was.
     pub fn label(&mut self, id: u64, label: Option<Label>) -> Result<bool, JournalError> {
+        let found = self.ledger.label(id, label)?;
         for watched in self.entities.values_mut() {
             watched.tracker.label(id, label);
         }
-        let found = self.ledger.label(id, label)?;
         self.exclude_labelled();
-        self.weigh_labels()?;
+        self.labelling.labels_changed();
+        if let Err(error) = self.weigh_labels() {
+            self.told.push((Level::Warning, format!(
+                "incident {id} is labelled, but labels could not be read: the threshold follows when they can be ({error})"
+            )));
+        }
         Ok(found)
     }
 
@@ -73,11 +80,13 @@ impl Pipeline {
     /// A newly trained model is about to score: drift is looked for anew.
     pub fn replace_model(&mut self) {
         self.drifts.replaced();
+        self.checkpoint_now();
     }
 
     /// Looks for such a change from here on only.
     pub fn forget_drift(&mut self) {
         self.drifts.clear();
+        self.checkpoint_now();
     }
 
     /// What a training leaves out, by the configuration and the journal's labels.
@@ -111,6 +120,7 @@ impl Pipeline {
         if changed.iter().any(|i| self.excluded.concerns(i)) {
             self.exclude_labelled();
         }
+        self.labelling.incidents_changed(&changed);
         for incident in changed {
             if let Some(watched) = self.entities.get_mut(&incident.entity) {
                 watched.tracker.hear(&incident);

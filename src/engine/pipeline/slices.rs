@@ -8,6 +8,7 @@ use crate::domain::{Entity, Grid, RowState, Time, Verdict};
 use crate::engine::fusing::State;
 use crate::engine::judging::{judge, typical};
 use crate::engine::scorer::{RowScore, Rows, Scorer};
+use crate::engine::watched::Watched;
 use crate::model::ModelError;
 
 /// Rows of the past that are scored when a model or a history arrives, over all entities: bounds that work.
@@ -130,14 +131,16 @@ impl Pipeline {
     /// The scores of every entity's rows within `slice`, with their times, in the order of the entities. An entity that came
     /// later has fewer rows.
     fn scores(&mut self, slice: &Grid) -> Result<Vec<(Grid, Vec<RowScore>)>, ModelError> {
-        let ranges: Vec<_> = self
-            .entities
-            .values()
-            .map(|watched| {
-                let grid = watched.tail.grid();
-                rows_before(grid, slice.start())..rows_before(grid, slice.time(slice.len()))
-            })
-            .collect();
+        let end = slice.time(slice.len());
+        let range = |watched: &Watched| {
+            // After a crash an entity's checkpoint may be newer than the pipeline's: its rows are judged once.
+            let newer = watched.judge.latest().map(|latest| latest + slice.step());
+            let from = newer.map_or(slice.start(), |newer| newer.max(slice.start()));
+            let grid = watched.tail.grid();
+            let last = rows_before(grid, end);
+            rows_before(grid, from).min(last)..last
+        };
+        let ranges: Vec<_> = self.entities.values().map(range).collect();
         let times = self.entities.values().zip(&ranges);
         let times: Vec<Grid> = times
             .map(|(watched, range)| watched.tail.grid().slice(range.start, range.end))

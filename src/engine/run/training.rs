@@ -203,12 +203,18 @@ impl Core {
     /// this run.
     fn keep(&mut self, learned: &Learned, decision: &Decision, times: (Time, Time)) -> ModelMeta {
         let most = self.config.retrain.keep;
-        models::keep(&self.registry, learned, decision, times, most).unwrap_or_else(|error| {
-            self.note(
-                Level::Error,
-                format!("the new model could not be kept, a restart will not have it: {error}"),
-            );
-            models::meta(&learned.bundle, times.0, times.1)
-        })
+        match models::keep(&self.registry, learned, decision, times, most) {
+            Ok(meta) => {
+                self.health.recover(Component::Registry);
+                meta
+            }
+            Err(error) => {
+                let text =
+                    format!("the new model could not be kept, a restart will not have it: {error}");
+                self.health.fail(Component::Registry, times.1, text.clone());
+                self.note(Level::Error, text);
+                models::meta(&learned.bundle, times.0, times.1)
+            }
+        }
     }
 }

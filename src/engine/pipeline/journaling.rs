@@ -1,0 +1,181 @@
+//! Writes a pipeline's changes to its journal, deletes what has become old there, and writes a lost journal anew.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Pipeline;
+use crate::domain::{Entity, Time};
+use crate::engine::checkpoint::{CHECKPOINT, Checkpoint, Kept};
+use crate::engine::drifting::DRIFT;
+use crate::engine::judging::span;
+use crate::store::{Batch, JournalError, Rescued};
+
+/// Rows between two whole checkpoints: so much is scored again after a crash. What changes an incident is written at once.
+const EVERY: Duration = Duration::from_mins(5);
+
+/// What of a pipeline is in its journal.
+#[derive(Debug, Default)]
+pub struct Journaled {
+    /// The header of the last whole checkpoint of this process; `None` before the first.
+    header: Option<Option<Time>>,
+    /// Entities that were let go since.
+    gone: BTreeSet<Entity>,
+}
+
+impl Journaled {
+    /// An entity was let go: its checkpoint is to be deleted.
+    pub fn forget(&mut self, entity: Entity) {
+        self.gone.insert(entity);
+    }
+
+    /// Whether a whole checkpoint is due when rows up to `judged` are.
+    fn is_due(&self, judged: Option<Time>) -> bool {
+        match (self.header, judged) {
+            (Some(Some(header)), Some(judged)) => judged < header || judged.since(header) >= EVERY,
+            (Some(header), judged) => header != judged,
+            (None, _) => true,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Writes what changed since the last call to the journal, in one transaction: incidents with the checkpoints of their
+    /// entities, and every five minutes of rows the checkpoint of all.
+    ///
+    /// # Errors
+    /// [`JournalError`]; nothing is lost, the next call tries again.
+    pub fn commit(&mut self) -> Result<(), JournalError> {
+        let due = self.journaled.is_due(self.judged);
+        let scores = self.labelling.unwritten();
+        if self.ledger.journal().is_none()
+            || (!due && self.ledger.is_written() && scores.is_empty())
+        {
+            return Ok(());
+        }
+        let entities = if due { self.all() } else { self.touched() };
+        let (header, drift) = (self.header(), self.drifts.bytes());
+        let checkpoints: &[(&str, &[u8])] = &[(CHECKPOINT, &header), (DRIFT, &drift)];
+        let new = self.ledger.commit(&Batch {
+            incidents: &[],
+            scores,
+            checkpoints: if due { checkpoints } else { &[] },
+            entities: &entities,
+        })?;
+        self.labelling.write();
+        if due {
+            self.journaled.header = Some(self.judged);
+            self.journaled.gone.clear();
+        }
+        for incident in new {
+            let open = self
+                .entities
+                .get_mut(&incident.entity)
+                .map(|watched| &mut watched.tracker);
+            if let Some(tracker) =
+                open.filter(|t| t.open().is_some_and(|open| open.start == incident.start))
+            {
+                tracker.assign(incident.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next commit writes the checkpoint of all, however little time has passed.
+    pub fn checkpoint_now(&mut self) {
+        self.journaled.header = None;
+    }
+
+    fn header(&self) -> Vec<u8> {
+        let header = Checkpoint {
+            judged: self.judged,
+            ..Checkpoint::default()
+        };
+        serde_json::to_vec(&header).unwrap_or_default()
+    }
+
+    /// The checkpoints of all entities. What a restart left of those that have not come back is in the journal, but for the
+    /// first one of a process: an older release kept it elsewhere.
+    fn all(&self) -> Vec<(Entity, Option<Vec<u8>>)> {
+        let gone = self
+            .journaled
+            .gone
+            .iter()
+            .cloned()
+            .map(|entity| (entity, None));
+        let first = self.journaled.header.is_none();
+        let restored = self
+            .restored
+            .iter()
+            .filter(|_| first)
+            .map(|(entity, kept)| {
+                let drift = self.drifts.test(entity).cloned();
+                let kept = Kept {
+                    drift,
+                    ..kept.clone()
+                };
+                (entity.clone(), Some(kept.to_bytes()))
+            });
+        let own = self
+            .entities
+            .keys()
+            .map(|entity| (entity.clone(), self.own(entity)));
+        // One that was let go and came back is among its own, which come last.
+        gone.chain(restored).chain(own).collect()
+    }
+
+    /// The checkpoints of the entities whose incidents changed.
+    fn touched(&self) -> Vec<(Entity, Option<Vec<u8>>)> {
+        let touched = self.ledger.unwritten().into_iter();
+        touched
+            .filter(|entity| !self.restored.contains_key(entity))
+            .map(|entity| (entity.clone(), self.own(entity)))
+            .collect()
+    }
+
+    /// The checkpoint of an entity; `None` when it was let go.
+    fn own(&self, entity: &Entity) -> Option<Vec<u8>> {
+        let watched = self.entities.get(entity)?;
+        Some(watched.kept(self.drifts.test(entity)).to_bytes())
+    }
+
+    /// Deletes from the journal what is older than its retention, counted from `now` or from the newest incident, whichever is
+    /// earlier: a clock that runs ahead deletes nothing. A bounded number of rows; says whether there may be more. Unless it is
+    /// `due`, only what has grown fast is looked at.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the next call tries again.
+    pub fn prune(&mut self, now: Time, due: bool) -> Result<bool, JournalError> {
+        let newest = self.judged.map_or(now, |judged| judged.min(now));
+        let Some(journal) = self.ledger.journal_mut() else {
+            return Ok(false);
+        };
+        let more = self.labelling.prune(journal, newest, due)?;
+        let Some(incident) = self.ledger.newest().filter(|_| due) else {
+            return Ok(more);
+        };
+        // One that may be taken up again is not old, whatever the retention says.
+        let (window, detect) = (span(&self.config), &self.config.detect);
+        let recent = (detect.cooldown.0.max(window) + detect.max_incident.0.max(window)) * 2;
+        let before = incident.min(now) - self.config.journal.retention.0.max(recent);
+        let (entities, restored) = (&self.entities, &self.restored);
+        let is_known =
+            |entity: &Entity| entities.contains_key(entity) || restored.contains_key(entity);
+        let pruned = self.ledger.prune(before, is_known)?;
+        if pruned.incidents > 0 {
+            // Labels go with their incidents.
+            self.labelling.labels_changed();
+        }
+        Ok(more || pruned.more)
+    }
+
+    /// Writes the journal anew whose file is gone or damaged, with all that is known of it; `None` without a journal.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the next call tries again.
+    pub fn rescue(&mut self) -> Result<Option<Rescued>, JournalError> {
+        let rescued = self.ledger.rescue()?;
+        self.checkpoint_now();
+        self.labelling.labels_changed();
+        Ok(rescued)
+    }
+}

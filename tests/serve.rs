@@ -10,9 +10,15 @@
 mod exporter;
 #[path = "serve/fixture.rs"]
 mod fixture;
+#[path = "serve/freshness.rs"]
+mod freshness;
 #[path = "serve/listener.rs"]
 mod listener;
+#[path = "serve/parts.rs"]
+mod parts;
 #[path = "serve/routes.rs"]
 mod routes;
+#[path = "serve/slow_clients.rs"]
+mod slow_clients;
 #[path = "common/views.rs"]
 mod views;

@@ -63,6 +63,13 @@ impl Component {
             Self::Listener => "listener",
         }
     }
+
+    /// Without it nothing new is judged, or incidents would be lost with the process: its fault makes the program not
+    /// ready. With a fault of another part, scoring and what is known of incidents can be relied on.
+    #[must_use]
+    pub const fn is_essential(self) -> bool {
+        matches!(self, Self::Collector | Self::Journal | Self::DataDir)
+    }
 }
 
 /// Why a part does not work now.

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Breach, ComponentHealth, Decision, Entity, Feature, Forecast, ForecastAccuracy, Grid, Incident,
-    Series, Time, Verdict,
+    Breach, Component, ComponentHealth, Decision, Entity, Fault, Feature, Forecast,
+    ForecastAccuracy, Grid, Incident, Series, Time, Verdict,
 };
 
 /// Which pipeline: live data, or the recorded sample with injected spikes.
@@ -305,8 +305,10 @@ pub struct Counters {
     pub collect_errors: BTreeMap<&'static str, u64>,
     /// Seconds a collection took.
     pub collect_seconds: Histogram,
-    /// Label sets left out because a cap was reached.
+    /// Series left out of collections because a cap was reached, counted anew at every collection.
     pub series_dropped: u64,
+    /// Series that the last collection left out.
+    pub series_left_out: u64,
     /// Ticks that began late by more than an interval.
     pub ticks_late: u64,
 }
@@ -345,8 +347,10 @@ pub struct PipelineView {
     pub readiness: Readiness,
     /// Entities by name.
     pub entities: Vec<Arc<EntityView>>,
-    /// Incidents: open ones first, then newest first; at most 200.
+    /// Incidents for a list: open ones first, then newest first; at most 200. Nothing is counted by them.
     pub incidents: Arc<[Incident]>,
+    /// All open incidents, by entity.
+    pub open_incidents: Arc<BTreeMap<Entity, Arc<Incident>>>,
     /// Counters.
     pub counters: Arc<Counters>,
     /// Last tick that scored something.
@@ -370,6 +374,9 @@ pub struct Snapshot {
     pub revision: u64,
     /// The engine's clock when it was made.
     pub now: Time,
+    /// The monotonic clock when it was made. It tells how old the snapshot is, also when the engine hangs or the engine's
+    /// clock is set.
+    pub made: Instant,
     /// When the process started.
     pub started: Time,
     /// What was built.
@@ -393,6 +400,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The engine's time at the monotonic time `at`: it goes on although no newer snapshot comes.
+    #[must_use]
+    pub fn time_at(&self, at: Instant) -> Time {
+        self.now + at.saturating_duration_since(self.made)
+    }
+
+    /// The parts of the program that do not work now, with the reasons.
+    pub fn faults(&self) -> impl Iterator<Item = (Component, &Fault)> {
+        let parts = self.health.iter();
+        parts.filter_map(|part| Some((part.component, part.fault.as_ref()?)))
+    }
+
     /// One pipeline by id; `None` when the test pipeline was never started.
     #[must_use]
     pub fn pipeline(&self, id: PipelineId) -> Option<&Arc<PipelineView>> {

@@ -39,6 +39,8 @@ pub struct Ledger {
     journal: Option<Journal>,
     unwritten: Vec<Incident>,
     shown: Vec<Incident>,
+    /// The open incident of every entity that has one: at most one an entity.
+    open: Arc<BTreeMap<Entity, Arc<Incident>>>,
     /// The same for snapshots, until something changes.
     shared: OnceLock<Arc<[Incident]>>,
     /// Per entity; without those that are long gone.
@@ -59,21 +61,23 @@ impl Ledger {
     pub fn new(journal: Option<Journal>) -> Result<Self, JournalError> {
         // The number first: what changes while the list is read is looked at again.
         let heard = journal.as_ref().map_or(Ok(0), Journal::last_change)?;
-        let (shown, counts, total) = match &journal {
+        let (shown, open, counts, total) = match &journal {
             Some(journal) => (
                 journal.list(&IncidentFilter {
                     limit: SHOWN,
                     ..IncidentFilter::default()
                 })?,
+                open_ones(journal)?,
                 journal.counts()?,
                 journal.total()?,
             ),
-            None => (Vec::new(), BTreeMap::new(), 0),
+            None => (Vec::new(), BTreeMap::new(), BTreeMap::new(), 0),
         };
         Ok(Self {
             journal,
             unwritten: Vec::new(),
             shown,
+            open: Arc::new(open),
             shared: OnceLock::new(),
             counts: Arc::new(counts),
             total,
@@ -122,7 +126,9 @@ impl Ledger {
 
     /// An incident went on or ended.
     pub fn update(&mut self, incident: &Incident) {
-        if let Some(known) = self.shown.iter().find(|known| same(known, incident)) {
+        let open = self.open.get(&incident.entity).map(Arc::as_ref);
+        let mut known = open.into_iter().chain(&self.shown);
+        if let Some(known) = known.find(|known| same(known, incident)) {
             let kept = Incident {
                 id: known.id,
                 acknowledged: known.acknowledged,
@@ -156,6 +162,13 @@ impl Ledger {
 
     fn show(&mut self, incident: &Incident) {
         self.shared.take();
+        let open = self.open.get(&incident.entity);
+        if incident.is_open() {
+            Arc::make_mut(&mut self.open)
+                .insert(incident.entity.clone(), Arc::new(incident.clone()));
+        } else if open.is_some_and(|open| same(open, incident)) {
+            Arc::make_mut(&mut self.open).remove(&incident.entity);
+        }
         self.shown.retain(|known| !same(known, incident));
         self.shown.push(incident.clone());
         self.shown
@@ -183,6 +196,11 @@ impl Ledger {
                 if let Some(known) = self.shown.iter_mut().find(|known| same(known, &incident)) {
                     known.id = id;
                 }
+                change_open(
+                    &mut self.open,
+                    |open| same(open, &incident),
+                    |open| open.id = id,
+                );
                 incident.id = id;
                 new.push(incident);
             }
@@ -239,7 +257,7 @@ impl Ledger {
 
     fn change(&mut self, id: u64, change: impl Fn(&mut Incident)) -> bool {
         self.shared.take();
-        let mut found = false;
+        let mut found = change_open(&mut self.open, |open| open.id == id, &change);
         for incident in self
             .shown
             .iter_mut()
@@ -256,6 +274,11 @@ impl Ledger {
     pub fn shown(&self) -> Arc<[Incident]> {
         let shared = self.shared.get_or_init(|| self.shown.clone().into());
         Arc::clone(shared)
+    }
+
+    /// The open incident of every entity that has one, however many there are.
+    pub fn open_incidents(&self) -> Arc<BTreeMap<Entity, Arc<Incident>>> {
+        Arc::clone(&self.open)
     }
 
     /// Incidents opened: in all, since this process began, and by entity. Entities that are long gone count in the first only.
@@ -318,6 +341,36 @@ impl Ledger {
     }
 }
 
+/// The journal's open incidents by entity, the newest where an entity has several.
+fn open_ones(journal: &Journal) -> Result<BTreeMap<Entity, Arc<Incident>>, JournalError> {
+    let mut open = BTreeMap::new();
+    for incident in journal.list(&IncidentFilter {
+        open_only: true,
+        limit: usize::MAX,
+        ..IncidentFilter::default()
+    })? {
+        let entity = incident.entity.clone();
+        open.entry(entity).or_insert_with(|| Arc::new(incident));
+    }
+    Ok(open)
+}
+
+/// Changes the open incident that is the one looked for; whether there is one.
+fn change_open(
+    open: &mut Arc<BTreeMap<Entity, Arc<Incident>>>,
+    is_it: impl Fn(&Incident) -> bool,
+    change: impl Fn(&mut Incident),
+) -> bool {
+    let found = open.values().find(|incident| is_it(incident));
+    let Some(entity) = found.map(|incident| incident.entity.clone()) else {
+        return false;
+    };
+    if let Some(incident) = Arc::make_mut(open).get_mut(&entity) {
+        change(Arc::make_mut(incident));
+    }
+    true
+}
+
 /// An incident that the journal does not have may be another pipeline's: no error.
 fn is_there(outcome: Result<(), JournalError>) -> Result<bool, JournalError> {
     match outcome {
@@ -333,5 +386,66 @@ fn same(a: &Incident, b: &Incident) -> bool {
         a.id == b.id
     } else {
         a.entity == b.entity && a.start == b.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{IncidentState, Why};
+
+    fn incident(entity: usize) -> Incident {
+        let time = Time::from_secs(i64::try_from(entity).unwrap());
+        Incident {
+            id: 0,
+            entity: Entity::named(&format!("host-{entity:03}")),
+            start: time,
+            end: time,
+            peak: time,
+            peak_score: 2.0,
+            peak_alarm: None,
+            state: IncidentState::Open,
+            features: Vec::new(),
+            why: Why::default(),
+            acknowledged: false,
+            label: None,
+        }
+    }
+
+    fn over(path: &std::path::Path) -> Ledger {
+        let (journal, _) = Journal::open(path).unwrap();
+        Ledger::new(Some(journal)).unwrap()
+    }
+
+    #[test]
+    fn all_open_incidents_are_known_however_few_are_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.sqlite");
+        let mut ledger = over(&path);
+        for entity in 0..250 {
+            ledger.open(&incident(entity));
+        }
+        ledger.commit(&Batch::default()).unwrap();
+        // The oldest is not among those that are shown.
+        let first = Entity::named("host-000");
+        assert!(ledger.shown.iter().all(|shown| shown.entity != first));
+        let id = ledger.open_incidents()[&first].id;
+        assert!(id > 0);
+        ledger.acknowledge(id).unwrap();
+        ledger.update(&incident(0));
+        let known = Arc::clone(&ledger.open_incidents()[&first]);
+        assert_eq!((known.id, known.acknowledged), (id, true));
+        ledger.commit(&Batch::default()).unwrap();
+
+        let mut ledger = over(&path);
+        assert_eq!(ledger.open_incidents().len(), 250);
+        assert!(ledger.open_incidents()[&first].acknowledged);
+        for entity in 0..250 {
+            ledger.update(&Incident {
+                state: IncidentState::Closed,
+                ..incident(entity)
+            });
+            assert_eq!(ledger.open_incidents().len(), 249 - entity);
+        }
     }
 }

@@ -637,6 +637,7 @@ impl Core {
         Snapshot {
             revision: self.revision,
             now,
+            made: Instant::now(),
             started: self.started,
             build: super::BUILD,
             banner: self.banner.clone(),

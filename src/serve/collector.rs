@@ -1,8 +1,8 @@
 //! The exporter's numbers, read from the newest snapshot at scrape time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -12,13 +12,9 @@ use super::families::{self, Family};
 use super::scrape::Scrape;
 use crate::config::ExporterConfig;
 use crate::domain::{
-    Entity, EntityView, FeatureView, Forecast, PipelineView, RowState, Snapshot, SourceState, Time,
-    Verdict,
+    Entity, EntityView, FeatureView, Forecast, Freshness, PipelineView, RowState, Snapshot,
+    SourceState, StaleReason, Time, Verdict,
 };
-
-/// Verdicts of a source that has been failing for longer than this are no longer news (as long as Prometheus itself
-/// takes a sample for current), or than three intervals when that is longer.
-const LOOKBACK: Duration = Duration::from_secs(300);
 
 /// The reasons of `collect_errors_total`: all are shown from the start, because none yet is a known 0.
 const REASONS: [&str; 6] = ["connect", "timeout", "http", "query", "decode", "other"];
@@ -67,9 +63,10 @@ impl Collector for SnapshotCollector {
     fn collect(&self) -> Vec<MetricFamily> {
         let snapshot = Arc::clone(&self.snapshots.borrow());
         let live = &snapshot.live;
+        let freshness = live.freshness(snapshot.time_at(Instant::now()), snapshot.interval);
         let mut scrape = Scrape::new(&self.prefix, live.grouped, self.max_series);
-        installation(&mut scrape, &snapshot, live);
-        let rows = rows(&snapshot, live);
+        installation(&mut scrape, &snapshot, live, freshness);
+        let rows = rows(&snapshot, live, freshness);
         verdicts(&mut scrape, &rows);
         features(&mut scrape, &rows);
         scrape.finish()
@@ -77,11 +74,17 @@ impl Collector for SnapshotCollector {
 }
 
 /// What is known of the installation as a whole.
-fn installation(scrape: &mut Scrape, snapshot: &Snapshot, live: &PipelineView) {
+fn installation(
+    scrape: &mut Scrape,
+    snapshot: &Snapshot,
+    live: &PipelineView,
+    freshness: Freshness<'_>,
+) {
     scrape.family(&families::BUILD_INFO, |out| {
         out.put(None, &[snapshot.build.version, snapshot.build.target], 1.0);
     });
-    scrape.single(&families::SOURCE_UP, source_up(&live.source.state));
+    scrape.single(&families::SOURCE_UP, source_up(live, freshness));
+    components(scrape, snapshot);
     scrape.single(&families::READINESS, Some(live.readiness.ratio()));
     let model = live.model.as_ref();
     scrape.single(&families::THRESHOLD, model.map(|m| m.threshold_mse));
@@ -102,6 +105,20 @@ fn installation(scrape: &mut Scrape, snapshot: &Snapshot, live: &PipelineView) {
     counters(scrape, live);
 }
 
+/// The parts of the program that have reported.
+fn components(scrape: &mut Scrape, snapshot: &Snapshot) {
+    scrape.family(&families::COMPONENT_UP, |out| {
+        for part in snapshot.health.iter() {
+            out.put(None, &[part.component.name()], flag(part.fault.is_none()));
+        }
+    });
+    scrape.family(&families::COMPONENT_RESTARTS, |out| {
+        for part in snapshot.health.iter() {
+            out.put(None, &[part.component.name()], part.restarts as f64);
+        }
+    });
+}
+
 fn counters(scrape: &mut Scrape, live: &PipelineView) {
     let counters = &live.counters;
     scrape.family(&families::COLLECT_TOOK, |out| {
@@ -120,6 +137,12 @@ fn counters(scrape: &mut Scrape, live: &PipelineView) {
         &families::SERIES_DROPPED,
         Some(counters.series_dropped as f64),
     );
+    // Unknown before the first collection.
+    let left_out = live
+        .source
+        .last_success
+        .map(|_| counters.series_left_out as f64);
+    scrape.single(&families::SERIES_LEFT_OUT, left_out);
     scrape.single(&families::TICKS_LATE, Some(counters.ticks_late as f64));
 }
 
@@ -138,22 +161,16 @@ struct Row<'a> {
     ahead_of: Time,
     /// Where to look instead when a recording plays in its own past.
     replay_ahead_of: Option<Time>,
-    /// The source delivers, or failed only just now.
+    /// What is known of the newest rows may still be stated.
     fresh: bool,
 }
 
 /// Entities by name: those that are seen, and those that are only on record.
-fn rows<'a>(snapshot: &Snapshot, live: &'a PipelineView) -> Vec<Row<'a>> {
-    let open: BTreeSet<&Entity> = live
-        .incidents
-        .iter()
-        .filter(|incident| incident.is_open())
-        .map(|incident| &incident.entity)
-        .collect();
-    let fresh = is_fresh(snapshot, &live.source.state);
+fn rows<'a>(snapshot: &Snapshot, live: &'a PipelineView, freshness: Freshness<'_>) -> Vec<Row<'a>> {
+    let open = &live.open_incidents;
     let row = |entity: &Entity, view: Option<&'a EntityView>| Row {
-        incident_open: open.contains(entity) || (!live.grouped && !open.is_empty()),
-        ..row(snapshot, live, fresh, entity, view)
+        incident_open: open.contains_key(entity) || (!live.grouped && !open.is_empty()),
+        ..row(snapshot, live, freshness, entity, view)
     };
     if !live.grouped {
         let view = live.entities.first();
@@ -161,10 +178,8 @@ fn rows<'a>(snapshot: &Snapshot, live: &'a PipelineView) -> Vec<Row<'a>> {
         return vec![row(&entity, view.map(|view| &**view))];
     }
     let on_record = live.counters.incidents_by_entity.keys();
-    let mut views: BTreeMap<&Entity, Option<&EntityView>> = on_record
-        .chain(open.iter().copied())
-        .map(|e| (e, None))
-        .collect();
+    let mut views: BTreeMap<&Entity, Option<&EntityView>> =
+        on_record.chain(open.keys()).map(|e| (e, None)).collect();
     views.extend(live.entities.iter().map(|v| (&v.entity, Some(&**v))));
     views
         .into_iter()
@@ -175,13 +190,13 @@ fn rows<'a>(snapshot: &Snapshot, live: &'a PipelineView) -> Vec<Row<'a>> {
 fn row<'a>(
     snapshot: &Snapshot,
     live: &PipelineView,
-    fresh: bool,
+    freshness: Freshness<'_>,
     entity: &Entity,
     view: Option<&'a EntityView>,
 ) -> Row<'a> {
     let latest = view.and_then(|v| v.latest.as_deref());
     let scored = latest.filter(|v| v.state == RowState::Scored);
-    let failing = matches!(live.source.state, SourceState::Stale { .. });
+    let (stale, fresh) = (freshness.is_stale(), !freshness.is_withdrawn());
     let counters = &live.counters;
     let newest = view.and_then(|v| v.grid.last());
     Row {
@@ -198,14 +213,14 @@ fn row<'a>(
             counters.incidents_total
         },
         incident_open: false,
-        stale: latest.map(|v| failing || matches!(v.state, RowState::Stale | RowState::Missing)),
+        stale: latest.map(|v| stale || matches!(v.state, RowState::Stale | RowState::Missing)),
         last_run: if live.grouped && scored.is_none() {
             view.and_then(last_scored_row)
         } else {
             live.last_scored
         },
         ahead_of: newest.map_or(snapshot.now, |time| time.max(snapshot.now)),
-        replay_ahead_of: newest.filter(|_| !failing),
+        replay_ahead_of: newest.filter(|_| !stale),
         fresh,
     }
 }
@@ -218,20 +233,12 @@ fn last_scored_row(view: &EntityView) -> Option<Time> {
     Some(view.grid.time(offset + row))
 }
 
-fn is_fresh(snapshot: &Snapshot, state: &SourceState) -> bool {
-    match state {
-        SourceState::Stale { since, .. } => since.is_some_and(|since| {
-            snapshot.now.since(since) <= LOOKBACK.max(snapshot.interval.saturating_mul(3))
-        }),
-        SourceState::Connecting | SourceState::Up | SourceState::Finished => true,
-    }
-}
-
-fn source_up(state: &SourceState) -> Option<f64> {
-    match state {
-        SourceState::Connecting => None,
-        SourceState::Up | SourceState::Finished => Some(1.0),
-        SourceState::Stale { .. } => Some(0.0),
+fn source_up(live: &PipelineView, freshness: Freshness<'_>) -> Option<f64> {
+    match (&live.source.state, freshness.reason()) {
+        (SourceState::Connecting, None) => None,
+        (_, Some(StaleReason::Failing(_) | StaleReason::Silent(_))) => Some(0.0),
+        // The clock and the scoring are not the source's.
+        _ => Some(1.0),
     }
 }
 

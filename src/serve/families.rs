@@ -66,7 +66,19 @@ pub(super) const SOURCE_UP: Family = whole(
     "source_up",
     G,
     &[],
-    "1 when the last collection from the source worked, 0 when it failed.",
+    "1 while collections from the source work, 0 when the last one failed or none has ended for three intervals (15 s at least).",
+);
+pub(super) const COMPONENT_UP: Family = whole(
+    "component_up",
+    G,
+    &["component"],
+    "1 while this part of the program works, 0 while it has a fault; absent for a part that has not reported.",
+);
+pub(super) const COMPONENT_RESTARTS: Family = whole(
+    "component_restarts_total",
+    C,
+    &["component"],
+    "How often this part of the program was started again after a failure, since the process started.",
 );
 pub(super) const READINESS: Family = whole(
     "readiness_ratio",
@@ -120,7 +132,13 @@ pub(super) const SERIES_DROPPED: Family = whole(
     "source_series_dropped_total",
     C,
     &[],
-    "Label sets left out of the data because a cap on entities or features was reached.",
+    "Series left out of collections because a cap on entities or features was reached, since the process started; counted anew at every collection.",
+);
+pub(super) const SERIES_LEFT_OUT: Family = whole(
+    "source_series_left_out",
+    G,
+    &[],
+    "Series that the last collection left out because a cap on entities or features was reached.",
 );
 pub(super) const TICKS_LATE: Family = whole(
     "ticks_late_total",
@@ -169,7 +187,7 @@ pub(super) const STALE: Family = each(
     "samples_stale",
     G,
     &[],
-    "1 when the source fails, has no sample of the newest row, or the newest window is mostly missing, so that nothing new was judged, else 0.",
+    "1 when the source fails or is late by two intervals (15 s at least), has no sample of the newest row, the newest window is mostly missing, or the clock was set back, so that nothing new was judged, else 0.",
 );
 pub(super) const LAST_RUN: Family = each(
     "last_successful_run_timestamp_seconds",
@@ -221,9 +239,11 @@ pub(super) const FORECAST: Family = each(
 );
 
 /// Every family, in the order in which the cap is spent: the whole installation's first, then verdicts, then details.
-pub(super) const ALL: [&Family; 27] = [
+pub(super) const ALL: [&Family; 30] = [
     &BUILD_INFO,
     &SOURCE_UP,
+    &COMPONENT_UP,
+    &COMPONENT_RESTARTS,
     &READINESS,
     &THRESHOLD,
     &MODEL_INFO,
@@ -233,6 +253,7 @@ pub(super) const ALL: [&Family; 27] = [
     &COLLECT_TOOK,
     &COLLECT_ERRORS,
     &SERIES_DROPPED,
+    &SERIES_LEFT_OUT,
     &TICKS_LATE,
     &NOT_EXPORTED,
     &IS_ANOMALY,

@@ -7,13 +7,15 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq as _;
 
 use super::Problem;
 
 /// What a mutating request must show.
 ///
 /// The Host must name this listener, so that a page whose name was bound to a loopback address can't get in; the Origin,
-/// when there is one, must be that same host, so that another page's form can't either. The token is asked for whenever
+/// when there is one, must be that same host, so that another page's form can't either. A browser that says that the
+/// request comes from another site's page (`Sec-Fetch-Site`) is believed: images and links have no Origin. The token is asked for whenever
 /// one is set. A listener that others can reach and that has no token lets nobody change anything.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -35,6 +37,7 @@ impl Guard {
     pub(super) fn check(&self, request: &Parts) -> Result<(), Problem> {
         let host = self.check_host(request)?;
         check_origin(&request.headers, &host)?;
+        check_site(&request.headers)?;
         self.check_token(&request.headers)
     }
 
@@ -81,7 +84,7 @@ impl Guard {
         };
         let given = headers.get(AUTHORIZATION).and_then(bearer);
         match given {
-            Some(given) if same(given, token.expose_secret().as_bytes()) => Ok(()),
+            Some(given) if given.ct_eq(token.expose_secret().as_bytes()).into() => Ok(()),
             Some(_) => Err(unauthorized(
                 "the token is not the one set as `api.token`",
                 "Bearer realm=\"pulsewatch\", error=\"invalid_token\"",
@@ -95,9 +98,13 @@ impl Guard {
 }
 
 fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Problem> {
-    let Some(origin) = headers.get(ORIGIN) else {
-        return Ok(());
-    };
+    for origin in headers.get_all(ORIGIN) {
+        check_one_origin(origin, host)?;
+    }
+    Ok(())
+}
+
+fn check_one_origin(origin: &HeaderValue, host: &Authority) -> Result<(), Problem> {
     let page = Uri::try_from(origin.as_bytes()).ok();
     let same_host = page.is_some_and(|page| {
         page.scheme_str() == Some("http")
@@ -115,20 +122,23 @@ fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Problem> {
     }
 }
 
+/// Fetch metadata: `none` is what a person typed into the address bar; what is no browser sends nothing.
+fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
+    let own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if headers.get_all("sec-fetch-site").iter().all(own) {
+        Ok(())
+    } else {
+        Err(forbidden(
+            "the request comes from another site's page (its Sec-Fetch-Site is not same-origin)",
+        ))
+    }
+}
+
 fn bearer(header: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = header.as_bytes().split_at_checked(7)?;
     scheme
         .eq_ignore_ascii_case(b"bearer ")
         .then(|| token.trim_ascii())
-}
-
-/// Compares in a time that depends on the lengths only, so that a wrong guess tells nothing of the token.
-fn same(given: &[u8], token: &[u8]) -> bool {
-    let difference = given
-        .iter()
-        .zip(token)
-        .fold(0_u8, |seen, (a, b)| std::hint::black_box(seen | (a ^ b)));
-    given.len() == token.len() && difference == 0
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -201,6 +211,26 @@ mod tests {
             let headers = [("host", "127.0.0.1:8901"), ("origin", origin)];
             assert_eq!(check("127.0.0.1:8901", None, &headers), status, "{origin}");
         }
+    }
+
+    #[test]
+    fn what_another_sites_page_loads_is_refused() {
+        for (site, status) in [
+            ("same-origin", 200),
+            ("none", 200),
+            ("same-site", 403),
+            ("cross-site", 403),
+            ("something-new", 403),
+        ] {
+            let headers = [("host", "127.0.0.1:8901"), ("sec-fetch-site", site)];
+            assert_eq!(check("127.0.0.1:8901", None, &headers), status, "{site}");
+        }
+        let twice = [
+            ("host", "127.0.0.1:8901"),
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        assert_eq!(check("127.0.0.1:8901", None, &twice), 403);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! here can hold up the engine: a request reads a shared snapshot, and a command is queued or refused, never awaited.
 
 mod collector;
+mod connections;
 mod families;
 mod guard;
 mod problem;
@@ -18,6 +19,8 @@ mod router;
 mod routes;
 mod scrape;
 mod server;
+mod stream;
 
+pub use connections::Limits;
 use problem::Problem;
 pub use server::{Bound, ServeError, Server};

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::ControlError;
 
@@ -15,6 +15,8 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
+    /// A field besides the common ones (RFC 9457, extension members).
+    more: Option<Box<(&'static str, Value)>>,
 }
 
 impl Problem {
@@ -25,6 +27,7 @@ impl Problem {
             status,
             detail: detail.into(),
             header: None,
+            more: None,
         }
     }
 
@@ -39,6 +42,13 @@ impl Problem {
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
+        self
+    }
+
+    /// The same with a field of its own.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.more = Some(Box::new((name, value.into())));
         self
     }
 }
@@ -56,13 +66,17 @@ impl From<ControlError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "error": self.detail,
         });
+        if let (Some(more), Some(fields)) = (self.more, body.as_object_mut()) {
+            let (name, value) = *more;
+            fields.insert(name.into(), value);
+        }
         let mut response = (self.status, Json(body)).into_response();
         response.headers_mut().extend(self.header);
         response.headers_mut().insert(

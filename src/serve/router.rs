@@ -4,24 +4,23 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
-use axum::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use prometheus::Registry;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::connections::{Connection, Connections};
 use super::guard::Guard;
 use super::{Problem, routes};
 use crate::domain::{Control, Snapshot};
 
-/// Requests answered at once; more are told to come back.
-const REQUESTS: usize = 64;
 /// Most bytes of a request's body.
 const BODY_BYTES: usize = 64 * 1024;
 /// How long an answer may take.
@@ -38,7 +37,7 @@ struct Inner {
     control: Arc<dyn Control>,
     registry: Registry,
     guard: Guard,
-    room: Semaphore,
+    connections: Arc<Connections>,
 }
 
 impl App {
@@ -47,6 +46,7 @@ impl App {
         control: Arc<dyn Control>,
         registry: Registry,
         guard: Guard,
+        connections: Arc<Connections>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -54,7 +54,7 @@ impl App {
                 control,
                 registry,
                 guard,
-                room: Semaphore::new(REQUESTS),
+                connections,
             }),
         }
     }
@@ -91,7 +91,7 @@ impl FromRequestParts<App> for Allowed {
     }
 }
 
-/// All routes. `/livez` is outside the bound on requests: a busy server is alive.
+/// All routes. Health is outside the bound on answers: a busy server is alive, and its answers are small.
 pub(super) fn router(app: App) -> Router {
     Router::new()
         .route("/", get(routes::index))
@@ -100,26 +100,33 @@ pub(super) fn router(app: App) -> Router {
         .route("/metrics/live-long", get(routes::live_long))
         .route("/metrics/test", get(routes::test))
         .route("/train", post(routes::train))
-        .route("/readyz", get(routes::readyz))
         .layer(from_fn_with_state(app.clone(), bounded))
+        .route("/readyz", get(routes::readyz))
         .route("/livez", get(routes::livez))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(from_fn(one_host))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(plain_answers))
         .with_state(app)
 }
 
-/// Holds a request to [`REQUESTS`] and [`ANSWER_TIMEOUT`].
-async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Ok(_place) = app.inner.room.try_acquire() else {
+/// Holds requests to the places there are for answers, and each of them to [`ANSWER_TIMEOUT`]. The place is kept until the
+/// answer is written, so that clients that do not read bound no memory but their own.
+async fn bounded(
+    State(app): State<App>,
+    Extension(connection): Extension<Arc<Connection>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !app.inner.connections.place(&connection) {
         return Problem::unavailable(
-            format!("{REQUESTS} requests are being answered already; try again in a moment"),
+            "as many requests as may be are being answered already; try again in a moment",
             1,
         )
         .into_response();
-    };
+    }
     match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable(
@@ -131,6 +138,18 @@ async fn bounded(State(app): State<App>, request: Request, next: Next) -> Respon
         )
         .into_response(),
     }
+}
+
+/// Refuses a request that names several hosts: whoever looks at one of them would decide about another.
+async fn one_host(request: Request, next: Next) -> Response {
+    if request.headers().get_all(HOST).iter().count() > 1 {
+        return Problem::new(
+            StatusCode::BAD_REQUEST,
+            "the request has more than one Host header; send one",
+        )
+        .into_response();
+    }
+    next.run(request).await
 }
 
 /// Answers are of this moment, and are what their content type says.

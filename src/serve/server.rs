@@ -6,28 +6,30 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use prometheus::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::collector::{SnapshotCollector, descs};
+use super::connections::{Admitted, Connections, Limits};
 use super::guard::Guard;
 use super::router::{App, router};
+use super::stream::Stream;
 use crate::config::{ApiConfig, ExporterConfig};
 use crate::domain::{Control, Snapshot};
 
-/// Connections at once; more wait in the system's queue.
-const CONNECTIONS: usize = 256;
-/// A request's head must arrive within this time; an idle connection is closed after it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Header lines of one request.
 const HEADERS: usize = 64;
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes that are held of what a client sends and does not read, besides one answer.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// How long requests that are being answered may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(5);
 /// Pause after a connection could not be accepted (no file descriptors left, say).
@@ -147,6 +149,7 @@ pub struct Bound {
     local: SocketAddr,
     exporter: ExporterConfig,
     guard: Guard,
+    limits: Limits,
 }
 
 impl Bound {
@@ -167,7 +170,14 @@ impl Bound {
             local,
             exporter,
             guard: Guard::new(local, token),
+            limits: Limits::default(),
         })
+    }
+
+    /// The same with other bounds on what clients may take.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Where it listens; the real port when port 0 was asked for.
@@ -189,7 +199,7 @@ impl Bound {
     }
 
     /// Answers requests until `shutdown` is ready; requests that are being answered then have 5 s to end, and what is left
-    /// is cut off. At most 256 connections and 64 requests are handled at once.
+    /// is cut off. [`Limits`] bounds what clients take; a new connection is always served, the oldest one gives way to it.
     ///
     /// # Errors
     /// When the listener or the metrics can't be set up; once it serves it does not fail.
@@ -206,21 +216,18 @@ impl Bound {
                 cause,
             }
         })?;
-        let app = router(App::new(snapshots, control, registry, self.guard));
+        let connections = Arc::new(Connections::new(self.limits));
+        let all = Arc::clone(&connections);
+        let app = router(App::new(snapshots, control, registry, self.guard, all));
         let (stop, stopped) = watch::channel(());
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
         let mut open = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                accepted = accept(&listener, &room) => {
-                    if let Some((stream, permit)) = accepted {
-                        let connection = connection(stream, app.clone(), stopped.clone());
-                        open.spawn(async move {
-                            connection.await;
-                            drop(permit);
-                        });
+                accepted = accept(&listener) => {
+                    if let Some(stream) = accepted {
+                        open.spawn(connection(stream, connections.admit(), app.clone(), stopped.clone()));
                     }
                 }
                 Some(_) = open.join_next() => {}
@@ -256,14 +263,10 @@ fn registry(
     Ok(registry)
 }
 
-/// The next connection and its place among [`CONNECTIONS`]; `None` after a pause when none could be accepted.
-async fn accept(
-    listener: &tokio::net::TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+/// The next connection; `None` after a pause when none could be accepted.
+async fn accept(listener: &tokio::net::TcpListener) -> Option<TcpStream> {
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, _)) => Some(stream),
         Err(error) => {
             tracing::debug!(%error, "a connection could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -272,26 +275,53 @@ async fn accept(
     }
 }
 
-/// Serves one connection until it closes, or until `stopped` and its current answer is out.
-async fn connection(stream: TcpStream, app: axum::Router, mut stopped: watch::Receiver<()>) {
+/// Serves one connection until it closes, until it has taken too long or must give way, or until `stopped` and its current
+/// answer is out.
+async fn connection(
+    stream: TcpStream,
+    admitted: Admitted,
+    app: axum::Router,
+    mut stopped: watch::Receiver<()>,
+) {
     // An answer is written whole; waiting to join it with the next only delays it. A socket without the option still works.
     let _ = stream.set_nodelay(true);
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+    let connection = &admitted.connection;
+    let answer = TowerToHyperService::new(app);
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        connection.asked();
+        request.extensions_mut().insert(Arc::clone(connection));
+        let answer = answer.call(request);
+        async move {
+            let answer = answer.await;
+            connection.answered();
+            answer
+        }
+    });
+    let stream = Stream::new(stream, Arc::clone(connection));
+    let serving = hyper::server::conn::http1::Builder::new()
+        // Ours: hyper's would also run while an answer is written.
+        .header_read_timeout(None)
         .max_headers(HEADERS)
         .max_header_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        // Nothing is ever sent: the channel closing is the signal.
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = pin!(serving);
+    let mut over = pin!(connection.is_over());
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::trace!(%error, "a connection ended early");
+                }
+                return;
+            }
+            why = &mut over => return tracing::debug!(why, "a connection was closed"),
+            // Nothing is ever sent: the channel closing is the signal.
+            _ = stopped.changed(), if !stopping => {
+                stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
         }
-    };
-    if let Err(error) = ended {
-        tracing::trace!(%error, "a connection ended early");
     }
 }

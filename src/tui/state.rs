@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ThemeName, UiConfig};
 use crate::domain::{
-    Command, ControlError, Entity, EntityView, FeatureView, HistoryAnswer, Incident, Level,
-    PipelineId, PipelineView, Snapshot, Time,
+    Command, ControlError, Entity, EntityView, FeatureView, Freshness, HistoryAnswer, Incident,
+    Level, PipelineId, PipelineView, Snapshot, Time,
 };
 
 use super::action::Intent;
@@ -477,6 +477,16 @@ impl UiState {
     #[must_use]
     pub fn pipeline<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a PipelineView> {
         snapshot.pipeline(self.mode.pipeline()).map(Arc::as_ref)
+    }
+
+    /// Whether what a pipeline shows can be relied on now; a frozen picture stays as it was.
+    #[must_use]
+    pub fn freshness<'a>(&self, snapshot: &Snapshot, pipeline: &'a PipelineView) -> Freshness<'a> {
+        let now = match self.frozen {
+            Some(_) => snapshot.now,
+            None => self.now.max(snapshot.now),
+        };
+        pipeline.freshness(now, snapshot.interval)
     }
 
     /// Position of the shown entity among the pipeline's.

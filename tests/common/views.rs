@@ -1,11 +1,12 @@
 //! Snapshots as they are before anything has arrived, for readers to be tried on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pulsewatch::domain::{
-    BuildInfo, Counters, PipelineId, PipelineView, ProcessView, Readiness, Snapshot, SourceState,
-    SourceView, Time,
+    BuildInfo, Counters, Incident, PipelineId, PipelineView, ProcessView, Readiness, Snapshot,
+    SourceState, SourceView, Time,
 };
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -36,10 +37,19 @@ pub fn pipeline(id: PipelineId) -> PipelineView {
         },
         entities: Vec::new(),
         incidents: Arc::from([]),
+        open_incidents: Arc::new(BTreeMap::new()),
         counters: Arc::new(Counters::default()),
         last_scored: None,
         catching_up: None,
     }
+}
+
+/// Gives a pipeline these incidents, the open ones among them also by entity.
+pub fn set_incidents(pipeline: &mut PipelineView, incidents: Vec<Incident>) {
+    let open = incidents.iter().filter(|incident| incident.is_open());
+    let open = open.map(|incident| (incident.entity.clone(), Arc::new(incident.clone())));
+    pipeline.open_incidents = Arc::new(open.collect());
+    pipeline.incidents = Arc::from(incidents);
 }
 
 /// The first snapshot of an engine, at `now`.
@@ -48,6 +58,7 @@ pub fn snapshot(now: Time, live: PipelineView) -> Snapshot {
         revision: 1,
         now,
         started: now,
+        made: Instant::now(),
         build: BuildInfo {
             version: "0.0.0-test",
             target: "test-target",

@@ -493,3 +493,36 @@ async fn many_series_are_asked_for_in_parts_that_are_small() {
     let widths = fake.change(|world| std::mem::take(&mut world.widths));
     assert_eq!(widths, [100, 250, 250, 100]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cap_leaves_out_is_counted_at_every_collection() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    fake.change(|world| {
+        world.until = i64::MAX;
+        for (host, phase) in [("a", 0.0), ("b", 1.0), ("c", 2.0)] {
+            world.add("cpu", &[("host", host)], move |t| Some(wave(t, phase)));
+        }
+    });
+    let mut config = config(&fake.url(), &["cpu"]);
+    config.entities.group_by = vec!["host".into()];
+    config.entities.max = 1;
+    let mut driver = Driver::open(&config, dir.path(), Time::from_secs(NOW));
+    driver.until("rows", |s| !s.live.entities.is_empty()).await;
+    driver.go_on(1).await;
+    let before = driver.snapshot().live.counters.clone();
+    assert_eq!(before.series_left_out, 2);
+    driver.go_on(3).await;
+    let after = driver.snapshot().live.counters.clone();
+    assert_eq!(after.series_left_out, 2);
+    let collections = after.collect_seconds.count - before.collect_seconds.count;
+    assert_eq!(
+        after.series_dropped - before.series_dropped,
+        2 * collections,
+        "a counter counts on"
+    );
+    let text = exported(&driver).await;
+    assert_eq!(value(&text, "source_series_left_out"), Some(2.0));
+    assert!(value(&text, "source_series_dropped_total").unwrap() >= 8.0);
+    driver.stop().await;
+}

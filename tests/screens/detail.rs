@@ -14,7 +14,7 @@ use pulsewatch::tui::update::update;
 use pulsewatch::tui::view;
 use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
 
-use crate::{fixture, scene};
+use crate::{fixture, scene, views};
 
 const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
 
@@ -390,7 +390,7 @@ fn an_incident_is_explained_gate_by_gate() {
 #[test]
 fn the_gate_that_stopped_a_row_is_named_with_its_setting() {
     let mut snapshot = scene::incident().snapshot;
-    Arc::make_mut(&mut snapshot.live).incidents = Arc::from([]);
+    views::set_incidents(Arc::make_mut(&mut snapshot.live), Vec::new());
     let entity = entity(&mut snapshot);
     let mut verdict = (**entity.latest.as_ref().unwrap()).clone();
     verdict.is_anomaly = false;
@@ -450,7 +450,7 @@ fn a_moment_whose_verdict_is_gone_says_so_or_shows_its_incident() {
     let mut incidents = live.incidents.to_vec();
     incidents[1].start = fixture::grid().start();
     incidents[1].end = fixture::grid().time(9);
-    live.incidents = Arc::from(incidents);
+    views::set_incidents(live, incidents);
     assert!(
         screen.text().contains("anomaly 41, closed"),
         "{}",
@@ -536,7 +536,7 @@ fn an_anomaly_stays_selected_when_the_journal_numbers_it() {
         let live = Arc::make_mut(&mut screen.snapshot.live);
         let mut incidents = live.incidents.to_vec();
         incidents[1].id = id;
-        live.incidents = Arc::from(incidents);
+        views::set_incidents(live, incidents);
         screen.act(Action::Arrived);
     };
     number(&mut screen, 0);

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use pulsewatch::config::{ThemeName, UiConfig};
 use pulsewatch::domain::{
-    Command, Counters, EntityReadiness, Histogram, PipelineId, PipelineView, Snapshot, SourceState,
-    TrainingOutcome,
+    Command, Component, Counters, Entity, EntityReadiness, HealthBoard, Histogram, PipelineId,
+    PipelineView, Snapshot, SourceState, TrainingOutcome,
 };
 use pulsewatch::report::svg::svg;
 use pulsewatch::tui::action::{Action, Effect, Intent};
 use pulsewatch::tui::update::update;
 use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
 
-use crate::{fixture, scene};
+use crate::{fixture, scene, views};
 
 const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
 
@@ -86,8 +86,10 @@ fn outcome(model: usize) -> TrainingOutcome {
 /// A pipeline about which there is everything to say.
 fn troubled() -> Snapshot {
     let mut snapshot = live(|pipeline| {
+        let since = Some(fixture::now() - Duration::from_secs(204));
+        pipeline.source.last_success = since;
         pipeline.source.state = SourceState::Stale {
-            since: Some(fixture::now() - Duration::from_secs(204)),
+            since,
             error: "http://127.0.0.1:9090: connection refused; is the server running, and is [source] url right?".into(),
             retry_at: fixture::now() + Duration::from_secs(12),
         };
@@ -102,7 +104,8 @@ fn troubled() -> Snapshot {
         pipeline.counters = Arc::new(Counters {
             collect_errors: BTreeMap::from([("connect", 3), ("timeout", 1)]),
             collect_seconds: took,
-            series_dropped: 12,
+            series_dropped: 36,
+            series_left_out: 12,
             ticks_late: 2,
             ..Counters::default()
         });
@@ -460,4 +463,64 @@ fn health_scrolls_where_it_is_too_long() {
     }
     screen.press(Intent::Home);
     screen.has(&["source"]);
+}
+
+#[test]
+fn the_parts_that_do_not_work_are_shown() {
+    let board = HealthBoard::default();
+    let since = fixture::now() - Duration::from_secs(180);
+    board.fail(Component::Cache, since, "no space left on device");
+    let mut snapshot = live(|_| ());
+    snapshot.health = board.view();
+    let screen = Screen::of(snapshot.clone(), (120, 40), &[]);
+    screen.has(&["! cache: no space left on device", "for 3 min"]);
+
+    // The one without which nothing can be relied on comes first.
+    board.fail(Component::Journal, since, "disk full");
+    board.restarted(Component::Collector);
+    snapshot.health = board.view();
+    let screen = Screen::of(snapshot.clone(), (120, 40), &[]);
+    screen.has(&["✗ journal: disk full", "+1 more"]);
+    let screen = Screen::of(snapshot, (120, 50), &[Intent::Health]);
+    screen.has(&[
+        "parts of the program",
+        "collector      ● works, started again 1 ×",
+        "journal        ✗ for 3 min: disk full",
+        "cache          ✗ for 3 min: no space left on device",
+    ]);
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_told_and_no_verdict_stands() {
+    let mut snapshot = live(|_| ());
+    snapshot.now = fixture::now() - Duration::from_hours(1);
+    Arc::make_mut(&mut snapshot.live).source.last_success = Some(snapshot.now);
+    let screen = Screen::of(snapshot.clone(), (120, 40), &[]);
+    screen.has(&[
+        "✗ the clock is",
+        "was it set back?",
+        "when last seen",
+        "stale",
+    ]);
+    let screen = Screen::of(snapshot, (120, 40), &[Intent::Health]);
+    screen.has(&["✗ stale for", "behind the newest row"]);
+}
+
+#[test]
+fn more_open_anomalies_than_are_listed_are_counted() {
+    let snapshot = live(|pipeline| {
+        let like = fixture::incidents(true).swap_remove(0);
+        let many = (0..250).map(|i| {
+            let mut incident = like.clone();
+            incident.id = 1000 + i;
+            incident.entity = Entity::named(&format!("host-{i:03}"));
+            incident
+        });
+        views::set_incidents(pipeline, many.collect());
+        pipeline.incidents = pipeline.incidents[..200].into();
+    });
+    let screen = Screen::of(snapshot.clone(), (160, 40), &[]);
+    screen.has(&["250 open"]);
+    let screen = Screen::of(snapshot, (160, 40), &[Intent::Log]);
+    assert_eq!(screen.text().matches("250 open").count(), 2);
 }

@@ -415,7 +415,7 @@ pub fn scoring(id: PipelineId, hot: bool) -> PipelineView {
         text: String::new(),
     };
     pipeline.entities = vec![Arc::new(entity("", hot, true, ROWS))];
-    pipeline.incidents = Arc::from(incidents(hot));
+    views::set_incidents(&mut pipeline, incidents(hot));
     pipeline.counters = Arc::new(Counters {
         incidents_total: 42,
         incidents_session: 3,

@@ -18,7 +18,7 @@ use pulsewatch::tui::update::update;
 use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
 
 use crate::scene::Scene;
-use crate::{fixture, scene};
+use crate::{fixture, scene, views};
 
 const SIZES: [(u16, u16); 4] = [(200, 60), (120, 40), (80, 24), (40, 10)];
 
@@ -87,7 +87,7 @@ fn fleet(count: usize) -> Screen {
     for (i, incident) in incidents.iter_mut().enumerate() {
         incident.entity = Entity::named(&format!("host-{i:03}"));
     }
-    pipeline.incidents = Arc::from(incidents);
+    views::set_incidents(&mut pipeline, incidents);
     Screen::of(fixture::snapshot(pipeline))
 }
 
@@ -313,7 +313,7 @@ fn enter_goes_to_the_moment_of_the_peak() {
     let mut incidents = screen.snapshot.live.incidents.to_vec();
     incidents[0].peak = last - Duration::from_secs(7200);
     let peak = incidents[0].peak;
-    Arc::make_mut(&mut screen.snapshot.live).incidents = Arc::from(incidents);
+    views::set_incidents(Arc::make_mut(&mut screen.snapshot.live), incidents);
     screen.press(Intent::Log);
     screen.press(Intent::Expand);
     let until = screen.state.until.unwrap();

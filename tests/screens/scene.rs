@@ -14,7 +14,7 @@ use pulsewatch::tui::update::update;
 use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState};
 use ratatui::buffer::Buffer;
 
-use crate::fixture;
+use crate::{fixture, views};
 
 /// What is shown, and the keys that were pressed before.
 pub struct Scene {
@@ -128,8 +128,10 @@ pub fn incident() -> Scene {
 
 pub fn stale() -> Scene {
     let mut pipeline = fixture::scoring(PipelineId::Live, false);
+    let since = Some(fixture::now() - Duration::from_secs(204));
+    pipeline.source.last_success = since;
     pipeline.source.state = SourceState::Stale {
-        since: Some(fixture::now() - Duration::from_secs(204)),
+        since,
         error: "http://127.0.0.1:9090: connection refused; is the server running, and is [source] url right?".into(),
         retry_at: fixture::now() + Duration::from_secs(12),
     };
@@ -205,7 +207,7 @@ pub fn test_mode() -> Scene {
     for (incident, entity) in incidents.iter_mut().zip(pipeline.entities.iter().cycle()) {
         incident.entity = entity.entity.clone();
     }
-    pipeline.incidents = Arc::from(incidents);
+    views::set_incidents(&mut pipeline, incidents);
     let mut snapshot = starting().snapshot;
     snapshot.test = Some(Arc::new(pipeline));
     snapshot.banner =
@@ -260,8 +262,10 @@ pub fn why() -> Scene {
 pub fn error() -> Scene {
     let mut snapshot = failed().snapshot;
     let live = Arc::make_mut(&mut snapshot.live);
+    let since = Some(fixture::now() - Duration::from_secs(7300));
+    live.source.last_success = since;
     live.source.state = SourceState::Stale {
-        since: Some(fixture::now() - Duration::from_secs(7300)),
+        since,
         error: "http://127.0.0.1:9090/api/v1/query_range: 401 Unauthorized; set [source] auth to what the server asks for".into(),
         retry_at: fixture::now() + Duration::from_secs(45),
     };
@@ -303,7 +307,7 @@ pub fn fleet() -> Scene {
     {
         incident.entity = entity.entity.clone();
     }
-    pipeline.incidents = Arc::from(incidents);
+    views::set_incidents(&mut pipeline, incidents);
     Scene {
         keys: vec![Intent::Entities],
         ..Scene::of("fleet", fixture::snapshot(pipeline))

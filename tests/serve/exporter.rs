@@ -11,18 +11,10 @@ use pulsewatch::domain::{
 };
 
 use crate::fixture::{
-    NEWEST, NOW, Running, empty, entity, exporter, feature, forecast, scored, two_features,
-    with_live,
+    NEWEST, NOW, P, Running, empty, entity, exporter, feature, forecast, scored, two_features,
+    value, with_live,
 };
-
-const P: &str = "anomaly_detector_";
-
-/// The value of the series `name` (labels included), `None` when it is not exported.
-fn value(text: &str, series: &str) -> Option<f64> {
-    let prefix = format!("{P}{series} ");
-    let line = text.lines().find_map(|line| line.strip_prefix(&prefix))?;
-    Some(line.parse().unwrap())
-}
+use crate::views;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_unknown_is_absent() {
@@ -183,7 +175,7 @@ async fn the_entity_label_is_there_exactly_when_grouped() {
         label: None,
     };
     let server = Running::start(with_live(scored(true, entities()), |live| {
-        live.incidents = Arc::from([gone]);
+        views::set_incidents(live, vec![gone]);
     }));
     let text = server.metrics().await;
     for (series, known) in [
@@ -236,8 +228,10 @@ async fn an_unscored_row_exports_no_old_verdict() {
 async fn a_source_that_fails_for_long_takes_its_verdicts_along() {
     let failing = |since: u64| {
         with_live(two_features(), |live| {
+            let since = Some(NOW - Duration::from_secs(since));
+            live.source.last_success = since;
             live.source.state = SourceState::Stale {
-                since: Some(NOW - Duration::from_secs(since)),
+                since,
                 error: "no answer".into(),
                 retry_at: NOW,
             };

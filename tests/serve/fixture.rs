@@ -23,6 +23,16 @@ use crate::views::{self, MINUTE};
 pub const NEWEST: Time = Time::from_secs(1_800_000_000);
 pub const NOW: Time = Time::from_secs(1_800_000_030);
 
+/// What every metric's name begins with.
+pub const P: &str = "anomaly_detector_";
+
+/// The value of a series of a scrape (labels included), `None` when it is not exported.
+pub fn value(text: &str, series: &str) -> Option<f64> {
+    let prefix = format!("{P}{series} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&prefix))?;
+    Some(line.parse().unwrap())
+}
+
 /// Before anything has arrived.
 pub fn empty() -> Snapshot {
     Snapshot {

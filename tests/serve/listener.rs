@@ -116,6 +116,20 @@ async fn broken_requests_are_refused_and_the_server_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_in_one_request_are_refused() {
+    let server = Running::start(two_features());
+    for line in ["POST /train", "GET /metrics", "GET /livez", "GET /nothing"] {
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: {0}\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+            server.address
+        );
+        let answer = raw(server.address, head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{line}: {answer}");
+    }
+    assert!(server.control.sent.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_an_error_only_when_it_was_asked_for() {
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = ExporterConfig {

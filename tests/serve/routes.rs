@@ -145,6 +145,23 @@ async fn test_mode_is_started_by_its_first_reader() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_can_not_start_test_mode() {
+    let server = Running::start(two_features());
+    let asked_by = |site: &'static str| {
+        let request = server.client.get(format!("{}/metrics/test", server.url));
+        request.header("sec-fetch-site", site).send()
+    };
+    for site in ["cross-site", "same-site"] {
+        problem(asked_by(site).await.unwrap(), 403).await;
+    }
+    assert!(server.control.sent.lock().unwrap().is_empty());
+    problem(asked_by("same-origin").await.unwrap(), 503).await;
+    assert_eq!(*server.control.sent.lock().unwrap(), [Command::StartTest]);
+    let train = server.post("/train").header("sec-fetch-site", "cross-site");
+    problem(train.send().await.unwrap(), 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn test_mode_is_not_started_by_a_stranger() {
     let server = Running::with(two_features(), &exporter(), &with_token("s3cret"));
     problem(server.get("/metrics/test").await, 401).await;

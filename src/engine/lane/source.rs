@@ -116,7 +116,8 @@ impl SourceStatus {
             .chain(batch.warnings.iter().cloned())
             .take(WARNINGS)
             .collect();
-        self.counters.series_dropped = batch.dropped;
+        self.counters.series_dropped += batch.dropped;
+        self.counters.series_left_out = batch.dropped;
         self.view.state = if finished {
             SourceState::Finished
         } else {

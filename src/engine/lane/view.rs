@@ -101,6 +101,7 @@ impl Lane {
             training,
             entities,
             incidents: self.pipeline.ledger().shown(),
+            open_incidents: self.pipeline.ledger().open_incidents(),
             counters: Arc::new(Counters {
                 incidents_total,
                 incidents_by_entity,

@@ -38,9 +38,10 @@ pub(in crate::serve) async fn index(State(app): State<App>) -> Json<Value> {
         "msg": "PulseWatch is running",
         "version": snapshot.build.version,
         "started": super::stamp(snapshot.started),
-        "source": super::source(live),
+        "source": super::source(live, super::freshness(&snapshot, live)),
         "model": super::model(live),
         "entity_count": live.entities.len(),
+        "components": super::health::faults(&snapshot),
         "routes": [
             "GET /metrics",
             "GET /metrics/live-short",

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Problem;
 use super::super::router::App;
-use super::{AskResult, about, answer, chosen, read, stamp, table};
+use super::{AskResult, about, answer, chosen, freshness, read, stamp, table};
 use crate::domain::{EntityView, FeatureView, Forecast, HistoryQuery, PipelineId};
 
 /// Points per feature when `?points=` is not given.
@@ -49,9 +49,11 @@ pub(in crate::serve) async fn live_long(
         .filter(|(_, anomalous)| **anomalous)
         .map(|(time, _)| stamp(time))
         .collect();
-    let mut more = about(&snapshot.live, view);
+    let freshness = freshness(&snapshot, &snapshot.live);
+    let mut more = about(&snapshot.live, freshness, view);
     more.insert("step_seconds", json!(history.grid.step().as_secs_f64()));
     more.insert("forecasts", forecasts.into());
+    let breach = |feature: &FeatureView| breach(feature).filter(|_| !freshness.is_withdrawn());
     more.insert("breaches", each(view, breach));
     more.insert("forecast_accuracy", each(view, accuracy));
     let times = history.grid.times();

@@ -8,6 +8,7 @@ mod train;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -22,7 +23,7 @@ pub(super) use rows::{live_short, test};
 pub(super) use train::train;
 
 use super::Problem;
-use crate::domain::{Entity, EntityView, Incident, PipelineView, SourceState, Time};
+use crate::domain::{Entity, EntityView, Freshness, PipelineView, Snapshot, SourceState, Time};
 
 /// How many names an error lists.
 const NAMES_SHOWN: usize = 10;
@@ -76,6 +77,11 @@ fn chosen<'a>(
     })
 }
 
+/// Whether what a pipeline shows can be relied on at this moment.
+fn freshness<'a>(snapshot: &Snapshot, pipeline: &'a PipelineView) -> Freshness<'a> {
+    pipeline.freshness(snapshot.time_at(Instant::now()), snapshot.interval)
+}
+
 /// Why a pipeline has nothing to show or judge yet.
 fn waiting_for(pipeline: &PipelineView) -> String {
     match &pipeline.source.state {
@@ -95,15 +101,19 @@ fn seasons(view: &EntityView) -> Value {
         .collect()
 }
 
-/// What every answer about a pipeline carries besides its rows.
-fn about(pipeline: &PipelineView, view: &EntityView) -> BTreeMap<&'static str, Value> {
+/// What every answer about a pipeline carries besides its rows. A verdict that is withdrawn is not stated.
+fn about(
+    pipeline: &PipelineView,
+    freshness: Freshness<'_>,
+    view: &EntityView,
+) -> BTreeMap<&'static str, Value> {
     let latest = view.latest.as_deref();
-    let open = |incident: &&Incident| incident.is_open() && incident.entity == view.entity;
-    let incident = pipeline.incidents.iter().find(open);
+    let latest = latest.filter(|_| !freshness.is_withdrawn());
+    let incident = pipeline.open_incidents.get(&view.entity);
     BTreeMap::from([
         ("entity", json!(view.entity.name())),
         ("entity_count", json!(pipeline.entities.len())),
-        ("source", source(pipeline)),
+        ("source", source(pipeline, freshness)),
         ("model", model(pipeline)),
         ("state", json!(latest.map(|verdict| verdict.state))),
         ("score", json!(latest.and_then(|verdict| verdict.score))),
@@ -120,17 +130,17 @@ fn about(pipeline: &PipelineView, view: &EntityView) -> BTreeMap<&'static str, V
     ])
 }
 
-fn source(pipeline: &PipelineView) -> Value {
-    let (state, error) = match &pipeline.source.state {
-        SourceState::Connecting => ("connecting", None),
-        SourceState::Up => ("up", None),
-        SourceState::Stale { error, .. } => ("stale", Some(error)),
-        SourceState::Finished => ("finished", None),
+fn source(pipeline: &PipelineView, freshness: Freshness<'_>) -> Value {
+    let state = match (&pipeline.source.state, freshness.is_stale()) {
+        (_, true) => "stale",
+        (SourceState::Connecting, false) => "connecting",
+        (SourceState::Finished, false) => "finished",
+        (SourceState::Up | SourceState::Stale { .. }, false) => "up",
     };
     json!({
         "name": pipeline.source.name,
         "state": state,
-        "error": error,
+        "error": freshness.reason().map(|reason| reason.to_string()),
         "last_success": pipeline.source.last_success.map(stamp),
         "warnings": pipeline.source.warnings,
     })

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::super::Problem;
 use super::super::router::App;
-use super::{Ask, AskResult, about, answer, chosen, read, stamp, table};
-use crate::domain::{Command, EntityView, PipelineView, Series};
+use super::{Ask, AskResult, about, answer, chosen, freshness, read, stamp, table};
+use crate::domain::{Command, EntityView, PipelineView, Series, Snapshot};
 
 /// Rows of `live-short`.
 const SHORT: usize = 20;
@@ -20,7 +20,8 @@ pub(in crate::serve) async fn live_short(
     ask: AskResult,
 ) -> Result<Response, Problem> {
     let ask = read(ask)?;
-    newest(&app.snapshot().live, &ask, SHORT)
+    let snapshot = app.snapshot();
+    newest(&snapshot, &snapshot.live, &ask, SHORT)
 }
 
 /// The 50 newest rows of the test pipeline. Started by the first call, which needs what every route that changes
@@ -31,8 +32,9 @@ pub(in crate::serve) async fn test(
     request: Request,
 ) -> Result<Response, Problem> {
     let ask = read(ask)?;
-    if let Some(test) = &app.snapshot().test {
-        return newest(test, &ask, TEST);
+    let snapshot = app.snapshot();
+    if let Some(test) = &snapshot.test {
+        return newest(&snapshot, test, &ask, TEST);
     }
     let (parts, _) = request.into_parts();
     app.allow(&parts)?;
@@ -43,7 +45,12 @@ pub(in crate::serve) async fn test(
     ))
 }
 
-fn newest(pipeline: &PipelineView, ask: &Ask, count: usize) -> Result<Response, Problem> {
+fn newest(
+    snapshot: &Snapshot,
+    pipeline: &PipelineView,
+    ask: &Ask,
+    count: usize,
+) -> Result<Response, Problem> {
     let view = chosen(pipeline, ask.entity.as_deref())?;
     let grid = view
         .grid
@@ -59,9 +66,10 @@ fn newest(pipeline: &PipelineView, ask: &Ask, count: usize) -> Result<Response, 
         .filter(|(_, flag)| *flag > 0.0)
         .map(|(time, _)| stamp(time))
         .collect();
-    let mut more = about(pipeline, view);
+    let freshness = freshness(snapshot, pipeline);
+    let mut more = about(pipeline, freshness, view);
     more.insert("scores", json!(tail(&view.scores, grid.len())));
-    more.insert("features", features(view));
+    more.insert("features", features(view, !freshness.is_withdrawn()));
     Ok(answer(table(grid.times(), columns), anomalies, more).into_response())
 }
 
@@ -73,9 +81,11 @@ fn tail(series: &Series, count: usize) -> Vec<f64> {
     points
 }
 
-/// What the newest score says of each feature.
-fn features(view: &EntityView) -> serde_json::Value {
-    let scored = view.latest.as_deref().map_or(&[][..], |v| &v.features);
+/// What the newest score says of each feature; nulls unless it `is_stated`.
+fn features(view: &EntityView, is_stated: bool) -> serde_json::Value {
+    let latest = view.latest.as_deref().filter(|_| is_stated);
+    let scored = latest.map_or(&[][..], |v| &v.features);
+    let stated = |value: Option<f64>| value.filter(|_| is_stated);
     view.features
         .iter()
         .enumerate()
@@ -84,11 +94,11 @@ fn features(view: &EntityView) -> serde_json::Value {
             json!({
                 "name": feature.feature.name,
                 "unit": feature.feature.unit,
-                "expected": feature.expected,
+                "expected": stated(feature.expected),
                 "lower": band.map(|band| band.lower),
                 "upper": band.map(|band| band.upper),
-                "mse": feature.mse,
-                "share": feature.share,
+                "mse": stated(feature.mse),
+                "share": stated(feature.share),
             })
         })
         .collect()

@@ -6,7 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{
-    CatchUp, ControlError, Incident, Snapshot, SourceState, Time, TrainingOutcome, TrainingView,
+    CatchUp, Component, ControlError, Fault, Incident, PipelineView, Snapshot, SourceState,
+    StaleReason, Time, TrainingOutcome, TrainingView,
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
@@ -20,17 +21,19 @@ use super::pen::{Pen, Segment, bar, row, spark};
 pub enum Alert<'a> {
     /// No snapshots are taken since then.
     Frozen(Time),
-    /// The source failed.
+    /// Nothing new is judged.
     Stale {
-        /// When it last worked.
+        /// When a collection last worked.
         since: Option<Time>,
-        /// What went wrong.
-        error: &'a str,
-        /// When it is tried next.
-        retry_at: Time,
+        /// Why.
+        reason: StaleReason<'a>,
+        /// When the source is tried next, after it failed.
+        retry_at: Option<Time>,
     },
     /// Rows of an absence are being judged.
     CatchingUp(CatchUp),
+    /// A part of the program does not work, and so many more.
+    Fault(Component, &'a Fault, usize),
     /// Something is anomalous now; only where the log is not on the screen.
     Incident(&'a Incident, std::time::Duration),
     /// A model is being trained.
@@ -50,19 +53,8 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
     let mut alerts = Vec::new();
     alerts.extend(state.frozen.map(Alert::Frozen));
     if let Some(pipeline) = state.pipeline(snapshot) {
-        if let SourceState::Stale {
-            since,
-            error,
-            retry_at,
-        } = &pipeline.source.state
-            && !pipeline.entities.is_empty()
-        {
-            alerts.push(Alert::Stale {
-                since: *since,
-                error,
-                retry_at: *retry_at,
-            });
-        }
+        alerts.extend(stale(state, snapshot, pipeline));
+        alerts.extend(fault(snapshot));
         alerts.extend(pipeline.catching_up.map(Alert::CatchingUp));
         let open = pipeline.incidents.iter().find(|i| i.is_open());
         alerts.extend(
@@ -85,6 +77,33 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
     }
     alerts.extend(snapshot.banner.as_deref().map(Alert::Banner));
     alerts
+}
+
+/// Why what is shown is old; where nothing is shown, the body says it.
+fn stale<'a>(
+    state: &UiState,
+    snapshot: &Snapshot,
+    pipeline: &'a PipelineView,
+) -> Option<Alert<'a>> {
+    let reason = state.freshness(snapshot, pipeline).reason()?;
+    let retry_at = match pipeline.source.state {
+        SourceState::Stale { retry_at, .. } => Some(retry_at),
+        _ => None,
+    };
+    (!pipeline.entities.is_empty()).then_some(Alert::Stale {
+        since: pipeline.source.last_success,
+        reason,
+        retry_at,
+    })
+}
+
+/// The most important part of the program that does not work.
+fn fault(snapshot: &Snapshot) -> Option<Alert<'_>> {
+    let more = snapshot.faults().count().checked_sub(1)?;
+    let (component, fault) = snapshot
+        .faults()
+        .min_by_key(|(component, _)| !component.is_essential())?;
+    Some(Alert::Fault(component, fault, more))
 }
 
 /// Rows that the alerts take on a screen `width` columns wide.
@@ -173,8 +192,11 @@ fn look(alert: &Alert<'_>, theme: &Theme) -> (&'static str, Style) {
     match alert {
         Alert::Frozen(_) => ("‖", theme.warn),
         Alert::Stale { .. } => ("✗", theme.bad),
+        Alert::Fault(component, ..) if component.is_essential() => ("✗", theme.bad),
         Alert::Incident(..) => ("●", theme.bad),
-        Alert::Failed(..) | Alert::NoHistory(_) | Alert::Warning(..) => ("!", theme.warn),
+        Alert::Fault(..) | Alert::Failed(..) | Alert::NoHistory(_) | Alert::Warning(..) => {
+            ("!", theme.warn)
+        }
         Alert::CatchingUp(_) | Alert::Banner(_) => ("→", theme.accent),
         Alert::Training(_) => ("↻", theme.accent),
     }
@@ -190,20 +212,31 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
         ),
         Alert::Stale {
             since,
-            error,
+            reason,
             retry_at,
         } => {
             let old = since.map_or_else(
                 || "no data yet".to_owned(),
                 |since| format!("the data is {} old", ago(since)),
             );
-            let wait = retry_at.since(state.now);
-            let retry = if wait.is_zero() {
-                "trying again".to_owned()
-            } else {
-                format!("trying again in {}", span(wait))
+            let wait = retry_at.map(|retry_at| retry_at.since(state.now));
+            let retry = match wait {
+                Some(wait) if wait.is_zero() => "trying again".to_owned(),
+                Some(wait) => format!("trying again in {}", span(wait)),
+                None => String::new(),
             };
-            (format!("{old}: {error}"), retry)
+            let sentence = match reason {
+                StaleReason::Failing(error) => format!("{old}: {error}"),
+                _ => reason.to_string(),
+            };
+            (sentence, retry)
+        }
+        Alert::Fault(component, fault, more) => {
+            let tail = match more {
+                0 => format!("for {}", ago(fault.since)),
+                more => format!("for {}, +{more} more", ago(fault.since)),
+            };
+            (format!("{}: {}", component.name(), fault.text), tail)
         }
         Alert::CatchingUp(CatchUp { judged, due }) => (
             format!(

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::domain::{PipelineView, SourceState};
+use crate::domain::{PipelineView, Snapshot, SourceState};
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
 use crate::tui::text::{moment, span};
@@ -13,24 +13,18 @@ use crate::tui::theme::Theme;
 use super::pen::centered;
 
 /// Draws the explanation.
-pub fn draw(
-    state: &UiState,
-    pipeline: Option<&PipelineView>,
-    theme: &Theme,
-    buffer: &mut Buffer,
-    area: Rect,
-) {
-    centered(buffer, area, &lines(state, pipeline, theme));
+pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    centered(buffer, area, &lines(state, snapshot, theme));
 }
 
-fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec<(String, Style)> {
+fn lines(state: &UiState, snapshot: &Snapshot, theme: &Theme) -> Vec<(String, Style)> {
     let test = format!(
         "{} shows test mode on recorded data meanwhile",
         state.keymap.key(Intent::Test)
     );
     let quit = format!("{} ends", state.keymap.key(Intent::Quit));
     let blank = (String::new(), theme.text);
-    let Some(pipeline) = pipeline else {
+    let Some(pipeline) = state.pipeline(snapshot) else {
         let why = if state.config.read_only {
             "Test mode does not run, and this screen may not start it"
         } else {
@@ -39,8 +33,40 @@ fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
         let back = format!("{} goes back to live data", state.keymap.key(Intent::Live));
         return vec![(why.into(), theme.strong), blank, (back, theme.dim)];
     };
+    let mut lines =
+        failing(state, snapshot, pipeline, theme).unwrap_or_else(|| waiting(pipeline, theme));
+    lines.push(blank);
+    if state.mode != Mode::Test {
+        lines.push((test, theme.dim));
+    }
+    lines.push((quit, theme.dim));
+    lines
+}
+
+/// Why the source gives nothing.
+fn failing(
+    state: &UiState,
+    snapshot: &Snapshot,
+    pipeline: &PipelineView,
+    theme: &Theme,
+) -> Option<Vec<(String, Style)>> {
     let source = &pipeline.source;
-    let mut lines = match &source.state {
+    let reason = state.freshness(snapshot, pipeline).reason()?;
+    let mut lines = vec![
+        (format!("{} gives no data", source.name), theme.bad),
+        (reason.to_string(), theme.text),
+    ];
+    if let SourceState::Stale { retry_at, .. } = source.state {
+        let wait = span(retry_at.since(state.now));
+        lines.push((format!("trying again in {wait}"), theme.dim));
+    }
+    Some(lines)
+}
+
+/// What is waited for from a source that answers.
+fn waiting(pipeline: &PipelineView, theme: &Theme) -> Vec<(String, Style)> {
+    let source = &pipeline.source;
+    match &source.state {
         SourceState::Connecting => vec![
             (
                 format!("Waiting for the first samples from {}", source.name),
@@ -48,17 +74,7 @@ fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
             ),
             (pipeline.readiness.text.clone(), theme.dim),
         ],
-        SourceState::Stale {
-            error, retry_at, ..
-        } => {
-            let wait = retry_at.since(state.now);
-            vec![
-                (format!("{} gives no data", source.name), theme.bad),
-                (error.clone(), theme.text),
-                (format!("trying again in {}", span(wait)), theme.dim),
-            ]
-        }
-        SourceState::Up if pipeline.model.is_some() => vec![
+        SourceState::Up | SourceState::Stale { .. } if pipeline.model.is_some() => vec![
             (
                 format!("{} answers, but has no samples of late", source.name),
                 theme.strong,
@@ -72,7 +88,7 @@ fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
                 theme.dim,
             ),
         ],
-        SourceState::Up => vec![
+        SourceState::Up | SourceState::Stale { .. } => vec![
             (
                 format!("{} answers, but no series match the queries", source.name),
                 theme.strong,
@@ -83,13 +99,7 @@ fn lines(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
             ),
         ],
         SourceState::Finished => vec![("The recording holds no rows".into(), theme.strong)],
-    };
-    lines.push(blank);
-    if state.mode != Mode::Test {
-        lines.push((test, theme.dim));
     }
-    lines.push((quit, theme.dim));
-    lines
 }
 
 /// The last row that the model learned from.

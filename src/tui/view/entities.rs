@@ -229,9 +229,8 @@ const fn word(name: &'static str, room: u16) -> &'static str {
 
 /// How long the entity's open incident lasts.
 fn open(pipeline: &PipelineView, entity: &EntityView) -> Option<String> {
-    let mut open = pipeline.incidents.iter().filter(|i| i.is_open());
-    let found = open.find(|incident| incident.entity == entity.entity);
-    found.map(|incident| lasting(incident, pipeline.step))
+    let open = pipeline.open_incidents.get(&entity.entity);
+    open.map(|incident| lasting(incident, pipeline.step))
 }
 
 struct Row<'a> {

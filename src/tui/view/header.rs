@@ -1,14 +1,13 @@
 //! The two lines at the top: where the data comes from and what scores it; the score and the counts.
 
-use std::time::Duration;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{
-    EntityView, PipelineId, PipelineView, Provisional, RowState, Snapshot, SourceState, Verdict,
+    EntityView, PipelineId, PipelineView, Provisional, RowState, Snapshot, SourceState,
+    StaleReason, Verdict,
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
@@ -16,9 +15,6 @@ use crate::tui::text::{self, number, span};
 use crate::tui::theme::Theme;
 
 use super::pen::{Segment, bar, row};
-
-/// A shorter silence of the source is not worth a word.
-const SILENT: Duration = Duration::from_secs(15);
 
 /// Columns of the score bar.
 const BAR: u16 = 20;
@@ -32,6 +28,7 @@ const BAR: u16 = 20;
 pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let pipeline = state.pipeline(snapshot);
     let entity = state.shown(snapshot);
+    let is_old = pipeline.is_some_and(|p| state.freshness(snapshot, p).is_stale());
     let padded = Rect {
         x: area.x + u16::from(area.width > 2),
         width: area.width.saturating_sub(2),
@@ -47,7 +44,7 @@ pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
     );
     if area.height < 2 {
         let mut left = vec![tab(state, theme)];
-        left.extend(judgement(pipeline, entity, theme, false));
+        left.extend(judgement(pipeline, entity, is_old, theme, false));
         return row(buffer, padded, 0, 2, left, vec![clock]);
     }
     let mut first = if wide {
@@ -60,7 +57,7 @@ pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
     right.extend(model(state, pipeline, theme));
     right.push(clock);
     row(buffer, padded, 0, 2, first, right);
-    let left = judgement(pipeline, entity, theme, wide);
+    let left = judgement(pipeline, entity, is_old, theme, wide);
     let right = counts(state, pipeline, entity, theme);
     row(buffer, padded, 1, 3, left, right);
 }
@@ -99,11 +96,12 @@ fn source(
         return Vec::new();
     };
     let source = &pipeline.source;
-    let (dot, word, style) = match &source.state {
-        SourceState::Up => ("●", "", theme.good),
-        SourceState::Connecting => ("◌", " connecting", theme.warn),
-        SourceState::Stale { .. } => ("✗", " stale", theme.bad),
-        SourceState::Finished => ("○", " recording has ended", theme.dim),
+    let freshness = state.freshness(snapshot, pipeline);
+    let (dot, word, style) = match (&source.state, freshness.is_stale()) {
+        (_, true) => ("✗", " stale", theme.bad),
+        (SourceState::Connecting, false) => ("◌", " connecting", theme.warn),
+        (SourceState::Finished, false) => ("○", " recording has ended", theme.dim),
+        (SourceState::Up | SourceState::Stale { .. }, false) => ("●", "", theme.good),
     };
     let mut segments = vec![Segment::new(
         1,
@@ -113,24 +111,15 @@ fn source(
             Span::styled(word, style),
         ],
     )];
-    segments.extend(silence(state, snapshot, pipeline).map(|silent| {
+    // It may be about to fail, which takes its whole timeout: an error is not known yet.
+    if let Some(StaleReason::Silent(silent)) = freshness.reason() {
         let words = format!("last data {} ago", span(silent));
-        Segment::new(2, vec![Span::styled(words, theme.warn)])
-    }));
+        segments.push(Segment::new(2, vec![Span::styled(words, theme.warn)]));
+    }
     segments.extend(
         pace(snapshot, pipeline).map(|words| Segment::new(6, vec![Span::styled(words, theme.dim)])),
     );
     segments
-}
-
-/// How long nothing has come from a source that counts as up: it may be about to fail, which takes its whole timeout.
-fn silence(state: &UiState, snapshot: &Snapshot, pipeline: &PipelineView) -> Option<Duration> {
-    let waits = pipeline.source.state == SourceState::Up
-        && pipeline.training.is_none()
-        && state.frozen.is_none();
-    let last = pipeline.source.last_success.filter(|_| waits)?;
-    let silent = state.now.since(last);
-    (silent > (snapshot.interval * 3).max(SILENT)).then_some(silent)
 }
 
 /// How often it looks; a recording is played faster than that, so what a row of it stands for.
@@ -165,6 +154,7 @@ fn model(state: &UiState, pipeline: Option<&PipelineView>, theme: &Theme) -> Vec
 fn judgement(
     pipeline: Option<&PipelineView>,
     entity: Option<&EntityView>,
+    is_old: bool,
     theme: &Theme,
     wide: bool,
 ) -> Vec<Segment> {
@@ -173,9 +163,10 @@ fn judgement(
     };
     let verdict = entity.and_then(|e| e.latest.as_deref());
     if let Some((verdict, score)) = verdict.and_then(|v| Some((v, v.score?))) {
-        return match pipeline.source.state {
-            SourceState::Stale { .. } => old_score(score, verdict.is_anomaly, theme),
-            _ => score_segments(score, verdict, theme, wide),
+        return if is_old {
+            old_score(score, verdict.is_anomaly, theme)
+        } else {
+            score_segments(score, verdict, theme, wide)
         };
     }
     if pipeline.model.is_none() {
@@ -333,7 +324,7 @@ fn counts(
             ],
         ));
     }
-    let open = pipeline.incidents.iter().filter(|i| i.is_open()).count();
+    let open = pipeline.open_incidents.len();
     let style = if open > 0 { theme.bad } else { theme.dim };
     let counters = &pipeline.counters;
     segments.push(Segment::new(7, vec![Span::styled("anomalies", theme.dim)]));

@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use crate::domain::{
-    EntityView, ModelView, PipelineId, PipelineView, Snapshot, SourceState, Time, Unit,
+    ComponentHealth, EntityView, ModelView, PipelineId, PipelineView, Snapshot, SourceState, Time,
+    Unit,
 };
 use crate::tui::state::UiState;
 use crate::tui::text::{clock, exact_span, number, percent, short, span};
@@ -88,7 +89,10 @@ impl Page {
         let readiness = readiness(pipeline, shown, theme);
         let scoring = scoring(state, pipeline, theme);
         let process = process(state, snapshot, theme);
-        let warnings = warnings(pipeline, theme);
+        let mut warnings = warnings(pipeline, theme);
+        if let Some(parts) = parts(state, snapshot, theme) {
+            warnings = joined([parts, warnings]);
+        }
         if room < TWO_FROM {
             let all = [source, readiness, scoring, process, warnings];
             return Self {
@@ -169,7 +173,7 @@ fn source(
     let source = &pipeline.source;
     let fact = |name, words: String| Row::Fact(name, words, theme.text);
     let mut rows = vec![Row::Head("source"), fact("name", source.name.clone())];
-    rows.extend(connection(&source.state, state.now, theme));
+    rows.extend(connection(state, snapshot, pipeline, theme));
     let last = source.last_success.map_or_else(
         || "none yet".to_owned(),
         |last| format!("{} ago", span(state.now.since(last))),
@@ -204,34 +208,37 @@ fn source(
 }
 
 /// The state in a word, and what went wrong.
-fn connection(connection: &SourceState, now: Time, theme: &Theme) -> Vec<Row> {
-    let row = |words: &str, style| Row::Fact("state", words.to_owned(), style);
-    match connection {
-        SourceState::Connecting => vec![row("◌ connecting", theme.warn)],
-        SourceState::Up => vec![row("● up", theme.good)],
-        SourceState::Finished => vec![row("○ the recording has ended", theme.dim)],
-        SourceState::Stale {
-            since,
-            error,
-            retry_at,
-        } => {
-            let wait = retry_at.since(now);
-            let next = if wait.is_zero() {
-                "now".into()
-            } else {
-                format!("in {}", span(wait))
-            };
-            let stale = since.map_or_else(
-                || "✗ never worked yet".to_owned(),
-                |since| format!("✗ stale for {}", span(now.since(since))),
-            );
-            vec![
-                row(&stale, theme.bad),
-                Row::Fact("next try", next, theme.text),
-                Row::Fact("error", error.clone(), theme.warn),
-            ]
-        }
+fn connection(
+    state: &UiState,
+    snapshot: &Snapshot,
+    pipeline: &PipelineView,
+    theme: &Theme,
+) -> Vec<Row> {
+    let row = |words: &str, style| vec![Row::Fact("state", words.to_owned(), style)];
+    let source = &pipeline.source;
+    let Some(reason) = state.freshness(snapshot, pipeline).reason() else {
+        return match source.state {
+            SourceState::Connecting => row("◌ connecting", theme.warn),
+            SourceState::Finished => row("○ the recording has ended", theme.dim),
+            SourceState::Up | SourceState::Stale { .. } => row("● up", theme.good),
+        };
+    };
+    let lasting = source.last_success.map_or_else(
+        || "✗ never worked yet".to_owned(),
+        |last| format!("✗ stale for {}", span(state.now.since(last))),
+    );
+    let mut rows = row(&lasting, theme.bad);
+    if let SourceState::Stale { retry_at, .. } = source.state {
+        let wait = retry_at.since(state.now);
+        let next = if wait.is_zero() {
+            "now".into()
+        } else {
+            format!("in {}", span(wait))
+        };
+        rows.push(Row::Fact("next try", next, theme.text));
     }
+    rows.push(Row::Fact("error", reason.to_string(), theme.warn));
+    rows
 }
 
 /// How far the newest row is behind; recordings live in their own time.
@@ -300,7 +307,7 @@ fn scoring(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<Row> 
     let counters = &pipeline.counters;
     rows.push(counted("late ticks", counters.ticks_late, "", theme));
     let over = " series over the cap";
-    rows.push(counted("left out", counters.series_dropped, over, theme));
+    rows.push(counted("left out", counters.series_left_out, over, theme));
     rows
 }
 
@@ -347,6 +354,32 @@ fn process(state: &UiState, snapshot: &Snapshot, theme: &Theme) -> Vec<Row> {
         rows.push(Row::Fact(name, words, theme.text));
         rows
     })
+}
+
+/// The parts of the program that have a fault or were started again; `None` when there is none.
+fn parts(state: &UiState, snapshot: &Snapshot, theme: &Theme) -> Option<Vec<Row>> {
+    let part = |part: &ComponentHealth| {
+        let again = match part.restarts {
+            0 => String::new(),
+            times => format!(", started again {times} ×"),
+        };
+        let name = part.component.name();
+        match &part.fault {
+            Some(fault) => {
+                let lasting = span(state.now.since(fault.since));
+                let words = format!("✗ for {lasting}{again}: {}", fault.text);
+                Some(Row::Fact(name, words, theme.bad))
+            }
+            None if part.restarts > 0 => {
+                let words = format!("● works{again}");
+                Some(Row::Fact(name, words, theme.text))
+            }
+            None => None,
+        }
+    };
+    let rows: Vec<Row> = snapshot.health.iter().filter_map(part).collect();
+    let head = std::iter::once(Row::Head("parts of the program"));
+    (!rows.is_empty()).then(|| head.chain(rows).collect())
 }
 
 fn warnings(pipeline: &PipelineView, theme: &Theme) -> Vec<Row> {

@@ -100,7 +100,7 @@ fn notes(state: &UiState, pipeline: &PipelineView, panel: bool, theme: &Theme) -
         let order = Span::styled(state.log.told(), theme.dim);
         notes.push(Segment::new(1, vec![order]));
     }
-    let open = pipeline.incidents.iter().filter(|i| i.is_open()).count();
+    let open = pipeline.open_incidents.len();
     if open > 0 {
         let words = format!("{open} open");
         notes.push(Segment::new(0, vec![Span::styled(words, theme.bad)]));

@@ -33,7 +33,7 @@ mod why;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::domain::{Snapshot, SourceState};
+use crate::domain::Snapshot;
 
 pub(super) use self::detail::{Moment, Ruler, between, pointed};
 pub(super) use self::footer::range;
@@ -181,9 +181,9 @@ fn body(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer
     let pipeline = state.pipeline(snapshot);
     let shown = state.shown(snapshot).filter(|e| !e.features.is_empty());
     let (Some(pipeline), Some(entity)) = (pipeline, shown) else {
-        return empty::draw(state, pipeline, theme, buffer, layout.body);
+        return empty::draw(state, snapshot, theme, buffer, layout.body);
     };
-    let old = matches!(pipeline.source.state, SourceState::Stale { .. });
+    let old = state.freshness(snapshot, pipeline).is_stale();
     let waiting = state.mode == Mode::LongTerm
         && state.history.pending
         && state.history.of.as_ref() != Some(&entity.entity);

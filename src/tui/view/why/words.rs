@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Gate, Incident, Label, PipelineView, Provisional, RowState, Snapshot, SourceState, Time,
+    Gate, Incident, Label, PipelineView, Provisional, RowState, Snapshot, StaleReason, Time,
     Verdict,
 };
 use crate::tui::action::Intent;
@@ -27,6 +27,7 @@ pub fn lines(state: &UiState, snapshot: &Snapshot, room: u16) -> Vec<Line> {
     let words = Words {
         state,
         pipeline,
+        reason: state.freshness(snapshot, pipeline).reason(),
         parts: features(&subject, pipeline),
         newest: newest.unwrap_or(state.now),
         room,
@@ -108,6 +109,8 @@ fn gates(title: &str, gates: &[Gate]) -> Vec<Line> {
 struct Words<'a> {
     state: &'a UiState,
     pipeline: &'a PipelineView,
+    /// Why nothing new is judged.
+    reason: Option<StaleReason<'a>>,
     /// The largest first.
     parts: Vec<Part>,
     /// The newest row: recordings live in their own time.
@@ -312,8 +315,8 @@ impl Words<'_> {
             }
             (RowState::Stale | RowState::Missing, _) => {
                 let mut lines = Vec::new();
-                if let SourceState::Stale { error, .. } = &self.pipeline.source.state {
-                    lines.push(Line::of(Look::Warn, error.clone()));
+                if let Some(reason) = self.reason {
+                    lines.push(Line::of(Look::Warn, reason.to_string()));
                 }
                 lines.push(self.key(Intent::Health, "how the source is"));
                 lines

@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "bad_servers/limits.rs"]
+mod limits;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -165,15 +167,6 @@ async fn what_may_pass_is_asked_again() {
 }
 
 #[tokio::test]
-async fn retry_after_is_heard_but_not_without_bound() {
-    let busy = |after: &str| Reply::status(429, &format!("Retry-After: {after}\r\n"), "slow down");
-    // An hour: the source waits no longer than it was told to grant.
-    let server = Misbehaving::start(vec![busy("3600"), busy("soon")], good()).await;
-    ask(&config(&server.url())).await.unwrap();
-    assert_eq!(server.requests().len(), 3);
-}
-
-#[tokio::test]
 async fn answers_that_can_not_be_understood_are_asked_for_again() {
     let success = |data: &str| Reply::json(&format!(r#"{{"status":"success","data":{data}}}"#));
     for (reply, words) in [
@@ -226,7 +219,7 @@ async fn silence_is_a_timeout() {
         error.to_string().contains("within 200ms") && error.is_transient(),
         "{error}"
     );
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(server.requests().len(), 1, "the next look asks again");
 }
 
 #[tokio::test]
@@ -606,8 +599,14 @@ async fn a_full_or_forbidden_cache_is_a_warning() {
     };
     let source = config(&server.url());
     let entities = EntitiesConfig::default();
-    let source =
-        PrometheusSource::new(&source, &queries, &entities, &history, Some(blocked)).unwrap();
+    let source = PrometheusSource::new(
+        &source,
+        &queries,
+        &entities,
+        &history,
+        Some(blocked.clone()),
+    )
+    .unwrap();
     let from = Time::from_secs(START);
     let period = (from, from + Duration::from_secs(600));
     let batch = source.history(&[period], None, &|_| ()).await.unwrap();
@@ -617,6 +616,12 @@ async fn a_full_or_forbidden_cache_is_a_warning() {
         "{:?}",
         batch.warnings
     );
+    assert!(matches!(batch.stored, Some(Err(_))), "{:?}", batch.stored);
+    std::fs::remove_file(&blocked).unwrap();
+    let batch = source.history(&[period], None, &|_| ()).await.unwrap();
+    assert_eq!(batch.stored, Some(Ok(())));
+    let batch = source.history(&[period], None, &|_| ()).await.unwrap();
+    assert_eq!(batch.stored, None, "it is all there");
 }
 
 #[tokio::test]

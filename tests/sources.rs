@@ -8,6 +8,10 @@
     clippy::float_cmp
 )]
 
+mod common;
+#[path = "sources/judged.rs"]
+mod judged;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -366,7 +370,7 @@ fn minute(n: i64) -> Time {
     Time::from_secs(1_700_006_400 + n * 60)
 }
 
-fn host(dir: Option<&Path>, now: Time) -> (HostSource<Script>, Vec<String>) {
+fn host(dir: Option<&Path>, now: Time) -> (HostSource, Vec<String>) {
     HostSource::with_probe(
         Script { looks: 0 },
         "box",
@@ -398,6 +402,24 @@ fn the_host_reports_what_it_can_tell() {
     let row = second.values().row(1).to_vec();
     assert_eq!((row[0], row[4], row[5]), (20.0, 100.0, 50.0));
     assert!(row[2].is_nan() && row[3].is_nan() && row[6].is_nan() && row[8].is_nan());
+}
+
+#[test]
+fn looks_within_a_step_leave_a_row_that_was_given_out_alone() {
+    let (source, _) = host(None, minute(0));
+    let look = |seconds| {
+        let now = minute(0) + Duration::from_secs(seconds);
+        let due = minute(i64::try_from(seconds / 60).unwrap());
+        let batch = block_on(source.recent(minute(0), due, now, None)).unwrap();
+        batch.frames.first().map(memory).unwrap_or_default()
+    };
+    assert_eq!(look(10).len(), 0, "no step that was sampled has ended");
+    assert_eq!(look(40).len(), 0);
+    // The samples numbered 1 to 3: 10 s, 40 s and 70 s after the minute.
+    assert_eq!(look(70), [2.0]);
+    assert_eq!(look(100), [2.0]);
+    assert_eq!(look(130), [2.0, 4.5]);
+    assert_eq!(look(131), [2.0, 4.5]);
 }
 
 #[test]

@@ -65,11 +65,11 @@ pub struct SourceConfig {
     pub latency_offset: Span,
     /// Until a connection stands.
     pub connect_timeout: Span,
-    /// Until a whole answer is there.
+    /// Until a whole answer is there. A look at recent rows repeats no request after this time, and ends after twice this time.
     pub timeout: Span,
     /// Times a request that can be repeated is repeated.
     pub retries: u32,
-    /// Requests under way at once.
+    /// Requests under way at once; each may take an equal part of 256 MB. History leaves one of them to looks at recent rows.
     pub concurrency: usize,
     /// Extra headers, such as `X-Scope-OrgID`.
     pub headers: BTreeMap<String, Secret>,

@@ -3,8 +3,15 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::DiskError;
+
+/// How the names of temporary files end; they begin with a dot.
+const TEMPORARY: &str = ".tmp";
+
+/// A temporary file that was not written to for so long is left over.
+const CUT_SHORT_AFTER: Duration = Duration::from_secs(3600);
 
 /// Writes `bytes` to `path`: into a temporary file in the same folder, flushed to the disk, then renamed over it. Missing
 /// folders are made. A link is followed; the permissions of a file that was there are kept. A device or pipe (such as
@@ -62,6 +69,24 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, DiskError> {
     Ok(aside)
 }
 
+/// Removes the temporary files in `folder` that a [`write_atomic`] left which was cut short. Those of the last hour stay:
+/// someone may be writing them now.
+pub fn remove_leftovers(folder: &Path) {
+    let is_leftover = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let changed = fs::symlink_metadata(path).and_then(|meta| meta.modified());
+        let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+        name.starts_with('.') && name.ends_with(TEMPORARY) && age > Some(CUT_SHORT_AFTER)
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if is_leftover(&path) {
+            // What can't be removed is tried again next time.
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
 /// Bytes that this user may still write on the disk that holds `path`, or will hold it: the nearest folder that exists
 /// counts.
 ///
@@ -87,7 +112,7 @@ fn temporary(target: &Path, folder: &Path) -> std::io::Result<tempfile::NamedTem
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".tmp");
+    builder.prefix(&prefix).suffix(TEMPORARY);
     // Temporary files are private by default; a new file here gets what the user's mask allows, as any other would.
     #[cfg(unix)]
     {
@@ -127,6 +152,25 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new and longer");
         let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(names.len(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn only_old_temporary_files_are_left_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - CUT_SHORT_AFTER * 2;
+        for (name, is_old) in [(".a.x.tmp", true), (".b.x.tmp", false), ("c.tmp", true)] {
+            let file = File::create(dir.path().join(name)).unwrap();
+            if is_old {
+                file.set_modified(old).unwrap();
+            }
+        }
+        remove_leftovers(dir.path());
+        remove_leftovers(&dir.path().join("nowhere"));
+        let there = |name: &str| dir.path().join(name).exists();
+        assert_eq!(
+            [".a.x.tmp", ".b.x.tmp", "c.tmp"].map(there),
+            [false, true, true]
+        );
     }
 
     #[cfg(unix)]

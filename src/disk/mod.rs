@@ -12,7 +12,7 @@ pub mod table;
 mod table_read;
 mod table_times;
 
-pub use atomic::{free_space, set_aside, write_atomic};
+pub use atomic::{free_space, remove_leftovers, set_aside, write_atomic};
 pub use error::DiskError;
 pub use identity::FileMark;
 pub use lock::DirLock;

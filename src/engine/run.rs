@@ -456,6 +456,9 @@ impl Core {
 
     fn answer(&mut self, id: PipelineId, answer: Answer) {
         let now = self.clock.now();
+        if let Ok(batch) = &answer.result {
+            self.report_storage(batch.stored.as_ref(), now);
+        }
         match answer.kind {
             Kind::Recent => self.looked(id, answer, now),
             Kind::History => self.fetched(id, answer, now),
@@ -514,6 +517,19 @@ impl Core {
                     away.map_or_else(String::new, |away| format!(" after {}", roughly(away)));
                 self.note(Level::Info, format!("{name} is back{after}"));
             }
+        }
+    }
+
+    /// Reports whether the source could write what it keeps on disk.
+    fn report_storage(&mut self, stored: Option<&Result<(), String>>, now: Time) {
+        match stored {
+            Some(Err(text)) if self.health.fail(Component::Cache, now, text.as_str()) => {
+                self.note(Level::Error, text.clone());
+            }
+            Some(Ok(())) if self.health.recover(Component::Cache).is_some() => {
+                self.note(Level::Info, "history can be written to disk again".into());
+            }
+            _ => {}
         }
     }
 

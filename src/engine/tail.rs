@@ -91,7 +91,8 @@ impl Tail {
         self.observed = observed(&self.rows, self.columns);
     }
 
-    /// Puts the observed values of `row` into the row at `time`; says whether anything changed.
+    /// Fills what is missing in the row at `time` from `row`; says whether anything changed. What was observed stays, since
+    /// that is what was judged.
     pub fn amend(&mut self, time: Time, row: &[f64]) -> bool {
         let Some(index) = self.grid.row(time) else {
             return false;
@@ -105,7 +106,7 @@ impl Tail {
         let was_missing = kept.iter().all(|value| value.is_nan());
         let mut changed = false;
         for (slot, value) in kept.iter_mut().zip(row) {
-            if value.is_finite() && slot.to_bits() != value.to_bits() {
+            if slot.is_nan() && value.is_finite() {
                 *slot = *value;
                 changed = true;
             }
@@ -215,5 +216,7 @@ mod tests {
         assert!(tail.row(3).unwrap()[1].is_nan());
         assert!(tail.amend(Time::from_secs(130), &[f64::NAN, 7.0]));
         assert_eq!(tail.row(3), Some(&[40., 7.][..]));
+        assert!(!tail.amend(Time::from_secs(130), &[41.0, 8.0]));
+        assert_eq!(tail.row(3), Some(&[40., 7.][..]), "what was judged stays");
     }
 }

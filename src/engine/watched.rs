@@ -197,7 +197,9 @@ impl Watched {
         self.last_seen = self.last_seen.max(Some(time));
         self.counted.change(1);
         let Some(age) = self.age(time) else { return };
-        for (column, value) in self.columns.iter_mut().zip(row) {
+        let index = self.tail.grid().row(time);
+        let row = index.and_then(|index| self.tail.row(index));
+        for (column, value) in self.columns.iter_mut().zip(row.unwrap_or_default()) {
             if value.is_finite() {
                 column.values.amend(age, *value);
             }

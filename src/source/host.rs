@@ -24,8 +24,11 @@ const WIDTH: usize = 9;
 /// One value per feature, NaN where unknown.
 type Row = [f64; WIDTH];
 
-/// How long one reading may take: a file system that does not answer must not hold the engine.
+/// How long one reading, or one write, may take: a file system that does not answer must not hold the engine.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const SLOW_DISK: &str =
+    "host history not kept: writing it takes too long; does the disk of the data directory answer?";
 
 /// The host's features, in their fixed order. What a system can't tell is missing, never 0; rates and `cpu` need two
 /// readings, so the first has none.
@@ -53,15 +56,15 @@ pub fn features() -> Vec<Feature> {
     ]
 }
 
-/// Samples this machine once per [`Collect::recent`], at its `to` time; each grid time has the mean of the samples in the
-/// step that it ends. Keeps 14 days' worth of rows, at most 100,000, in memory
+/// Samples this machine once per [`Collect::recent`]; each grid time has the mean of the samples of the step that it ends,
+/// the first one after that end included, and is given out once it is complete: it never changes after. Keeps 14 days' worth of rows, at most 100,000, in memory
 /// and, given a folder, on disk (one file per day, written once a minute and at the end).
-#[derive(Debug)]
-pub struct HostSource<P: Probe = SystemProbe> {
-    probe: Arc<Mutex<P>>,
+pub struct HostSource {
+    probe: Arc<Mutex<dyn Probe>>,
     name: String,
-
     schema: Schema,
+    /// Held by the thread that writes.
+    writing: Arc<Mutex<()>>,
     /// Never held while something is waited for.
     sampled: Mutex<Sampled>,
 }
@@ -92,12 +95,10 @@ impl HostSource {
         let name = sysinfo::System::host_name().unwrap_or_else(|_| "unnamed".into());
         Ok(Self::with_probe(probe, &name, step, history_dir, now))
     }
-}
 
-impl<P: Probe> HostSource<P> {
     /// A machine named `host` that `probe` reads, with what was kept of it and the warnings of reading that.
     pub fn with_probe(
-        probe: P,
+        probe: impl Probe,
         host: &str,
         step: Duration,
         history_dir: Option<PathBuf>,
@@ -108,6 +109,7 @@ impl<P: Probe> HostSource<P> {
             probe: Arc::new(Mutex::new(probe)),
             name: format!("this host ({host})"),
             schema: features().into(),
+            writing: Arc::default(),
             sampled: Mutex::new(Sampled {
                 rates: Rates::default(),
                 kept,
@@ -149,17 +151,29 @@ impl<P: Probe> HostSource<P> {
     }
 
     /// Writes what is due, on a thread that may block; what could not be written is tried again later.
-    async fn flush(&self, writes: Writes) -> Vec<String> {
+    async fn flush(&self, writes: Writes) -> Option<Result<(), String>> {
         if writes.is_empty() {
-            return Vec::new();
+            return None;
         }
         let days = writes.days();
-        let done = tokio::task::spawn_blocking(move || writes.run()).await;
-        let failed = done.unwrap_or_else(|e| vec![e.to_string()]);
+        let writing = Arc::clone(&self.writing);
+        let work = tokio::task::spawn_blocking(move || match writing.try_lock() {
+            Err(TryLockError::WouldBlock) => vec![SLOW_DISK.to_owned()],
+            Ok(_) | Err(TryLockError::Poisoned(_)) => writes.run(),
+        });
+        let failed = match tokio::time::timeout(PATIENCE, work).await {
+            Ok(done) => done.unwrap_or_else(|e| vec![e.to_string()]),
+            Err(_) => vec![SLOW_DISK.to_owned()],
+        };
         if !failed.is_empty() {
             self.sampled().kept.retry(days);
         }
-        failed
+        Some(match failed.first() {
+            None => Ok(()),
+            Some(first) => Err(format!(
+                "{first}; it is tried again every minute, until then a restart loses what is not written"
+            )),
+        })
     }
 
     fn frame(&self, columns: &Columns, from: Time, to: Time) -> Option<Frame> {
@@ -168,7 +182,15 @@ impl<P: Probe> HostSource<P> {
     }
 }
 
-impl<P: Probe> Collect for HostSource<P> {
+impl std::fmt::Debug for HostSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostSource")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collect for HostSource {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -193,34 +215,35 @@ impl<P: Probe> Collect for HostSource<P> {
         })
     }
 
-    /// Takes one sample at `to` and gives the rows in `[from, to]`.
+    /// Takes one sample at `now` and gives the rows in `[from, to]`.
     async fn recent(
         &self,
         from: Time,
         to: Time,
-        _now: Time,
+        now: Time,
         schema: Option<&Schema>,
     ) -> Result<Batch, SourceError> {
         let reading = self.read().await?;
         let writes = {
             let mut sampled = self.sampled();
             let row = sampled.rates.row(&reading);
-            sampled.kept.add(to, &row);
-            sampled.kept.due(to)
+            sampled.kept.add(now, &row);
+            sampled.kept.due(now)
         };
-        let warnings = self.flush(writes).await;
+        let stored = self.flush(writes).await;
         let columns = Columns::new(&self.schema, schema);
         Ok(Batch {
             frames: self.frame(&columns, from, to).into_iter().collect(),
-            warnings,
+            warnings: stored.iter().filter_map(|s| s.clone().err()).collect(),
             unknown: columns.unknown,
+            stored,
             dropped: 0,
         })
     }
 }
 
 /// Nothing that was sampled is lost on the way out.
-impl<P: Probe> Drop for HostSource<P> {
+impl Drop for HostSource {
     fn drop(&mut self) {
         let writes = self.sampled().kept.unwritten();
         for warning in writes.run() {

@@ -25,6 +25,9 @@ pub struct Batch {
     pub warnings: Vec<String>,
     /// Series that the asked-for schema has no column for.
     pub unknown: Vec<String>,
+    /// Whether what was fetched or sampled could be written to disk for the next run, and if not, why and what to do;
+    /// `None`: nothing was to be written.
+    pub stored: Option<Result<(), String>>,
     /// Label sets left out because a cap (`[entities] max`, `max_features`) was reached.
     pub dropped: u64,
 }

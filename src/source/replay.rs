@@ -409,7 +409,7 @@ impl Collect for ReplaySource {
             frames,
             warnings: std::mem::take(&mut warnings),
             unknown: columns.unknown,
-            dropped: 0,
+            ..Batch::default()
         })
     }
 

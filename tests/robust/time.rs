@@ -200,7 +200,7 @@ async fn a_suspended_day_is_caught_up_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn late_and_repeated_samples_amend_what_is_shown_and_never_a_verdict() {
+async fn late_samples_fill_what_is_missing_and_never_replace_what_was_judged() {
     let dir = tempfile::tempdir().unwrap();
     let fake = server().await;
     let config = config(&fake.url(), &["cpu", "load"]);
@@ -223,13 +223,26 @@ async fn late_and_repeated_samples_amend_what_is_shown_and_never_a_verdict() {
             get(&view.anomalous),
         )
     };
+    let cpu = |s: &pulsewatch::domain::Snapshot| {
+        let view = &s.live.entities[0];
+        let row = view.grid.row(Time::from_secs(late)).unwrap();
+        view.features[0].values.iter().nth(row).unwrap()
+    };
     let before = at(&driver.snapshot());
     assert!(before.0.is_nan() && before.1.is_finite(), "{before:?}");
     fake.change(|world| {
         world.forget("load");
         world.add("load", &[], |t| Some(wave(t, 1.0)));
+        // The server also has another value by now for what was judged already.
+        world.forget("cpu");
+        world.add("cpu", &[], move |t| {
+            Some(wave(t, 0.0) + if t == late { 5.0 } else { 0.0 })
+        });
     });
+    let judged = cpu(&driver.snapshot());
+    assert!(judged.is_finite());
     driver.until("amended", |s| at(s).0.is_finite()).await;
+    assert_eq!(cpu(&driver.snapshot()), judged);
     let after = at(&driver.snapshot());
     assert_eq!(after.0, wave(late, 1.0));
     assert_eq!((after.1, after.2), (before.1, before.2));

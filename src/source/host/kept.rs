@@ -49,7 +49,7 @@ impl Mean {
     }
 }
 
-/// Rows by grid time, at most [`KEPT_DAYS`] days' worth and [`MOST_ROWS`]. When full, the row farthest from the present
+/// Complete rows by grid time, and what was sampled of the step under way. At most [`KEPT_DAYS`] days' worth and [`MOST_ROWS`] rows. When full, the row farthest from the present
 /// goes first: the oldest, unless a clock that was wrong left rows in the future.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -60,6 +60,10 @@ pub(super) struct Kept {
     rows: BTreeMap<i64, Row>,
     /// The step that is being sampled now, by the grid time that ends it.
     open: Option<(i64, Mean)>,
+    /// Newest grid time whose row is complete, or was not sampled: no sample changes it or what is before it.
+    closed: Option<i64>,
+    /// When the sample before was taken.
+    sampled: Option<Time>,
     /// Days whose file no longer says what `rows` does.
     dirty: BTreeSet<i64>,
     flushed: Option<Time>,
@@ -79,6 +83,8 @@ impl Kept {
                 .clamp(1, MOST_ROWS),
             rows: BTreeMap::new(),
             open: None,
+            closed: None,
+            sampled: None,
             dirty: BTreeSet::new(),
             flushed: None,
         };
@@ -90,6 +96,8 @@ impl Kept {
                 Err(e) => warnings.push(put_aside(&path, &e)),
             }
         }
+        let past = kept.rows.range(..=now.millis());
+        kept.closed = past.last().map(|(slot, _)| *slot);
         (kept, warnings)
     }
 
@@ -122,19 +130,59 @@ impl Kept {
         }
     }
 
-    /// One sample at `at`. Samples of one step are averaged; a clock that stepped back begins the row anew, and no other
-    /// row is touched.
-    pub(super) fn add(&mut self, at: Time, sample: &Row) {
-        let slot = self.slot(at);
-        let mut mean = match self.open {
+    /// Takes the sample of `now`. The first one at or after the end of a step completes that step's row, with the mean of
+    /// all samples since the row before was completed: a reading tells of the time before it. Every other sample belongs to
+    /// the step under way. A clock that was set back begins with the step that it shows, and replaces rows from there on.
+    pub(super) fn add(&mut self, now: Time, sample: &Row) {
+        let ended = Grid::align(now, self.step).millis();
+        let unsampled = self.slot(now).saturating_sub(self.step_ms);
+        match self.sampled {
+            None => self.closed = self.closed.max(Some(unsampled)),
+            Some(before) if before > now => {
+                self.closed = Some(unsampled);
+                self.open = None;
+            }
+            Some(_) => {}
+        }
+        let completes = self.closed < Some(ended);
+        let slot = if completes {
+            ended
+        } else {
+            ended.saturating_add(self.step_ms)
+        };
+        let mut mean = match self.open.take() {
             Some((open, mean)) if open == slot => mean,
-            _ => Mean::default(),
+            Some((open, mean)) => {
+                self.close(open, mean.row());
+                Mean::default()
+            }
+            None => Mean::default(),
         };
         mean.add(sample);
-        self.open = Some((slot, mean));
-        self.rows.insert(slot, mean.row());
+        if completes {
+            self.bridge(now, ended, sample);
+            self.close(slot, mean.row());
+        } else {
+            self.open = Some((slot, mean));
+        }
+        self.sampled = Some(now);
+        self.evict(now);
+    }
+
+    /// Two samples a little more than a step apart may leave a step between them without any: the later one tells of it.
+    fn bridge(&mut self, now: Time, ended: i64, sample: &Row) {
+        let skipped = ended.saturating_sub(self.step_ms);
+        let near = |before: Time| now.since(before) < self.step.saturating_mul(2);
+        if self.sampled.is_some_and(near) && self.closed < Some(skipped) {
+            self.close(skipped, *sample);
+        }
+    }
+
+    /// Completes a row.
+    fn close(&mut self, slot: i64, row: Row) {
+        self.rows.insert(slot, row);
         self.dirty.insert(slot.div_euclid(DAY_MS));
-        self.evict(at);
+        self.closed = Some(slot);
     }
 
     fn evict(&mut self, now: Time) {
@@ -264,7 +312,50 @@ mod tests {
         kept.add(at(1) + Duration::from_secs(30), &[9.0; WIDTH]);
         let (grid, rows) = kept.grid(at(0), at(2));
         assert_eq!((grid.start(), grid.len()), (at(1), 2));
-        assert_eq!((rows[(0, 0)], rows[(0, 1)], rows[(1, 0)]), (3.0, 2.0, 9.0));
+        assert_eq!((rows[(0, 0)], rows[(0, 1)]), (3.0, 2.0));
+        assert!(rows[(1, 0)].is_nan(), "its step has not ended");
+        kept.add(at(2), &[11.0; WIDTH]);
+        assert_eq!(values(&kept, 1, 2), [3.0, 10.0]);
+    }
+
+    /// Looks at any part of the step, two to a step, one to a step, and ever so slightly slower than that.
+    #[test]
+    fn every_step_gets_a_row_once_and_for_all() {
+        for every in [7_000, 29_983, 30_000, 59_990, 60_000, 60_017] {
+            for phase in [0, 1, 29_999, 30_000, 59_999] {
+                let (mut kept, _) = Kept::load(None, MINUTE, at(0));
+                let mut given: BTreeMap<i64, Row> = BTreeMap::new();
+                let mut now = at(0) + Duration::from_millis(phase);
+                for n in 0..4000 {
+                    kept.add(now, &[f64::from(n); WIDTH]);
+                    for (slot, row) in &given {
+                        assert_eq!(kept.rows.get(slot), Some(row), "{every} {phase}");
+                    }
+                    given.clone_from(&kept.rows);
+                    now = now + Duration::from_millis(every);
+                }
+                let (first, last) = kept.span().unwrap();
+                assert!(now.since(last) < MINUTE * 3, "{every} {phase}");
+                let rows = Grid::covering(first, last, MINUTE).len();
+                assert_eq!(kept.rows.len(), rows, "{every} {phase}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_restart_leaves_the_last_row_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Kept::load(Some(dir.path().to_owned()), MINUTE, at(5)).0;
+        let mut kept = open();
+        for minute in 1..=5 {
+            kept.add(at(minute), &[1.0; WIDTH]);
+        }
+        assert!(kept.unwritten().run().is_empty());
+        let mut kept = open();
+        kept.add(at(5) + Duration::from_secs(20), &[9.0; WIDTH]);
+        assert_eq!(values(&kept, 4, 5), [1.0, 1.0]);
+        kept.add(at(6) + Duration::from_secs(20), &[7.0; WIDTH]);
+        assert_eq!(values(&kept, 5, 6), [1.0, 8.0]);
     }
 
     #[test]
@@ -287,7 +378,9 @@ mod tests {
         }
         assert_eq!(kept.rows.len(), 14);
         kept.add(at(3000 * 1440), &[1.0; WIDTH]);
+        // The clock is put right in the middle of a step, which is complete a day later.
         kept.add(at(31 * 1440), &[1.0; WIDTH]);
+        kept.add(at(32 * 1440), &[1.0; WIDTH]);
         let (_, last) = kept.span().unwrap();
         assert!(
             last < at(40 * 1440),

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Grid, Labels};
 
-use super::answer::{Data, Entry};
-
 /// What one query gave on `grid`: a value or NaN per grid time and label set. Holds `8 × grid.len()` bytes per label set.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Block {
@@ -22,34 +20,6 @@ impl Block {
             grid,
             series: BTreeMap::new(),
         }
-    }
-
-    /// Places an answer's samples on `grid`. Also says how many label sets carry native histograms, which have no single
-    /// value to place.
-    pub fn of(data: Data, grid: Grid) -> (Self, usize) {
-        let mut block = Self::empty(grid);
-        let mut histograms = 0;
-        for entry in data.result.unwrap_or_default() {
-            let Entry::Series(found) = entry else {
-                continue;
-            };
-            histograms += usize::from(!found.histograms.is_empty());
-            if found.values.is_empty() {
-                continue;
-            }
-            let rows = block
-                .series
-                .entry(found.metric)
-                .or_insert_with(|| vec![f64::NAN; grid.len()]);
-            for sample in found.values {
-                if let Some(slot) = grid.row(sample.time).and_then(|row| rows.get_mut(row))
-                    && sample.value.is_finite()
-                {
-                    *slot = sample.value;
-                }
-            }
-        }
-        (block, histograms)
     }
 
     /// Rows that `grid` covers, label sets without a value there left out.
@@ -115,24 +85,6 @@ mod tests {
 
     fn labels(device: &str) -> Labels {
         Labels::from([("device".to_owned(), device.to_owned())])
-    }
-
-    fn data(text: &str) -> Data {
-        serde_json::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn samples_land_on_their_rows() {
-        let answer = data(
-            r#"{"resultType":"matrix","result":[{"metric":{"device":"a"},"values":[[60,"1"],[180,"NaN"],[240,"4"],[9000,"5"]]},
-            {"metric":{"device":"h"},"histograms":[[60,{}]]}]}"#,
-        );
-        let (block, histograms) = Block::of(answer, grid(1, 4));
-        assert_eq!(histograms, 1);
-        assert_eq!(block.series.len(), 1);
-        let row = &block.series[&labels("a")];
-        assert_eq!((row[0], row[3]), (1.0, 4.0));
-        assert!(row[1].is_nan() && row[2].is_nan());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use secrecy::ExposeSecret;
@@ -14,11 +16,14 @@ use secrecy::ExposeSecret;
 use super::block::Block;
 use super::labels::braced;
 use crate::config::SourceConfig;
-use crate::disk::{DiskError, Table, set_aside};
+use crate::disk::{DiskError, Table, remove_leftovers, set_aside, write_atomic};
 use crate::domain::{Grid, Labels};
 
 /// What all files together may take, in bytes; the least recently used go first.
 const BUDGET: u64 = 512 << 20;
+
+/// Bytes that may be written before the budget is looked after, besides at the end of each collection.
+const PRUNED_EVERY: u64 = 64 << 20;
 
 /// Version of what is in the files; another one is another fingerprint.
 const FORMAT: &str = "1";
@@ -30,12 +35,17 @@ const WHO_ASKS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     dir: PathBuf,
+    /// Bytes written since the last pruning.
+    written: Arc<AtomicU64>,
 }
 
 impl Cache {
     /// A cache in `dir`, which need not exist yet.
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        Self {
+            dir,
+            written: Arc::default(),
+        }
     }
 
     /// The chunk of `grid`, if it is there. The second part is a warning about a file that had to be set aside.
@@ -74,13 +84,21 @@ impl Cache {
         }
     }
 
-    /// Keeps a chunk.
+    /// Keeps a chunk; now and then also prunes.
     pub fn store(&self, key: &Key, block: &Block) -> Result<(), DiskError> {
-        table(block, key).save(&self.path(key, &block.grid))
+        let bytes = table(block, key).to_parquet()?;
+        let length = bytes.len() as u64;
+        write_atomic(&self.path(key, &block.grid), &bytes)?;
+        if self.written.fetch_add(length, Ordering::Relaxed) + length >= PRUNED_EVERY {
+            self.prune();
+        }
+        Ok(())
     }
 
-    /// Removes what was not used for longest until the rest fits into the budget.
+    /// Removes what was not used for longest until the rest fits into the budget, and what writes that were cut short left.
     pub fn prune(&self) {
+        self.written.store(0, Ordering::Relaxed);
+        entries(&self.dir).for_each(|dir| remove_leftovers(&dir));
         self.prune_to(BUDGET);
     }
 
@@ -181,11 +199,8 @@ fn digest(parts: &[String]) -> String {
         bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
         bytes.extend_from_slice(part.as_bytes());
     }
-    // TLS brings a hash along; there is no need for another.
-    let suite = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
-    let hash = suite.tls13().map(|s| s.common.hash_provider.hash(&bytes));
-    let hash = hash.as_ref().map_or(&[][..], AsRef::as_ref);
-    let half = hash.iter().take(16);
+    let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
+    let half = hash.as_ref().iter().take(16);
     half.fold(String::new(), |mut text, byte| {
         // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,29 +1,37 @@
 //! Asks the server, understands what went wrong, asks again where that may help.
 
+use std::io::BufReader;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
-use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use serde::de::DeserializeSeed;
+use tokio::sync::{Semaphore, mpsc};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::address::Address;
-use super::answer::{Answer, BuildInfo, Data};
+use super::answer::{BuildInfo, Reading};
 use super::block::Block;
+use super::collection::Collection;
 use super::failure::{ServerError, http_date, retry_after};
-use super::retry::{Backoff, Cure, Health, Retry, Trouble};
+use super::incoming::incoming;
+use super::retry::{Backoff, Cure, Retry, Trouble};
+use super::series::{Place, Placed};
 use super::setup::Connection;
 use crate::config::SourceConfig;
 use crate::domain::{Grid, Time};
 use crate::source::SourceError;
 
-/// Longest answer that is read, decompressed; also what one request may take of memory, about twice.
-const MAX_BODY: usize = 256 << 20;
+/// What all requests under way may take of memory together, in bytes, and how long their unpacked answers may be together.
+/// Each of them has an equal part of it. An answer is read as it comes and never held as a whole.
+pub(super) const MEMORY: usize = 256 << 20;
 
 /// As much of an error page as is looked at.
-pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
+const MAX_ERROR_BODY: usize = 64 << 10;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -35,6 +43,9 @@ pub(super) struct Client {
     /// Go along in the address, not in the form: some proxies look only there.
     params: Vec<(String, String)>,
     gate: Semaphore,
+    /// History passes this one before the other: with more than one request at once allowed it leaves room for a look, and
+    /// with one a look waits for a single request of it.
+    background: Semaphore,
     get_only: AtomicBool,
     /// Latest `Date` of an answer, in milliseconds; the least there is while none was seen.
     clock: AtomicI64,
@@ -66,12 +77,14 @@ impl Client {
         let connection = Connection::new(source, &address)?;
         let given = source.params.iter().map(|(k, v)| (k.clone(), v.clone()));
         let params = address.params.iter().cloned().chain(given).collect();
+        let concurrency = source.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             connection: RwLock::new(Arc::new(connection)),
             source: source.clone(),
             address,
             params,
-            gate: Semaphore::new(source.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            gate: Semaphore::new(concurrency),
+            background: Semaphore::new((concurrency - 1).max(1)),
             get_only: AtomicBool::new(false),
             clock: AtomicI64::new(i64::MIN),
             retry: Retry::new(source.retries, u64::from(std::process::id())),
@@ -96,6 +109,11 @@ impl Client {
     /// The section it was made from.
     pub fn section(&self) -> &SourceConfig {
         &self.source
+    }
+
+    /// What one request may take of memory, in bytes.
+    pub fn room(&self) -> usize {
+        MEMORY / self.source.concurrency.max(1)
     }
 
     /// `text` as it may be shown.
@@ -140,7 +158,7 @@ impl Client {
         &self,
         expr: &str,
         grid: Grid,
-        health: &Health,
+        collection: &Collection,
     ) -> Result<Told<Block>, Trouble> {
         let last = grid.last().unwrap_or(grid.start());
         let call = Call {
@@ -156,7 +174,7 @@ impl Client {
             ],
             get: false,
         };
-        let told: Told<Data> = self.ask(&call, health).await?;
+        let told = self.placed(&call, grid, collection).await?;
         if told.data.kind != "matrix" {
             let kind = self.clean(&told.data.kind);
             return Err(Trouble::last(SourceError::Decode(format!(
@@ -164,56 +182,109 @@ impl Client {
                 self.shown()
             ))));
         }
-        let (block, histograms) = Block::of(told.data, grid);
         let mut notes = told.notes;
-        if histograms > 0 {
+        if told.data.histograms > 0 {
             notes.push(format!(
-                "{histograms} series carry native histograms, which have no single value and are left out; use histogram_quantile(…), histogram_count(…) or histogram_sum(…)"
+                "{} series carry native histograms, which have no single value and are left out; use histogram_quantile(…), histogram_count(…) or histogram_sum(…)",
+                told.data.histograms
             ));
         }
         Ok(Told {
-            data: block,
+            data: told.data.block,
             notes,
             partial: told.partial,
         })
     }
 
-    /// `expr` at the server's own now.
-    pub async fn instant(&self, expr: &str, health: &Health) -> Result<Told<Data>, Trouble> {
+    /// The series of `expr` at the server's own now: their labels, without values.
+    pub async fn instant(
+        &self,
+        expr: &str,
+        collection: &Collection,
+    ) -> Result<Told<Placed>, Trouble> {
         let call = Call {
             endpoint: "query",
             form: vec![("query", expr.to_owned())],
             get: false,
         };
-        self.ask(&call, health).await
+        let nowhere = Grid::new(Time::default(), Duration::from_secs(1), 0);
+        self.placed(&call, nowhere, collection).await
+    }
+
+    /// The answer to `call`, its samples placed on `grid`.
+    async fn placed(
+        &self,
+        call: &Call,
+        grid: Grid,
+        collection: &Collection,
+    ) -> Result<Told<Placed>, Trouble> {
+        let room = self.room();
+        let told = self.ask(call, || Place { grid, room }, collection).await?;
+        if told.data.over {
+            return Err(self.too_long());
+        }
+        Ok(told)
     }
 
     /// What the server says of itself, if it says anything.
-    pub async fn build_info(&self, health: &Health) -> Result<BuildInfo, Trouble> {
+    pub async fn build_info(&self, collection: &Collection) -> Result<BuildInfo, Trouble> {
         let call = Call {
             endpoint: "status/buildinfo",
             form: Vec::new(),
             get: true,
         };
-        self.ask(&call, health).await.map(|told| told.data)
+        let read = || PhantomData::<BuildInfo>;
+        self.ask(&call, read, collection)
+            .await
+            .map(|told| told.data)
     }
 
-    /// Asks until there is an answer or asking again would not help. One of the configured requests at once.
-    async fn ask<T: DeserializeOwned + Send + 'static>(
+    /// Asks until there is an answer, asking again would not help, or the collection is over. `read` makes what reads the
+    /// answer's `data`.
+    async fn ask<S, T>(
         &self,
         call: &Call,
-        health: &Health,
-    ) -> Result<Told<T>, Trouble> {
+        read: impl Fn() -> S,
+        collection: &Collection,
+    ) -> Result<Told<T>, Trouble>
+    where
+        S: for<'de> DeserializeSeed<'de, Value = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let asked = self.ask_again(call, read, collection);
+        match collection.within(asked).await {
+            Ok(outcome) => outcome,
+            Err(length) => Err(self.too_late(length)),
+        }
+    }
+
+    /// One of the configured requests at once.
+    async fn ask_again<S, T>(
+        &self,
+        call: &Call,
+        read: impl Fn() -> S,
+        collection: &Collection,
+    ) -> Result<Told<T>, Trouble>
+    where
+        S: for<'de> DeserializeSeed<'de, Value = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let health = collection.health();
         let mut attempt = 0;
         let mut renewed = false;
         loop {
             let outcome = {
-                // The gate is never closed; if it were, there would be nothing to wait for.
+                // The gates are never closed; if they were, there would be nothing to wait for.
+                let _yielded = if collection.background {
+                    self.background.acquire().await.ok()
+                } else {
+                    None
+                };
                 let _permit = self.gate.acquire().await.ok();
                 if let Some(error) = health.down() {
                     return Err(Trouble::last(error));
                 }
-                self.attempt(call).await
+                self.attempt(call, read()).await
             };
             let trouble = match outcome {
                 Ok(told) => {
@@ -232,7 +303,8 @@ impl Client {
                 renewed = true;
                 continue;
             }
-            let Some(wait) = self.retry.next(attempt, &trouble) else {
+            let wait = self.retry.next(attempt, &trouble);
+            let Some(wait) = wait.filter(|wait| collection.may_repeat_after(*wait)) else {
                 health.gave_up(&trouble.error);
                 return Err(trouble);
             };
@@ -242,18 +314,27 @@ impl Client {
         }
     }
 
-    async fn attempt<T: DeserializeOwned + Send + 'static>(
-        &self,
-        call: &Call,
-    ) -> Result<Told<T>, Trouble> {
-        let body = self.body(call).await?;
-        let read = move || {
-            let answer = serde_json::from_slice::<Answer<T>>(&body);
-            answer.map_err(|error| (error, body))
-        };
-        let mut answer = match tokio::task::spawn_blocking(read).await {
+    async fn attempt<S, T>(&self, call: &Call, seed: S) -> Result<Told<T>, Trouble>
+    where
+        S: for<'de> DeserializeSeed<'de, Value = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let response = self.open(call).await?;
+        let (parts, incoming) = incoming();
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut reader = BufReader::new(incoming);
+            let mut json = serde_json::Deserializer::from_reader(&mut reader);
+            let answer = Reading(seed).deserialize(&mut json);
+            let answer = answer.and_then(|answer| json.end().map(|()| answer));
+            answer.map_err(|error| (error, reader.into_inner().into_head()))
+        });
+        let fed = self.feed(response, parts).await;
+        let read = reading.await;
+        // An answer that broke off can't be understood either, but that is not what is wrong with it.
+        fed?;
+        let mut answer = match read {
             Ok(Ok(answer)) => answer,
-            Ok(Err((error, body))) => return Err(self.not_json(&error, &body)),
+            Ok(Err((error, head))) => return Err(self.not_json(&error, &head)),
             Err(_) => {
                 return Err(Trouble::passing(SourceError::Decode(format!(
                     "reading the answer of {} was cut short",
@@ -279,8 +360,8 @@ impl Client {
         }
     }
 
-    /// The body of a successful answer.
-    async fn body(&self, call: &Call) -> Result<Vec<u8>, Trouble> {
+    /// A successful answer whose body is still to come.
+    async fn open(&self, call: &Call) -> Result<reqwest::Response, Trouble> {
         let mut response = self.send(call).await?;
         // Not allowed or not implemented: some proxies take no POST.
         if matches!(response.status().as_u16(), 405 | 501)
@@ -295,7 +376,7 @@ impl Client {
         }
         let status = response.status();
         if status.is_success() {
-            return self.read(response).await;
+            return Ok(response);
         }
         let asked = retry_after(response.headers());
         if status.is_redirection() {
@@ -343,25 +424,24 @@ impl Client {
         request.send().await.map_err(|error| self.transport(error))
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Trouble> {
-        // An answer that says how long it is needs no second place to grow into.
-        let said = response.content_length().unwrap_or(0);
-        let length = usize::try_from(said).unwrap_or(MAX_BODY).min(MAX_BODY);
-        let mut body = Vec::with_capacity(length);
+    /// Passes the parts of an answer on to its reader, until one of them has had enough.
+    async fn feed(
+        &self,
+        mut response: reqwest::Response,
+        parts: mpsc::Sender<Bytes>,
+    ) -> Result<(), Trouble> {
+        let mut room = self.room();
         loop {
             match response.chunk().await {
-                Ok(Some(part)) if body.len() + part.len() > MAX_BODY => {
-                    return Err(Trouble {
-                        error: SourceError::Decode(format!(
-                            "the answer of {} is longer than {} MB; ask for fewer series or a longer [source] step",
-                            self.shown(),
-                            MAX_BODY >> 20
-                        )),
-                        cure: Cure::Less,
-                    });
+                Ok(None) => return Ok(()),
+                Ok(Some(part)) => {
+                    let left = room.checked_sub(part.len());
+                    room = left.ok_or_else(|| self.too_long())?;
+                    // The reader has understood all it can.
+                    if parts.send(part).await.is_err() {
+                        return Ok(());
+                    }
                 }
-                Ok(Some(part)) => body.extend_from_slice(&part),
-                Ok(None) => return Ok(body),
                 Err(error) => return Err(self.transport(error)),
             }
         }

@@ -1,13 +1,14 @@
 //! What a server's refusal means: whose fault, what to do, and whether asking again or asking for less may help.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed, IgnoredAny};
 
-use super::answer::Answer;
+use super::answer::Reading;
 use super::retry::{Cure, Trouble};
 use crate::source::SourceError;
 
@@ -34,7 +35,8 @@ pub(super) struct ServerError {
 impl ServerError {
     /// Reads an error page: the API's JSON, or else plain text. Other markup says nothing useful.
     pub fn of(page: &[u8]) -> Self {
-        if let Ok(answer) = serde_json::from_slice::<Answer<IgnoredAny>>(page) {
+        let mut json = serde_json::Deserializer::from_slice(page);
+        if let Ok(answer) = Reading(PhantomData::<IgnoredAny>).deserialize(&mut json) {
             return Self {
                 kind: answer.error_type,
                 text: answer.error,
@@ -98,6 +100,10 @@ impl Refusal<'_> {
     }
 
     fn again(&self, asked: Option<Duration>, text: String) -> Trouble {
+        let text = match asked {
+            Some(asked) => format!("{text}; it asks to be left alone for {} s", asked.as_secs()),
+            None => text,
+        };
         Trouble {
             error: if self.status == 408 {
                 SourceError::Timeout(text)

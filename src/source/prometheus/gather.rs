@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -11,8 +11,9 @@ use futures::stream::FuturesUnordered;
 use super::block::{Block, overlay};
 use super::cache::{Cache, Key};
 use super::client::{Client, Told};
+use super::collection::Collection;
 use super::plan::{self, MAX_POINTS, Piece};
-use super::retry::{Cure, Health};
+use super::retry::Cure;
 use crate::domain::{Direction, Grid, Labels, Unit};
 use crate::source::SourceError;
 
@@ -22,7 +23,7 @@ const ROOMY: usize = 250_000;
 /// Rows of the first request for a query, whose number of series is not known yet.
 const SCOUTED: usize = 100;
 
-/// Values that one collection may hold, over all queries: 2 GiB.
+/// Values that one collection may hold, over all queries: 2 GiB. What labels take counts too.
 const MAX_VALUES: usize = 1 << 28;
 
 /// Different notes kept per query.
@@ -57,22 +58,21 @@ pub(super) struct Job<'a> {
     pub pieces: Vec<Piece>,
     /// Rows of a chunk.
     pub chunk: usize,
-    /// What is known of the server.
-    pub health: Health,
+    /// What bounds its requests.
+    pub collection: &'a Collection,
     /// Hears how many rows of a query are done.
     pub done: &'a (dyn Fn(usize) + Sync),
     /// Values that still fit into memory.
     pub room: AtomicUsize,
-    /// Chunks were written.
-    pub wrote: AtomicBool,
-    /// Writing failed once; it is not tried again in this collection.
-    pub unwritable: AtomicBool,
+    /// Whether chunks could be written; after a failure it is not tried again in this collection.
+    pub stored: Mutex<Option<Result<(), String>>>,
 }
 
 impl<'a> Job<'a> {
     /// A collection of `pieces` for the periods `grids`.
     pub fn new(
         client: &'a Client,
+        collection: &'a Collection,
         cache: Option<&'a Cache>,
         grids: &'a [Grid],
         pieces: Vec<Piece>,
@@ -85,12 +85,20 @@ impl<'a> Job<'a> {
             grids,
             pieces,
             chunk,
-            health: Health::default(),
+            collection,
             done,
             room: AtomicUsize::new(MAX_VALUES),
-            wrote: AtomicBool::new(false),
-            unwritable: AtomicBool::new(false),
+            stored: Mutex::new(None),
         }
+    }
+
+    fn can_store(&self) -> bool {
+        !matches!(*self.stored(), Some(Err(_)))
+    }
+
+    /// Whether chunks could be written.
+    pub fn stored(&self) -> MutexGuard<'_, Option<Result<(), String>>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +128,7 @@ impl Gathered {
                 }
                 let slot = self.series.get_mut(labels).and_then(|s| s.get_mut(period));
                 let Some(slot) = slot else { continue };
-                if slot.is_none() && !reserve(room, grid.len()) {
+                if slot.is_none() && !reserve(room, grid.len() + in_values(labels)) {
                     let mut hasher = DefaultHasher::new();
                     labels.hash(&mut hasher);
                     self.crowded.insert(hasher.finish());
@@ -149,6 +157,14 @@ fn meeting<'v>(grid: &Grid, of: &Grid, values: &'v [f64]) -> Option<&'v [f64]> {
         .zip(values)
         .any(|(time, value)| !value.is_nan() && time >= grid.start() && time <= last);
     observed.then_some(values)
+}
+
+/// What labels take, in values of 8 bytes: about.
+fn in_values(labels: &Labels) -> usize {
+    let bytes = labels
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 100);
+    bytes.sum::<usize>() / 8
 }
 
 fn reserve(room: &AtomicUsize, values: usize) -> bool {
@@ -271,7 +287,7 @@ async fn ask(
     while row < grid.len() {
         let points = width.points().min(grid.len() - row);
         let part = grid.slice(row, row + points);
-        match job.client.range(&query.expr, part, &job.health).await {
+        match job.client.range(&query.expr, part, job.collection).await {
             Ok(told) => {
                 width.answered(told.data.series.len());
                 whole.data.join(told.data);
@@ -303,10 +319,7 @@ async fn take(
     }
     gathered.add(&block, job.grids, &job.room);
     (job.done)(block.grid.len());
-    let Some(cache) = job
-        .cache
-        .filter(|_| !told.partial && !job.unwritable.load(Ordering::Relaxed))
-    else {
+    let Some(cache) = job.cache.filter(|_| !told.partial && job.can_store()) else {
         return;
     };
     let settled = job.client.clock().map(|clock| clock - plan::SETTLING);
@@ -325,13 +338,18 @@ async fn take(
             .into_iter()
             .try_for_each(|chunk| cache.store(&key, &block.slice(chunk)))
     };
-    job.wrote.store(true, Ordering::Relaxed);
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await
-        && !job.unwritable.swap(true, Ordering::Relaxed)
-    {
-        gathered.note(format!(
-            "fetched history can't be kept for the next run: {error}"
-        ));
+    // Only fails when the runtime ends.
+    let Ok(written) = tokio::task::spawn_blocking(write).await else {
+        return;
+    };
+    let written = written.map_err(|error| {
+        format!("fetched history can't be kept in the cache and is fetched again by the next run: {error}; free or mend the disk, or set [history] cache = false")
+    });
+    if let Err(text) = &written {
+        gathered.note(text.clone());
+    }
+    if job.can_store() {
+        *job.stored() = Some(written);
     }
 }
 

@@ -15,14 +15,17 @@ mod assemble;
 mod block;
 mod cache;
 mod client;
+mod collection;
 mod failure;
 mod features;
 mod gather;
+mod incoming;
 mod labels;
 mod plan;
 mod probe;
 mod redact;
 mod retry;
+mod series;
 mod setup;
 mod wording;
 
@@ -39,6 +42,7 @@ pub use retry::Backoff;
 
 use cache::{Cache, Key};
 use client::Client;
+use collection::Collection;
 use gather::{Gathered, Job, Query, gather};
 use plan::{MAX_POINTS, Piece};
 
@@ -131,6 +135,7 @@ impl PrometheusSource {
     /// Asks all queries for `pieces` and makes frames of the answers.
     async fn collect(
         &self,
+        collection: &Collection,
         grids: &[Grid],
         pieces: Vec<Piece>,
         cache: Option<&Cache>,
@@ -144,9 +149,17 @@ impl PrometheusSource {
             let rows = so_far.fetch_add(rows, Ordering::Relaxed) + rows;
             progress((rows as f64 / total as f64).min(1.0));
         };
-        let job = Job::new(&self.client, cache, grids, pieces, self.chunk, &done);
+        let job = Job::new(
+            &self.client,
+            collection,
+            cache,
+            grids,
+            pieces,
+            self.chunk,
+            &done,
+        );
         let gathered = join_all(self.queries.iter().map(|query| gather(&job, query))).await;
-        if let Some(cache) = cache.filter(|_| job.wrote.load(Ordering::Relaxed)) {
+        if let Some(cache) = cache {
             let cache = cache.clone();
             // Only fails when the runtime ends.
             let _ = tokio::task::spawn_blocking(move || cache.prune()).await;
@@ -155,6 +168,7 @@ impl PrometheusSource {
         let notes = self.judge(&parts)?;
         let mut batch = assemble::assemble(parts, &self.entities, grids, schema);
         batch.warnings.splice(0..0, notes);
+        batch.stored = job.stored().take();
         progress(1.0);
         Ok(batch)
     }
@@ -290,7 +304,8 @@ impl Collect for PrometheusSource {
             None => Time::from_millis(i64::MIN),
         };
         let pieces = plan::chunked(&grids, self.chunk, closed);
-        self.collect(&grids, pieces, self.cache.as_ref(), schema, progress)
+        let (collection, cache) = (Collection::history(), self.cache.as_ref());
+        self.collect(&collection, &grids, pieces, cache, schema, progress)
             .await
     }
 
@@ -303,7 +318,9 @@ impl Collect for PrometheusSource {
     ) -> Result<Batch, SourceError> {
         let grids = self.grids(&[(from, to)])?;
         self.newest(&grids);
-        self.collect(&grids, plan::plain(&grids), None, schema, &|_| ())
+        let collection = Collection::look(self.client.section().timeout.0);
+        let pieces = plan::plain(&grids);
+        self.collect(&collection, &grids, pieces, None, schema, &|_| ())
             .await
     }
 }

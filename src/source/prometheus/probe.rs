@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 
 use super::PrometheusSource;
-use super::answer::Entry;
+use super::collection::Collection;
 use super::gather::Query;
-use super::retry::Health;
 use crate::domain::Entity;
 use crate::source::SourceError;
 
@@ -44,8 +43,9 @@ impl PrometheusSource {
     /// [`SourceError::Connect`] or [`SourceError::Timeout`] when the server can't be reached at all; what is wrong with a
     /// single query is in its [`QueryProbe`].
     pub async fn probe(&self) -> Result<ProbeReport, SourceError> {
-        let health = Health::default();
-        let server = match self.client.build_info(&health).await {
+        let collection = Collection::default();
+        let health = collection.health();
+        let server = match self.client.build_info(&collection).await {
             Ok(info) => {
                 let name = info.application.as_deref().unwrap_or("Prometheus API");
                 info.version
@@ -56,7 +56,10 @@ impl PrometheusSource {
                 None => None,
             },
         };
-        let asked = self.queries.iter().map(|query| self.ask(query, &health));
+        let asked = self
+            .queries
+            .iter()
+            .map(|query| self.ask(query, &collection));
         let queries = join_all(asked).await;
         match health.down() {
             Some(error) => Err(error),
@@ -64,7 +67,7 @@ impl PrometheusSource {
         }
     }
 
-    async fn ask(&self, query: &Query, health: &Health) -> QueryProbe {
+    async fn ask(&self, query: &Query, collection: &Collection) -> QueryProbe {
         let mut probe = QueryProbe {
             query: query.alias.to_string(),
             expr: self.shown_expr(query),
@@ -73,7 +76,7 @@ impl PrometheusSource {
             warnings: Vec::new(),
             error: None,
         };
-        let told = match self.client.instant(&query.expr, health).await {
+        let told = match self.client.instant(&query.expr, collection).await {
             Ok(told) => told,
             Err(trouble) => {
                 probe.error = Some(trouble.error);
@@ -84,14 +87,11 @@ impl PrometheusSource {
         let groups = &self.entities.group_by;
         let mut entities = BTreeSet::new();
         let mut ungrouped = 0;
-        for entry in told.data.result.unwrap_or_default() {
-            if let Entry::Series(found) = entry {
-                probe.series += 1;
-                ungrouped += usize::from(
-                    !groups.is_empty() && !groups.iter().any(|g| found.metric.contains_key(g)),
-                );
-                entities.insert(Entity::of(&found.metric, groups));
-            }
+        for labels in told.data.block.series.keys() {
+            probe.series += 1;
+            ungrouped +=
+                usize::from(!groups.is_empty() && !groups.iter().any(|g| labels.contains_key(g)));
+            entities.insert(Entity::of(labels, groups));
         }
         probe.entities = entities.len();
         if ungrouped > 0 {

@@ -16,7 +16,7 @@ pub struct Backoff {
     pub first: Duration,
     /// Upper end of any wait.
     pub most: Duration,
-    /// Longest wait that a server's `Retry-After` is granted.
+    /// Longest wait that a server's `Retry-After` is granted. When it asks for more, the error is reported at once.
     pub most_asked: Duration,
 }
 
@@ -31,14 +31,14 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait before repetition `attempt` (0 is the first); at least what the server `asked` for, within bounds.
+    /// The wait before repetition `attempt` (0 is the first); at least what the server `asked` for.
     fn wait(self, attempt: u32, asked: Option<Duration>, rng: &mut impl Rng) -> Duration {
         let ceiling = self
             .first
             .saturating_mul(2_u32.saturating_pow(attempt))
             .min(self.most);
         let jittered = ceiling.mul_f64(rng.random::<f64>());
-        jittered.max(asked.unwrap_or_default().min(self.most_asked))
+        jittered.max(asked.unwrap_or_default())
     }
 }
 
@@ -102,59 +102,17 @@ impl Retry {
         }
     }
 
-    /// The wait before the attempt after number `attempt` (0 is the first); `None` when it would not help or was tried
-    /// often enough.
+    /// The wait before the attempt after number `attempt` (0 is the first); `None` when it would not help, was tried often
+    /// enough, or the server wants to be left alone for longer than anyone should wait.
     pub fn next(&self, attempt: u32, trouble: &Trouble) -> Option<Duration> {
         let Cure::Again(asked) = trouble.cure else {
             return None;
         };
-        if attempt >= self.times {
+        if attempt >= self.times || asked > Some(self.backoff.most_asked) {
             return None;
         }
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         Some(self.backoff.wait(attempt, asked, &mut *rng))
-    }
-}
-
-/// What one collection knows of the server's health. A server that can't be reached is found out once, not once per query.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Unknown,
-    Answered,
-    Down(SourceError),
-}
-
-impl Health {
-    /// The server gave an answer, be it an error.
-    pub fn answered(&self) {
-        *self.lock() = State::Answered;
-    }
-
-    /// Every attempt of a request failed with `error`. Counts only while nothing was ever answered.
-    pub fn gave_up(&self, error: &SourceError) {
-        let mut state = self.lock();
-        let unreachable = matches!(error, SourceError::Connect(_) | SourceError::Timeout(_));
-        if unreachable && matches!(*state, State::Unknown) {
-            *state = State::Down(error.clone());
-        }
-    }
-
-    /// The error that every further request would meet.
-    pub fn down(&self) -> Option<SourceError> {
-        match &*self.lock() {
-            State::Down(error) => Some(error.clone()),
-            State::Unknown | State::Answered => None,
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,8 +137,6 @@ mod tests {
             assert!(backoff.wait(attempt, None, &mut rng) <= ceiling);
             let asked = Some(Duration::from_secs(20));
             assert_eq!(backoff.wait(attempt, asked, &mut rng).as_secs(), 20);
-            let asked = Some(Duration::from_secs(86_400));
-            assert_eq!(backoff.wait(attempt, asked, &mut rng), backoff.most_asked);
         }
     }
 
@@ -192,18 +148,9 @@ mod tests {
         assert!(retry.next(2, &passing(None)).is_none());
         let last = Trouble::last(SourceError::Query("bad".into()));
         assert!(retry.next(0, &last).is_none());
-    }
-
-    #[test]
-    fn one_request_finds_the_server_down_for_all() {
-        let health = Health::default();
-        health.gave_up(&SourceError::Http("500".into()));
-        assert!(health.down().is_none());
-        health.gave_up(&SourceError::Connect("refused".into()));
-        assert_eq!(health.down().unwrap().reason(), "connect");
-        let health = Health::default();
-        health.answered();
-        health.gave_up(&SourceError::Timeout("slow".into()));
-        assert!(health.down().is_none());
+        let most = Backoff::default().most_asked;
+        assert!(retry.next(0, &passing(Some(most))).is_some());
+        let too_long = Some(Duration::from_secs(999_999_999));
+        assert!(retry.next(0, &passing(too_long)).is_none());
     }
 }

@@ -1,8 +1,10 @@
 //! How a failed request is told: what happened, with which server, and what to do.
 
+use std::time::Duration;
+
 use url::Url;
 
-use super::client::{Client, MAX_ERROR_BODY};
+use super::client::{Client, MEMORY};
 use super::failure::{Refusal, ServerError};
 use super::retry::{Cure, Trouble};
 use crate::source::SourceError;
@@ -54,14 +56,36 @@ impl Client {
         )))
     }
 
-    /// What came is not the API's JSON.
-    pub fn not_json(&self, error: &serde_json::Error, body: &[u8]) -> Trouble {
-        let head = body.get(..MAX_ERROR_BODY).unwrap_or(body);
+    /// What came is not the API's JSON; `head` is how it begins.
+    pub fn not_json(&self, error: &serde_json::Error, head: &[u8]) -> Trouble {
         let head = self.clean_head(&String::from_utf8_lossy(head), 60);
         let error = self.clean(&error.to_string());
         Trouble::passing(SourceError::Decode(format!(
             "the answer of {} is not what a Prometheus-compatible server writes ({error}): it begins with `{head}`; is [source] url right?",
             self.shown()
+        )))
+    }
+
+    /// An answer that is longer, or holds more, than one request may take of memory.
+    pub fn too_long(&self) -> Trouble {
+        Trouble {
+            error: SourceError::Decode(format!(
+                "the answer of {} takes more than {} MB unpacked, which is what each of [source] concurrency = {} requests may take of {} MB; aggregate in the expression or narrow it to fewer series, or take a longer [source] step",
+                self.shown(),
+                self.room() >> 20,
+                self.section().concurrency,
+                MEMORY >> 20
+            )),
+            cure: Cure::Less,
+        }
+    }
+
+    /// A look was over before there was an answer.
+    pub fn too_late(&self, length: Duration) -> Trouble {
+        Trouble::last(SourceError::Timeout(format!(
+            "{} gave no answer within the {} s that one look may take; the next look asks again. If this lasts, simplify the expressions, or raise [source] timeout (half of that time) or concurrency",
+            self.shown(),
+            length.as_secs_f64()
         )))
     }
 

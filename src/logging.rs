@@ -1,16 +1,21 @@
-//! Log lines: into a file of bounded size while the screen is ours, to stderr otherwise; never to stdout.
+//! Begins logging: into a file of bounded size while the screen is ours, to stderr otherwise; never to stdout.
 
-use std::fs::{self, File, OpenOptions};
+mod file;
+mod lines;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use crate::cli::{Color, Global, LogFormat};
+use self::file::{BoundedFile, Reported};
+use self::lines::Lines;
+use crate::cli::{Color, Global};
+use crate::domain::HealthBoard;
 
 /// Name of the log file in the data directory.
 pub const FILE_NAME: &str = "pulsewatch.log";
@@ -42,38 +47,78 @@ pub enum LogError {
 }
 
 /// Begins logging for the whole process, as the command line and `RUST_LOG` ask for. With `screen_in` (the data directory,
-/// when the screen is ours) lines go to its `pulsewatch.log`, else to stderr.
+/// when the screen is ours) lines go to its `pulsewatch.log`, else to stderr; as the systemd journal wants them when stderr goes
+/// there. Lines that can't be written are reported to `health`. Panics are logged from then on.
 ///
 /// # Errors
 /// [`LogError`]: the file can't be written, or this was called before.
-pub fn start(global: &Global, screen_in: Option<&Path>) -> Result<LogGuard, LogError> {
+pub fn start(
+    global: &Global,
+    screen_in: Option<&Path>,
+    health: &HealthBoard,
+) -> Result<LogGuard, LogError> {
     let rust_log = std::env::var("RUST_LOG").ok();
     let (filter, complaint) = filter(global.verbose, global.quiet, rust_log.as_deref());
-    let (writer, worker, colored) = match screen_in {
-        Some(directory) => {
-            let path = directory.join(FILE_NAME);
-            let file = BoundedFile::open(&path, LARGEST)
-                .map_err(|source| LogError::File { path, source })?;
-            let (writer, worker) = NonBlockingBuilder::default()
-                .buffered_lines_limit(WAITING_LINES)
-                .finish(file);
-            (BoxMakeWriter::new(writer), Some(worker), false)
-        }
-        None => (
-            BoxMakeWriter::new(io::stderr),
-            None,
-            wants_color(
-                global.color,
-                io::stderr().is_terminal(),
-                std::env::var("NO_COLOR").ok().as_deref(),
-            ),
-        ),
+    let mut lines = Lines {
+        format: global.log_format,
+        colored: false,
+        for_journal: false,
     };
-    set_global(subscriber(filter, global.log_format, colored, writer))?;
+    let (writer, worker) = if let Some(directory) = screen_in {
+        let (writer, worker) = log_file(&directory.join(FILE_NAME), health)?;
+        (writer, Some(worker))
+    } else {
+        let no_color = std::env::var("NO_COLOR").ok();
+        lines.colored = wants_color(
+            global.color,
+            io::stderr().is_terminal(),
+            no_color.as_deref(),
+        );
+        lines.for_journal = lines::stderr_is_journal();
+        let health = health.clone();
+        let stderr = move || Reported::new(io::stderr(), "standard error", &health);
+        (BoxMakeWriter::new(stderr), None)
+    };
+    set_global(lines.subscriber(filter, writer))?;
+    log_panics();
     if let Some(complaint) = complaint {
         tracing::warn!("{complaint}");
     }
     Ok(LogGuard { _worker: worker })
+}
+
+fn log_file(path: &Path, health: &HealthBoard) -> Result<(BoxMakeWriter, WorkerGuard), LogError> {
+    let file = BoundedFile::open(path, LARGEST).map_err(|source| LogError::File {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let place = path.display().to_string();
+    let (writer, worker) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .finish(Reported::new(file, place, health));
+    Ok((BoxMakeWriter::new(writer), worker))
+}
+
+/// Writes the last line of a command that fails to stderr, where a person or the systemd journal reads it.
+pub fn last_words(text: &str, out: &mut dyn Write) {
+    let priority = if lines::stderr_is_journal() {
+        "<3>"
+    } else {
+        ""
+    };
+    for line in text.lines() {
+        // Nothing can be done about a closed stderr.
+        let _ = writeln!(out, "{priority}{line}");
+    }
+}
+
+/// A panic becomes a log line: a message of its own on stderr would be no JSON, and no line for the journal.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let trace = Backtrace::capture();
+        let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
+        tracing::error!(panic = %info, trace, "a part of the program panicked");
+    }));
 }
 
 fn set_global(subscriber: Box<dyn Subscriber + Send + Sync>) -> Result<(), LogError> {
@@ -116,88 +161,12 @@ fn filter(verbose: u8, quiet: u8, rust_log: Option<&str>) -> (EnvFilter, Option<
     }
 }
 
-fn subscriber<W>(
-    filter: EnvFilter,
-    format: LogFormat,
-    colored: bool,
-    writer: W,
-) -> Box<dyn Subscriber + Send + Sync>
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colored)
-        // A line that can't be written (stderr closed, disk full) is lost; complaining about it on a closed stderr panics.
-        .log_internal_errors(false)
-        .with_writer(writer);
-    match format {
-        LogFormat::Text => Box::new(builder.finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
-    }
-}
-
-/// A file that, once over its size, becomes `<name>.old` (replacing the one before) and begins anew.
-struct BoundedFile {
-    path: PathBuf,
-    file: File,
-    written: u64,
-    largest: u64,
-}
-
-impl BoundedFile {
-    /// Opens for appending; makes the directory.
-    fn open(path: &Path, largest: u64) -> io::Result<Self> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let file = append(path)?;
-        let written = file.metadata()?.len();
-        let mut log = Self {
-            path: path.to_path_buf(),
-            file,
-            written,
-            largest,
-        };
-        log.turn_over()?;
-        Ok(log)
-    }
-
-    fn turn_over(&mut self) -> io::Result<()> {
-        if self.written <= self.largest {
-            return Ok(());
-        }
-        let mut old = self.path.clone().into_os_string();
-        old.push(".old");
-        fs::rename(&self.path, old)?;
-        self.file = append(&self.path)?;
-        self.written = 0;
-        Ok(())
-    }
-}
-
-impl Write for BoundedFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.turn_over()?;
-        let count = self.file.write(bytes)?;
-        self.written += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::cli::LogFormat;
 
     #[derive(Clone, Default)]
     struct Heard(Arc<Mutex<Vec<u8>>>);
@@ -213,20 +182,29 @@ mod tests {
         }
     }
 
-    fn said(verbose: u8, quiet: u8, rust_log: Option<&str>, format: LogFormat) -> String {
+    fn logged(lines: Lines, filter: EnvFilter, log: impl FnOnce()) -> String {
         let heard = Heard::default();
         let writer = heard.clone();
+        let subscriber = lines.subscriber(filter, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = heard.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn said(verbose: u8, quiet: u8, rust_log: Option<&str>, format: LogFormat) -> String {
         let (filter, _) = filter(verbose, quiet, rust_log);
-        let subscriber = subscriber(filter, format, false, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, || {
+        let lines = Lines {
+            format,
+            colored: false,
+            for_journal: false,
+        };
+        logged(lines, filter, || {
             tracing::debug!(target: "pulsewatch::engine", "detail");
             tracing::info!(target: "pulsewatch::engine", rows = 3, "tick");
             tracing::warn!(target: "pulsewatch::engine", "late");
             tracing::info!(target: "hyper", "chatter");
             tracing::error!(target: "hyper", "broken");
-        });
-        let bytes = heard.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        })
     }
 
     #[test]
@@ -272,6 +250,53 @@ mod tests {
     }
 
     #[test]
+    fn the_journal_gets_priorities_and_no_time() {
+        let journal = |format| {
+            let lines = Lines {
+                format,
+                colored: false,
+                for_journal: true,
+            };
+            logged(lines, EnvFilter::new("trace"), || {
+                tracing::error!(target: "pulsewatch", cause = "none", "broken");
+                tracing::warn!(target: "pulsewatch", "late");
+                tracing::info!(target: "pulsewatch", "tick");
+                tracing::debug!(target: "pulsewatch", "detail");
+            })
+        };
+        assert_eq!(
+            journal(LogFormat::Text),
+            "<3>pulsewatch: broken cause=\"none\"\n<4>pulsewatch: late\n<6>pulsewatch: tick\n<7>pulsewatch: detail\n"
+        );
+        let json = journal(LogFormat::Json);
+        let first = json.lines().next().unwrap().strip_prefix("<3>").unwrap();
+        let first: serde_json::Value = serde_json::from_str(first).unwrap();
+        assert_eq!(first["message"], "broken");
+        assert!(first["timestamp"].is_null(), "{first}");
+    }
+
+    #[test]
+    fn a_logged_value_can_not_forge_a_line_or_reach_the_terminal() {
+        for colored in [false, true] {
+            let lines = Lines {
+                format: LogFormat::Text,
+                colored,
+                for_journal: false,
+            };
+            let text = logged(lines, EnvFilter::new("trace"), || {
+                let value = "a\u{1b}]0;x\u{7}\nERROR forged";
+                tracing::info!(plain = value, shown = %value, "message {value}");
+            });
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(
+                !text.contains('\u{7}') && !text.contains("\u{1b}]"),
+                "{text:?}"
+            );
+            assert_eq!(text.matches("u{1b}]0;x").count(), 3, "{text}");
+        }
+    }
+
+    #[test]
     fn colours_ask_the_terminal_and_no_color() {
         assert!(wants_color(Color::Auto, true, None));
         assert!(wants_color(Color::Auto, true, Some("")));
@@ -279,22 +304,5 @@ mod tests {
         assert!(!wants_color(Color::Auto, false, None));
         assert!(wants_color(Color::Always, false, Some("1")));
         assert!(!wants_color(Color::Never, true, None));
-    }
-
-    #[test]
-    fn a_full_file_makes_room_and_keeps_one_old() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("deep/pulsewatch.log");
-        let mut log = BoundedFile::open(&path, 10).unwrap();
-        for line in ["first, long\n", "second, long\n", "third\n"] {
-            log.write_all(line.as_bytes()).unwrap();
-        }
-        let old = path.with_extension("log.old");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "third\n");
-        assert_eq!(fs::read_to_string(&old).unwrap(), "second, long\n");
-        fs::write(&path, "grown by others").unwrap();
-        BoundedFile::open(&path, 10).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "");
-        assert_eq!(fs::read_to_string(&old).unwrap(), "grown by others");
     }
 }

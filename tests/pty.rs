@@ -16,6 +16,8 @@ mod fixture;
 mod keys;
 #[path = "pty/panic.rs"]
 mod panic;
+#[path = "pty/paste.rs"]
+mod paste;
 #[path = "pty/storm.rs"]
 mod storm;
 #[path = "common/terminal.rs"]
@@ -24,6 +26,8 @@ mod terminal;
 mod tour;
 #[path = "common/views.rs"]
 mod views;
+#[path = "pty/without_screen.rs"]
+mod without_screen;
 
 use std::net::TcpListener;
 use std::path::Path;

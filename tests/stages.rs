@@ -19,5 +19,7 @@ mod inputs;
 mod journal;
 #[path = "stages/manners.rs"]
 mod manners;
+#[path = "stages/ready.rs"]
+mod ready;
 #[path = "stages/shell.rs"]
 mod shell;

@@ -68,7 +68,10 @@ fn finished(mut failures: Vec<anyhow::Error>, inputs: usize) -> anyhow::Result<(
         0 => Ok(()),
         1 if inputs == 1 => Err(failures.remove(0)),
         count => {
-            let lines: Vec<String> = failures.iter().map(|e| format!("\n  {e:#}")).collect();
+            let lines: Vec<String> = failures
+                .iter()
+                .map(|e| format!("\n  {}", super::with_causes(e)))
+                .collect();
             bail!("{count} of {inputs} inputs failed:{}", lines.concat())
         }
     }

@@ -10,6 +10,7 @@ use crate::config::{Config, SourceKind};
 use crate::disk::free_space;
 use crate::engine::open;
 use crate::model::Shape;
+use crate::serve::Server;
 use crate::source::any::Source;
 use crate::source::prometheus::ProbeReport;
 
@@ -19,13 +20,16 @@ const STORED: f64 = 4.0;
 /// Multiply-adds a second that plain training reaches on one ordinary core, for an estimate only.
 const FLOPS: f64 = 4e9;
 
-/// `check`: configuration (already valid when this runs), source, series per query, disk, and an estimate of the cost.
+/// `check`: what a run would refuse, source, series per query, disk, and an estimate of the cost.
 ///
 /// # Errors
-/// When the source can't be reached or a query fails.
+/// When a run could not begin, the source can't be reached or a query fails.
 pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = &context.config;
-    let probe = if args.offline { None } else { ask(context)? };
+    context.ready_to_run()?;
+    // A port that is taken is no fault here: it may be the engine that this configuration is for.
+    Server::bind(&config.exporter, &config.api, false)?;
+    let probe = ask(context, args)?;
     let series: usize = probe
         .as_ref()
         .map_or(0, |p| p.queries.iter().map(|q| q.series).sum());
@@ -76,12 +80,20 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
     Ok(())
 }
 
-/// Asks a Prometheus-compatible server; other sources have nothing to ask over the network.
-fn ask(context: &Context) -> anyhow::Result<Option<ProbeReport>> {
+/// Opens the source as a run would, and asks a Prometheus-compatible server unless `--offline`; other sources have nothing to
+/// ask over the network.
+fn ask(context: &Context, args: &CheckArgs) -> anyhow::Result<Option<ProbeReport>> {
+    if context.config.source.kind == SourceKind::Host {
+        // It would take over the history that a running engine keeps.
+        return Ok(None);
+    }
     let opened = open::open(&context.config, &context.data_dir, context.now())?;
     let Source::Prometheus(source) = opened.source else {
         return Ok(None);
     };
+    if args.offline {
+        return Ok(None);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

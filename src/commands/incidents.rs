@@ -1,7 +1,8 @@
-//! `pulsewatch incidents`: the journal from the shell. Works while an engine runs: SQLite lets both in.
+//! `pulsewatch incidents`: the journal from the shell. Works while an engine runs: SQLite lets both in, and only the engine
+//! makes, mends or brings over a journal.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -36,8 +37,8 @@ pub fn list(
         limit,
         ..IncidentFilter::default()
     };
-    let incidents = match journal(data_dir)? {
-        Some(journal) => journal.list(&filter)?,
+    let incidents = match existing(data_dir) {
+        Some(path) => Journal::open_to_read(&path)?.list(&filter)?,
         None => Vec::new(),
     };
     if json {
@@ -65,7 +66,7 @@ pub fn show(
     now: Time,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let incident = find(&existing(data_dir, id)?, id)?;
+    let incident = find(&Journal::open_to_read(&holding(data_dir, id)?)?, id)?;
     if json {
         return print_json(&incident, out);
     }
@@ -82,7 +83,7 @@ pub fn acknowledge(
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let mut journal = existing(data_dir, id)?;
+    let mut journal = Journal::open_to_change(&holding(data_dir, id)?)?;
     journal.acknowledge(id)?;
     if json {
         return print_json(&find(&journal, id)?, out);
@@ -110,15 +111,17 @@ pub fn label(
 ) -> anyhow::Result<()> {
     let id = args.id;
     let label = args.label.and_then(word);
-    let mut journal = existing(data_dir, id)?;
+    let path = holding(data_dir, id)?;
+    let journal = Journal::open_to_read(&path)?;
     find(&journal, id)?;
     let grounds = Grounds::current(&Registry::open(&data_dir.join("models")), config);
     let effect = labelling::preview(&journal, &grounds, config, (id, label))?;
+    drop(journal);
     if !args.preview {
-        journal.label(id, label)?;
+        Journal::open_to_change(&path)?.label(id, label)?;
     }
     if args.json {
-        let incident = find(&journal, id)?;
+        let incident = find(&Journal::open_to_read(&path)?, id)?;
         return print_json(&Labelled { incident, effect }, out);
     }
     let words = match label {
@@ -144,21 +147,15 @@ const fn word(label: LabelWord) -> Option<Label> {
     }
 }
 
-/// The journal, if there is one: asking a question must not make one.
-fn journal(data_dir: &Path) -> anyhow::Result<Option<Journal>> {
+/// The journal's file, if there is one: asking a question must not make one.
+fn existing(data_dir: &Path) -> Option<PathBuf> {
     let path = data_dir.join(JOURNAL);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let (journal, notice) = Journal::open(&path)?;
-    if let Some(notice) = notice {
-        tracing::warn!("{notice}");
-    }
-    Ok(Some(journal))
+    path.exists().then_some(path)
 }
 
-fn existing(data_dir: &Path, id: u64) -> anyhow::Result<Journal> {
-    journal(data_dir)?.with_context(|| {
+/// The journal's file, which holds incident `id` if any does.
+fn holding(data_dir: &Path, id: u64) -> anyhow::Result<PathBuf> {
+    existing(data_dir).with_context(|| {
         format!(
             "there is no incident {id}: {} holds no journal yet",
             data_dir.display()

@@ -4,20 +4,29 @@ pub mod backtest;
 pub mod check;
 pub mod completions;
 pub mod config;
+mod config_watch;
 pub mod incidents;
 pub mod models;
+mod once;
+mod printer;
 pub mod progress;
+mod ready;
 pub mod run;
+mod screen;
+mod shutdown;
+mod signals;
 pub mod stages;
+mod supervise;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use self::printer::Printer;
 use crate::cli::{Command, Global, IncidentsAction, ModelsAction, RunArgs};
-use crate::config::{Config, ConfigErrors};
-use crate::domain::Time;
+use crate::config::{Config, ConfigErrors, Written};
+use crate::domain::{HealthBoard, Time};
 use crate::engine::clock::{Clock, WallClock};
 use crate::logging;
 
@@ -35,6 +44,8 @@ pub struct Context {
     pub global: Global,
     /// What loading the configuration had to say.
     pub notes: Vec<String>,
+    /// Where each setting was written.
+    pub written: Written,
 }
 
 impl Context {
@@ -55,6 +66,7 @@ impl Context {
             data_dir,
             global,
             notes: loaded.notes,
+            written: loaded.written,
         })
     }
 
@@ -79,9 +91,21 @@ pub fn execute(global: Global, command: Command) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let bad_request = error.is::<ConfigErrors>() || error.is::<BadUsage>();
-    // Nothing can be done about a closed stderr.
-    let _ = writeln!(io::stderr(), "pulsewatch: {error:#}");
+    let text = format!("pulsewatch: {}", with_causes(&error));
+    logging::last_words(&text, &mut Printer::new(io::stderr()));
     ExitCode::from(if bad_request { 2 } else { 1 })
+}
+
+/// An error with its causes, each sentence once: many say their cause themselves.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// `pulsewatch … | head` is no failure.
@@ -105,7 +129,8 @@ fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Man => return completions::man(out),
         Command::Config(args) => {
             let env = crate::config::environment();
-            return config::run(&args, &global, &env, out, &mut io::stderr());
+            let (mut out, mut notes) = (Printer::new(out), Printer::new(io::stderr()));
+            return config::run(&args, &global, &env, &mut out, &mut notes);
         }
         _ => {}
     }
@@ -120,11 +145,11 @@ fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
             },
         ),
         command => {
-            let _log = logging::start(&context.global, None)?;
+            let _log = logging::start(&context.global, None, &HealthBoard::default())?;
             for note in &context.notes {
                 tracing::info!("{note}");
             }
-            one_shot(&context, command, out)
+            one_shot(&context, command, &mut Printer::new(out))
         }
     }
 }
@@ -159,5 +184,24 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Man => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DiskError;
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let refused = || io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        let disk = DiskError::io(std::path::Path::new("x"), "open the lock", refused());
+        let text = with_causes(&anyhow::Error::new(disk).context("no start"));
+        assert_eq!(
+            text,
+            format!("no start: x: can't open the lock: {}", refused())
+        );
+        let bare = anyhow::Error::new(refused()).context("no start");
+        assert_eq!(with_causes(&bare), format!("no start: {}", refused()));
     }
 }

@@ -61,7 +61,10 @@ fn chosen(version: &str, json: bool, out: &mut dyn Write) -> anyhow::Result<()> 
     if json {
         return print_json(&json!({ "current": version }), out);
     }
-    Ok(writeln!(out, "model {version} scores from now on")?)
+    Ok(writeln!(
+        out,
+        "model {version} scores from the next start on"
+    )?)
 }
 
 fn table(models: &[ListedModel], now: Time) -> String {
@@ -163,7 +166,10 @@ mod tests {
         assert!(lines[2].starts_with(&format!("   {first} ")), "{text}");
 
         let text = said(|out| rollback(dir.path(), false, out));
-        assert_eq!(text, format!("model {first} scores from now on\n"));
+        assert_eq!(
+            text,
+            format!("model {first} scores from the next start on\n")
+        );
         assert!(rollback(dir.path(), false, &mut Vec::new()).is_err());
         let text = said(|out| use_version(dir.path(), &second, true, out));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -1,26 +1,28 @@
 //! `run` and `detect`: the engine, the listener, and the screen if there is one.
 
-use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use super::Context;
+use super::config_watch::{ConfigWatcher, Watched};
+use super::screen::{self, Screen};
+use super::shutdown::{Interrupted, Shutdown};
+use super::signals::StopSignals;
+use super::supervise::{self, Failure};
+use super::{Context, once, with_causes};
 use crate::cli::{self, RunArgs};
-use crate::config::{Config, Span, ThemeName};
-use crate::disk::write_atomic;
-use crate::domain::{Command, Control, HealthBoard, PipelineId, Snapshot, SourceState};
+use crate::config::{Config, Span};
+use crate::disk::remove_leftovers;
+use crate::domain::{Control, HealthBoard, Snapshot};
 use crate::engine::clock::WallClock;
-use crate::engine::open;
 use crate::engine::run::{Setup, TestSource, start};
-use crate::engine::{Handle, Running};
-use crate::report::svg;
-use crate::serve::Server;
+use crate::engine::{Handle, Running, open};
+use crate::logging;
+use crate::serve::{Bound, Server};
 use crate::source::replay::ReplaySource;
 use crate::store::DataDir;
-use crate::{logging, tui};
 
 /// Step of the embedded default: a newcomer should not wait two hours for 120 windows.
 const EMBEDDED_STEP: Span = Span::secs(5);
@@ -34,11 +36,8 @@ const SHOWN_INCIDENT: usize = 2;
 /// Rows of that incident in the frame.
 const SHOWN_ROWS: u32 = 6;
 
-/// Longest that `--once` waits for something to show.
-const ONCE: Duration = Duration::from_mins(3);
-
-/// How often a changed configuration file is looked for.
-const LOOK_AT_FILE: Duration = Duration::from_secs(2);
+/// Of files that were set aside as damaged, so many of each name are kept.
+const DAMAGED_KEPT: usize = 3;
 
 /// Fits on two lines of an 80-column screen.
 const BANNER: &str = "No configuration: a built-in sample plays (3), this host warms up behind it (1). \
@@ -47,72 +46,51 @@ const BANNER: &str = "No configuration: a built-in sample plays (3), this host w
 /// Runs until it is told to stop; a changed configuration file starts it anew with what it says.
 ///
 /// # Errors
-/// When the data directory is owned by another process, the source can't be set up, or the listener can't be had.
+/// When the configuration lacks something ([`crate::config::ConfigErrors`]), the data directory is owned by another process, the source can't be set up, or the listener can't be had; when the
+/// engine or the screen fails ([`Failure`]); when a second signal ended it before it was done ([`Interrupted`]).
 pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
-    let screen = !args.no_tui
-        && !args.once
-        && std::io::stdout().is_terminal()
-        && std::io::stdin().is_terminal();
+    context.ready_to_run()?;
+    let screen = Screen::of(args);
+    let has_screen = screen == Screen::Dashboard;
+    let health = HealthBoard::default();
     let _log = logging::start(
         &context.global,
-        screen.then_some(context.data_dir.as_path()),
+        has_screen.then_some(context.data_dir.as_path()),
+        &health,
     )?;
+    if let Screen::Impossible(why) = screen {
+        tracing::info!("running without the dashboard: {why}; `--no-tui` asks for this");
+    }
     let data_dir = DataDir::own(&context.data_dir)?;
+    let removed = remove_leftovers(&context.data_dir, DAMAGED_KEPT);
+    if removed > 0 {
+        tracing::info!(
+            removed,
+            "what interrupted writes and old damage had left was removed"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let result = runtime.block_on(watch_over(context, &data_dir, args, screen));
-    // A training thread or a slow answer must not hold up the end.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    let result = runtime.block_on(async {
+        Run::new(context, &data_dir, args, has_screen, health)?
+            .sessions()
+            .await
+    });
+    if result
+        .as_ref()
+        .is_err_and(|error| error.is::<Interrupted>())
+    {
+        runtime.shutdown_background();
+    } else {
+        // A training thread or a slow answer must not hold up the end.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
     if let Some(reason) = data_dir.lost() {
         anyhow::bail!("the data directory was deleted or replaced while it was in use: {reason}");
     }
     result
-}
-
-/// Sessions, one after the other, as long as only the configuration changed.
-async fn watch_over(
-    context: &Context,
-    data_dir: &DataDir,
-    args: &RunArgs,
-    screen: bool,
-) -> anyhow::Result<()> {
-    let mut config = Arc::new(if context.embedded {
-        embedded(&context.config)
-    } else {
-        Config::clone(&context.config)
-    });
-    let mut notices = context.notes.clone();
-    let mut file = Watched::default();
-    loop {
-        let said = std::mem::take(&mut notices);
-        let opening = (context, data_dir, args);
-        let ended = session(opening, Arc::clone(&config), said, screen, &mut file).await;
-        match (ended, file.before.take()) {
-            (Ok(End::Quit), _) => return Ok(()),
-            (Ok(End::Reload(changed)), _) => {
-                file.before = Some(std::mem::replace(&mut config, Arc::new(*changed)));
-                notices.push("the configuration has changed and is in force".into());
-            }
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(before)) => {
-                config = before;
-                notices.push(format!(
-                    "the changed configuration can't work and is not used, the one before it is in force again: {error:#}"
-                ));
-            }
-        }
-    }
-}
-
-/// The configuration file, as far as it was looked at.
-#[derive(Default)]
-struct Watched {
-    /// What it said.
-    seen: Option<Vec<u8>>,
-    /// What was in force before its last change, until the change has proved to work.
-    before: Option<Arc<Config>>,
 }
 
 /// The embedded default: this host at a step at which it is soon ready.
@@ -150,282 +128,252 @@ enum End {
     Reload(Box<Config>),
 }
 
-async fn session(
-    (context, data_dir, args): (&Context, &DataDir, &RunArgs),
-    config: Arc<Config>,
-    mut notices: Vec<String>,
-    screen: bool,
-    file: &mut Watched,
-) -> anyhow::Result<End> {
-    let now = context.now();
-    let opened = open::open(&config, data_dir.path(), now)?;
-    notices.extend(opened.notices);
-    let bound = if args.once {
-        None
-    } else {
-        listen(&config, &mut notices)?
-    };
-    let mode = args.mode.unwrap_or(if context.embedded {
-        cli::Mode::Test
-    } else {
-        cli::Mode::Live
-    });
-    let setup = Setup {
-        config: opened.config,
-        data_dir: data_dir.clone(),
-        source: opened.source,
-        test: sample(config.autoencoder.seed, args.once),
-        start_test: mode == cli::Mode::Test && (screen || args.once),
-        banner: (context.embedded && screen).then(|| BANNER.to_owned()),
-        notices,
-        health: HealthBoard::default(),
-    };
-    let running = start(setup, Arc::new(WallClock))?;
-    file.before = None;
-    let (stop, stopped) = watch::channel(false);
-    let serving = bound.map(|bound| {
-        let mut stopped = stopped.clone();
-        let shutdown = async move {
-            // The sender outlives the listener: waiting ends when it says so.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        tokio::spawn(bound.serve(running.snapshots.clone(), running.control.clone(), shutdown))
-    });
-    let end = if args.once {
-        once(&running, mode, config.ui.theme, args)
-            .await
-            .map(|()| End::Quit)
-    } else if screen {
-        with_screen(context, &config, &running, mode, file).await
-    } else {
-        headless(context, &config, &running, file).await
-    };
-    stop.send_replace(true);
-    shut_down(running).await;
-    if let Some(serving) = serving {
-        serving.await.context("the listener's task failed")??;
-    }
-    end
+/// What lasts over all sessions of a run.
+struct Run<'c> {
+    context: &'c Context,
+    data_dir: &'c DataDir,
+    args: &'c RunArgs,
+    has_screen: bool,
+    health: HealthBoard,
+    signals: StopSignals,
+    watcher: ConfigWatcher,
+    /// The listener's socket. It stays over a reload, so that nobody is refused meanwhile and nobody else takes the port.
+    socket: Option<Arc<Bound>>,
+    /// The configuration before its last change, until the change has proved to work.
+    before: Option<Arc<Config>>,
 }
 
-/// Binds the listener: a port that was set must be had, the default one may be taken.
-fn listen(
-    config: &Config,
-    notices: &mut Vec<String>,
-) -> anyhow::Result<Option<crate::serve::Bound>> {
-    if !config.exporter.enabled {
-        return Ok(None);
-    }
-    let explicit = config.exporter.listen != crate::config::ExporterConfig::default().listen;
-    let bound = Server::bind(&config.exporter, &config.api, explicit)?;
-    match &bound {
-        Some(bound) => notices.extend(bound.warning()),
-        None => notices.push(Server::port_taken(&config.exporter)),
-    }
-    Ok(bound)
-}
-
-async fn shut_down(running: Running) {
-    // A full queue drains within a tick; an engine that has ended needs no word.
-    while running.control.send(Command::Shutdown) == Err(crate::domain::ControlError::Busy) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let _ = tokio::time::timeout(Duration::from_secs(10), running.task).await;
-}
-
-async fn with_screen(
-    context: &Context,
-    config: &Arc<Config>,
-    running: &Running,
-    mode: cli::Mode,
-    file: &mut Watched,
-) -> anyhow::Result<End> {
-    let options = tui::Options {
-        mode: screen_mode(mode),
-        config: config.ui.clone(),
-        shots: DataDir::at(&context.data_dir).plots(),
-        picture: svg::svg,
-        write: |path, bytes| write_atomic(path, bytes).map_err(std::io::Error::other),
-        memory: DataDir::at(&context.data_dir).screen_memory(),
-        color: color_depth(context),
-        unicode: tui::has_glyphs(variable),
-    };
-    let control: Arc<Handle> = Arc::clone(&running.control);
-    tokio::select! {
-        ended = tui::run(running.snapshots.clone(), control, options) => Ok(ended.map(|()| End::Quit)?),
-        changed = changed_file(context, config, &mut file.seen) => Ok(changed),
-    }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-fn color_depth(context: &Context) -> tui::ColorDepth {
-    match context.global.color {
-        cli::Color::Never => tui::ColorDepth::None,
-        cli::Color::Auto => tui::ColorDepth::detect(variable),
-        cli::Color::Always => tui::ColorDepth::forced(variable),
-    }
-}
-
-fn screen_mode(mode: cli::Mode) -> tui::Mode {
-    match mode {
-        cli::Mode::Live => tui::Mode::Live,
-        cli::Mode::LongTerm => tui::Mode::LongTerm,
-        cli::Mode::Test => tui::Mode::Test,
-    }
-}
-
-/// Waits for a signal or a changed configuration.
-async fn headless(
-    context: &Context,
-    config: &Arc<Config>,
-    running: &Running,
-    file: &mut Watched,
-) -> anyhow::Result<End> {
-    let mut snapshots = running.snapshots.clone();
-    let told = async {
-        // Ends when the engine has stopped, by itself or told by another reader.
-        let _ = snapshots.wait_for(|snapshot| snapshot.stopping).await;
-    };
-    tokio::select! {
-        () = told => Ok(End::Quit),
-        signal = stop_signal() => {
-            tracing::info!(signal, "stopping");
-            Ok(End::Quit)
-        }
-        changed = changed_file(context, config, &mut file.seen) => Ok(changed),
-    }
-}
-
-#[cfg(unix)]
-async fn stop_signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    }
-}
-
-#[cfg(not(unix))]
-async fn stop_signal() -> &'static str {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return std::future::pending().await;
-    }
-    "Ctrl-C"
-}
-
-/// Ends when the configuration file says something else that is valid; what is not valid is reported and changes nothing.
-/// SIGHUP makes it look at once.
-async fn changed_file(context: &Context, config: &Arc<Config>, seen: &mut Option<Vec<u8>>) -> End {
-    let Some(path) = context.config_path.clone() else {
-        return std::future::pending().await;
-    };
-    let mut hangup = Hangup::new();
-    loop {
-        let asked = hangup.or_after(LOOK_AT_FILE).await;
-        let text = std::fs::read(&path).ok();
-        if text.is_none() || (!asked && text == *seen) {
-            continue;
-        }
-        *seen = text;
-        match Context::load(context.global.clone()) {
-            Ok(fresh) if *fresh.config != **config => {
-                return End::Reload(Box::new(Config::clone(&fresh.config)));
-            }
-            Ok(_) => {}
-            Err(errors) => tracing::error!("the changed configuration is not used: {errors}"),
-        }
-    }
-}
-
-/// SIGHUP, where there is such a thing.
-struct Hangup {
-    #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
-}
-
-impl Hangup {
-    #[cfg(unix)]
-    fn new() -> Self {
-        Self {
-            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
-        }
+impl<'c> Run<'c> {
+    fn new(
+        context: &'c Context,
+        data_dir: &'c DataDir,
+        args: &'c RunArgs,
+        has_screen: bool,
+        health: HealthBoard,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            context,
+            data_dir,
+            args,
+            has_screen,
+            health,
+            signals: StopSignals::listen()?,
+            watcher: ConfigWatcher::new(context, !has_screen),
+            socket: None,
+            before: None,
+        })
     }
 
-    #[cfg(not(unix))]
-    fn new() -> Self {
-        Self {}
-    }
-
-    /// Waits for the signal (`true`), at most `span`.
-    #[cfg(unix)]
-    async fn or_after(&mut self, span: Duration) -> bool {
-        if let Some(signal) = &mut self.signal {
-            tokio::time::timeout(span, signal.recv()).await.is_ok()
+    /// Sessions, one after the other, as long as only the configuration changed.
+    async fn sessions(&mut self) -> anyhow::Result<()> {
+        let mut config = Arc::new(if self.context.embedded {
+            embedded(&self.context.config)
         } else {
-            tokio::time::sleep(span).await;
-            false
+            Config::clone(&self.context.config)
+        });
+        let mut notices = self.context.notes.clone();
+        loop {
+            let told = std::mem::take(&mut notices);
+            let ended = self.session(&config, told).await;
+            match (ended, self.before.take()) {
+                (Ok(End::Quit), _) => return Ok(()),
+                (Ok(End::Reload(changed)), _) => {
+                    self.before = Some(std::mem::replace(&mut config, Arc::new(*changed)));
+                    notices.push("the configuration has changed and is in force".into());
+                }
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(before)) => {
+                    config = before;
+                    notices.push(format!(
+                        "the changed configuration can't work and is not used, the one before it is in force again: {}",
+                        with_causes(&error)
+                    ));
+                }
+            }
         }
     }
 
-    #[cfg(not(unix))]
-    async fn or_after(&mut self, span: Duration) -> bool {
-        tokio::time::sleep(span).await;
-        false
+    /// One engine from its start to its end, with listener and screen. When this returns, nothing of it runs any more, unless
+    /// the engine hangs or a signal ended the wait: then the program must end.
+    async fn session(&mut self, config: &Arc<Config>, notices: Vec<String>) -> anyhow::Result<End> {
+        let mode = self.mode();
+        let (setup, socket) = self.prepare(config, mode, notices)?;
+        let Running {
+            snapshots,
+            control,
+            task,
+        } = start(setup, Arc::new(WallClock))?;
+        self.before = None;
+        self.socket = socket;
+        let engine = supervise::engine_end(task);
+        let (stop, stopped) = watch::channel(false);
+        let listening = self.serve(&snapshots, &control, &stopped);
+        let failed = supervise::engine(
+            engine.clone(),
+            snapshots.clone(),
+            supervise::LOOK,
+            supervise::SILENT_LOOKS,
+        );
+        let end = tokio::select! {
+            end = self.attend(config, &snapshots, &control, mode) => end,
+            ended = failed => ended.map(|()| End::Quit).map_err(Into::into),
+        };
+        stop.send_replace(true);
+        let quits = !matches!(end, Ok(End::Reload(_)));
+        if quits {
+            self.socket = None;
+        }
+        let mut shutdown = Shutdown::begin(&mut self.signals, quits);
+        if !end.as_ref().is_err_and(is_hang) {
+            shutdown.engine(engine, &*control).await??;
+        }
+        if let Some(listening) = listening {
+            // The listener reports its failures itself.
+            let _ = shutdown.wait_for("the HTTP listener", listening).await?;
+        }
+        let end = end?;
+        Ok(if shutdown.quits() { End::Quit } else { end })
+    }
+
+    fn mode(&self) -> cli::Mode {
+        self.args.mode.unwrap_or(if self.context.embedded {
+            cli::Mode::Test
+        } else {
+            cli::Mode::Live
+        })
+    }
+
+    /// Opens the source and the listener's socket: all that a configuration can fail by before an engine runs.
+    fn prepare(
+        &self,
+        config: &Arc<Config>,
+        mode: cli::Mode,
+        mut notices: Vec<String>,
+    ) -> anyhow::Result<(Setup, Option<Arc<Bound>>)> {
+        let context = self.context;
+        let opened = open::open(config, self.data_dir.path(), context.now())?;
+        notices.extend(opened.notices);
+        let once = self.args.once;
+        let socket = if once {
+            None
+        } else {
+            self.listen(config, &mut notices)?
+        };
+        let setup = Setup {
+            config: opened.config,
+            data_dir: self.data_dir.clone(),
+            source: opened.source,
+            test: sample(config.autoencoder.seed, once),
+            start_test: mode == cli::Mode::Test && (self.has_screen || once),
+            banner: (context.embedded && self.has_screen).then(|| BANNER.to_owned()),
+            notices,
+            health: self.health.clone(),
+        };
+        Ok((setup, socket))
+    }
+
+    /// The socket that is there, if its address stays; else a new one. A port that was set must be had, the default one may be
+    /// taken.
+    fn listen(
+        &self,
+        config: &Config,
+        notices: &mut Vec<String>,
+    ) -> anyhow::Result<Option<Arc<Bound>>> {
+        let (exporter, api) = (&config.exporter, &config.api);
+        if !exporter.enabled {
+            return Ok(None);
+        }
+        let kept = self.socket.as_ref();
+        let bound = match kept.filter(|bound| bound.was_asked_for(exporter.listen)) {
+            Some(bound) => Some(bound.renewed(exporter, api)?),
+            None => Server::bind(exporter, api, exporter.listen_is_explicit)?,
+        };
+        match &bound {
+            Some(bound) => notices.extend(bound.warning()),
+            None => notices.push(Server::port_taken(exporter)),
+        }
+        Ok(bound.map(Arc::new))
+    }
+
+    /// Starts the listener and what keeps it running.
+    fn serve(
+        &self,
+        snapshots: &watch::Receiver<Arc<Snapshot>>,
+        control: &Arc<Handle>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Option<JoinHandle<()>> {
+        let bound = Arc::clone(self.socket.as_ref()?);
+        let (snapshots, control, waiting) =
+            (snapshots.clone(), Arc::clone(control), stopped.clone());
+        let start = move || {
+            let mut waiting = waiting.clone();
+            let shutdown = async move {
+                // The sender outlives the listener: waiting ends when it says so.
+                let _ = waiting.wait_for(|stop| *stop).await;
+            };
+            let control: Arc<dyn Control> = Arc::<Handle>::clone(&control);
+            let serving = bound
+                .try_clone()?
+                .serve(snapshots.clone(), control, shutdown);
+            Ok(tokio::spawn(serving))
+        };
+        let health = self.health.clone();
+        let kept = supervise::listener(start, stopped.clone(), health, supervise::BACKOFF);
+        Some(tokio::spawn(kept))
+    }
+
+    /// Waits until the user, a signal or a changed configuration ends the session.
+    async fn attend(
+        &mut self,
+        config: &Arc<Config>,
+        snapshots: &watch::Receiver<Arc<Snapshot>>,
+        control: &Arc<Handle>,
+        mode: cli::Mode,
+    ) -> anyhow::Result<End> {
+        let (context, args, has_screen) = (self.context, self.args, self.has_screen);
+        let snapshots = snapshots.clone();
+        let shown = async {
+            if args.once {
+                once::print(snapshots, mode, config.ui.theme, args).await?;
+            } else if has_screen {
+                let control: Arc<dyn Control> = Arc::<Handle>::clone(control);
+                let shown = screen::show(context, &config.ui, snapshots, control, mode);
+                supervise::caught("the screen", shown).await??;
+            } else {
+                told_to_stop(snapshots).await;
+            }
+            Ok(End::Quit)
+        };
+        tokio::select! {
+            ended = shown => ended,
+            watched = self.watcher.changed(context, config) => Ok(match watched {
+                Watched::Changed(config) => End::Reload(config),
+                Watched::TerminalGone => {
+                    tracing::info!("stopping: the terminal that this was started from is gone");
+                    End::Quit
+                }
+            }),
+            signal = self.signals.next() => {
+                tracing::info!(signal, "stopping");
+                if args.once {
+                    let what = "something to show";
+                    return Err(Interrupted { signal, what }.into());
+                }
+                Ok(End::Quit)
+            }
+        }
     }
 }
 
-/// One frame as text (and as a picture), once there is something to show.
-async fn once(
-    running: &Running,
-    mode: cli::Mode,
-    theme: ThemeName,
-    args: &RunArgs,
-) -> anyhow::Result<()> {
-    let id = if mode == cli::Mode::Test {
-        PipelineId::Test
-    } else {
-        PipelineId::Live
-    };
-    let mut snapshots = running.snapshots.clone();
-    // When time runs out, what is there is shown: it says itself what is missing.
-    let _ = tokio::time::timeout(
-        ONCE,
-        snapshots.wait_for(|snapshot| has_something(snapshot, id)),
-    )
-    .await;
-    let snapshot = Arc::clone(&snapshots.borrow());
-    let theme = tui::Theme::new(theme, tui::ColorDepth::True, true);
-    let buffer = tui::overview(
-        &snapshot,
-        screen_mode(mode),
-        &theme,
-        args.size.width,
-        args.size.height,
-    );
-    std::io::stdout().write_all(tui::buffer_text(&buffer).as_bytes())?;
-    if let Some(path) = &args.svg {
-        write_atomic(path, svg::svg(&buffer).as_bytes())?;
+/// Waits until the engine says that it stops, told by another reader.
+async fn told_to_stop(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let stopping = snapshots.wait_for(|snapshot| snapshot.stopping).await;
+    if stopping.is_err() {
+        // The engine ended without a word: its task says why.
+        std::future::pending().await
     }
-    Ok(())
 }
 
-/// A scored row, or a reason why there is none.
-fn has_something(snapshot: &Snapshot, id: PipelineId) -> bool {
-    snapshot.pipeline(id).is_some_and(|pipeline| {
-        let waiting = pipeline.training.is_none()
-            && pipeline.model.is_none()
-            && !pipeline.entities.is_empty();
-        pipeline.last_scored.is_some()
-            || matches!(pipeline.source.state, SourceState::Stale { .. })
-            || waiting
-    })
+fn is_hang(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Failure::Silent(_)))
 }

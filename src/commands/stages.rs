@@ -126,6 +126,7 @@ fn recorded(recording: &Recording) -> Result<Frame, SourceError> {
 }
 
 fn ask_source(context: &Context) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
+    context.ready_to_collect()?;
     let now = context.now();
     let opened = open::open(&context.config, &context.data_dir, now)?;
     let settings = Collecting::of(&opened.config, &opened.source);
@@ -152,7 +153,7 @@ pub fn preprocess(
     args: &PreprocessArgs,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let _lock = own(context, args.output.as_deref())?;
+    let lock = own(context, args.output.as_deref())?;
     let input = args
         .input
         .clone()
@@ -169,7 +170,7 @@ pub fn preprocess(
     })?;
     let steps = frames.first().map(|frame| frame.grid().step());
     let config = on_step(&context.config, steps);
-    let prepared = learn::prepare(frames, &left_out(context, &config)?, &config)?;
+    let prepared = learn::prepare(frames, &left_out(context, &config, lock.as_ref())?, &config)?;
     let (table, scalers) = processed::to_table(&prepared);
     table.save(&output)?;
     let scaler = scaler_path(&output);
@@ -217,7 +218,7 @@ fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
 /// # Errors
 /// When there is too little data, training fails, or the model can't be written.
 pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let _lock = own(context, None)?;
+    let lock = own(context, None)?;
     let started = context.now();
     let input = args
         .input
@@ -251,7 +252,7 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         };
         learn::with_views(learned, &prepared, &config, &cancel)?
     } else {
-        let out = left_out(context, &config)?;
+        let out = left_out(context, &config, lock.as_ref())?;
         cleaning::refine(&mut prepared, &out, &config, &mut training)?
     };
     drop(bar);
@@ -292,21 +293,31 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
 }
 
 /// What is not learned from, by the configuration and by the journal's labels.
-fn left_out(context: &Context, config: &Config) -> anyhow::Result<LeftOut> {
+fn left_out(
+    context: &Context,
+    config: &Config,
+    owned: Option<&DirLock>,
+) -> anyhow::Result<LeftOut> {
     let out = LeftOut::of(config);
-    Ok(match journal(context)? {
+    Ok(match journal(context, owned)? {
         Some(journal) => out.and_incidents(&journal.labelled()?, cleaning::around(config)),
         None => out,
     })
 }
 
-/// The journal, if there is one.
-fn journal(context: &Context) -> anyhow::Result<Option<Journal>> {
+/// The journal, if there is one. Only the owner of the data directory sets a damaged one aside or brings an older one over.
+fn journal(context: &Context, owned: Option<&DirLock>) -> anyhow::Result<Option<Journal>> {
     let path = context.data_dir.join("journal.sqlite");
     if !path.exists() {
         return Ok(None);
     }
-    let (journal, _) = Journal::open(&path)?;
+    if owned.is_none() {
+        return Ok(Some(Journal::open_to_read(&path)?));
+    }
+    let (journal, notice) = Journal::open(&path)?;
+    if let Some(notice) = notice {
+        tracing::warn!("{notice}");
+    }
     Ok(Some(journal))
 }
 
@@ -415,7 +426,7 @@ fn current_model(registry: &Registry, config: &Config) -> anyhow::Result<(Bundle
 
 /// How many times the calibrated threshold is in force, by the journal's labels.
 fn raise(context: &Context, registry: &Registry, config: &Config) -> anyhow::Result<f64> {
-    let Some(journal) = journal(context)? else {
+    let Some(journal) = journal(context, None)? else {
         return Ok(1.0);
     };
     let labelled = journal.labelled()?;

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::errors::{ConfigError, Place};
 
 /// A value of the document. Its key stays what was written even when earlier elements of its list are taken out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     /// Dotted path from the root, with list positions as `[0]`.
     pub key: String,
@@ -23,7 +23,7 @@ pub(super) struct Node {
 }
 
 /// What a value is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Data {
     /// A string, number or truth value; dates become strings.
     Scalar(toml::Value),

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::domain::printable;
+
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -55,21 +57,20 @@ pub struct ConfigError {
     pub remedy: String,
 }
 
-/// `pulsewatch.toml:12: detect.interval = "30": this is not …; write …`
+/// `pulsewatch.toml:12: detect.interval = "30": this is not …; write …`, on one line and without control characters.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.place)?;
-        match (self.key.as_str(), &self.value) {
-            ("", _) => {}
-            (key, Some(value)) => write!(f, "{key} = {value}: ")?,
-            (key, None) => write!(f, "{key}: ")?,
-        }
-        f.write_str(&self.problem)?;
-        if self.remedy.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "; {}", self.remedy)
-        }
+        let setting = match (self.key.as_str(), &self.value) {
+            ("", _) => String::new(),
+            (key, Some(value)) => format!("{key} = {value}: "),
+            (key, None) => format!("{key}: "),
+        };
+        let remedy = match self.remedy.as_str() {
+            "" => String::new(),
+            remedy => format!("; {remedy}"),
+        };
+        let line = format!("{}: {setting}{}{remedy}", self.place, self.problem);
+        f.write_str(&printable(&line, &[]))
     }
 }
 

@@ -10,6 +10,7 @@ use super::document::Node;
 use super::environment::{FILE, overlay};
 use super::errors::{ConfigError, ConfigErrors, Place};
 use super::validate::validate;
+use super::written::Written;
 use super::{Config, Os, SourceKind, later, paths, presets, reader};
 
 /// Largest configuration file, in bytes.
@@ -26,6 +27,8 @@ pub struct Loaded {
     pub embedded: bool,
     /// What a person should know of it, readable; a handful of sentences.
     pub notes: Vec<String>,
+    /// Where each setting was written.
+    pub written: Written,
 }
 
 /// Looks for the configuration and reads it: `explicit`, else the file that `PULSEWATCH_CONFIG` names, else the user's
@@ -58,12 +61,13 @@ pub(super) fn load_from(
         Some(path) => (read_text(path)?, path.display().to_string()),
         None => (String::new(), "the built-in default".to_owned()),
     };
-    let (config, notes, overlaid) = build(&text, &name, env)?;
+    let built = build(&text, &name, env)?;
     Ok(Loaded {
-        config,
+        config: built.config,
         path: path.map(Path::to_path_buf),
-        embedded: path.is_none() && !overlaid,
-        notes,
+        embedded: path.is_none() && !built.overlaid,
+        notes: built.notes,
+        written: Written(built.root),
     })
 }
 
@@ -72,15 +76,19 @@ pub(super) fn load_from(
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
-    build(text, name, &BTreeMap::new()).map(|(config, _, _)| config)
+    build(text, name, &BTreeMap::new()).map(|built| built.config)
 }
 
-/// The configuration, its notes, and whether the environment said anything.
-fn build(
-    text: &str,
-    name: &str,
-    env: &BTreeMap<String, String>,
-) -> Result<(Config, Vec<String>, bool), ConfigErrors> {
+/// A configuration that was read.
+struct Built {
+    config: Config,
+    notes: Vec<String>,
+    /// The environment said something.
+    overlaid: bool,
+    root: Node,
+}
+
+fn build(text: &str, name: &str, env: &BTreeMap<String, String>) -> Result<Built, ConfigErrors> {
     let name: Arc<str> = name.into();
     let mut root = match Node::parse(text, &name) {
         Ok(root) => root,
@@ -101,7 +109,12 @@ fn build(
     notes.extend(more);
     ConfigErrors::check(errors)?;
     notes.extend(drop_other_systems(&mut config));
-    Ok((config, notes, overlaid))
+    Ok(Built {
+        config,
+        notes,
+        overlaid,
+        root,
+    })
 }
 
 /// Fills in what follows from what was written.
@@ -111,6 +124,7 @@ fn finish(config: &mut Config, written: &Node, notes: &mut Vec<String>) {
         config.source.kind = SourceKind::Prometheus;
     }
     config.source.url = trim_address(&config.source.url);
+    config.exporter.listen_is_explicit = has(&["exporter", "listen"]);
     if config.source.kind != SourceKind::Prometheus || !written.names(&["queries"]).is_empty() {
         return;
     }

@@ -21,6 +21,7 @@ mod source;
 mod suggest;
 mod units;
 mod validate;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,7 @@ pub use source::{
     SourceKind, TlsConfig, Weights,
 };
 pub use units::{Ratio, Span};
+pub use written::Written;
 
 /// The whole configuration. `Config::default()` is what runs when no file is found: this host, no server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

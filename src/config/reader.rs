@@ -6,6 +6,7 @@ use super::Config;
 use super::document::{Data, Node, join};
 use super::errors::ConfigError;
 use super::explain::{explain, hint};
+use super::secret::MASK;
 use super::suggest::nearest;
 
 /// Most errors that one reading looks for; nobody mends more at once, and each costs a round.
@@ -118,7 +119,7 @@ fn shown(node: &Node) -> Option<String> {
     }
     let mut value = node.to_value();
     if let toml::Value::String(text) = &mut value {
-        *text = without_password(text);
+        *text = masked_address(text);
     }
     let text = value.to_string().replace(['\n', '\r'], " ");
     if text.chars().count() <= SHOWN {
@@ -146,17 +147,67 @@ fn is_secret(key: &str) -> bool {
     WORDS.iter().any(|word| key.contains(word)) || nearest(last, WORDS).is_some()
 }
 
-/// `http://user:secret@host` with the user and secret masked; any other text unchanged.
-pub(super) fn without_password(text: &str) -> String {
+/// An address with credentials, the values of its parameters and its fragment masked: `http://********@host/?token=********`.
+/// Any other text unchanged.
+pub(super) fn masked_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        Some((credentials, _)) => match rest.get(credentials.len()..) {
-            Some(rest) => format!("{scheme}://********{rest}"),
-            None => text.to_owned(),
-        },
-        None => text.to_owned(),
+    let (rest, fragment) = match rest.split_once('#') {
+        Some((rest, _)) => (rest, format!("#{MASK}")),
+        None => (rest, String::new()),
+    };
+    let (place, query) = match rest.split_once('?') {
+        Some((place, query)) => (place, format!("?{}", masked_query(query))),
+        None => (rest, String::new()),
+    };
+    let authority = if url::Url::parse(text).is_ok() {
+        place.split('/').next().unwrap_or(place)
+    } else {
+        // Where the password of what is no address ends nobody can tell.
+        place
+    };
+    let place = match authority.rsplit_once('@') {
+        Some((credentials, _)) => {
+            let rest = place.get(credentials.len()..).unwrap_or_default();
+            format!("{MASK}{rest}")
+        }
+        None => place.to_owned(),
+    };
+    format!("{scheme}://{place}{query}{fragment}")
+}
+
+/// Whatever a parameter is called, its value may be a secret.
+fn masked_query(query: &str) -> String {
+    let masked = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) => format!("{name}={MASK}"),
+        // A word alone may be a token.
+        None if pair.is_empty() => String::new(),
+        None => MASK.to_owned(),
+    });
+    masked.collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_what_may_be_secret() {
+        for (address, shown) in [
+            ("http://h:9090/prom", "http://h:9090/prom"),
+            ("http://me:pa/ss@h/x", "http://********@h/x"),
+            ("http://h/a@b", "http://h/a@b"),
+            ("http://me:pw@h/x", "http://********@h/x"),
+            ("http://me:p@ss@h", "http://********@h"),
+            (
+                "https://h/p?dedup=true&sid=abc&word#part",
+                "https://h/p?dedup=********&sid=********&********#********",
+            ),
+            ("http://h?token=a@b", "http://h?token=********"),
+            ("2024-01-01 ?x=1", "2024-01-01 ?x=1"),
+        ] {
+            assert_eq!(masked_address(address), shown);
+        }
     }
 }

@@ -6,7 +6,27 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What stands in for a secret wherever it would be shown.
-const MASK: &str = "********";
+pub(super) const MASK: &str = "********";
+
+/// What the name of a parameter has in it when its value is a secret.
+const SECRET_NAMES: [&str; 10] = [
+    "auth",
+    "credential",
+    "jwt",
+    "key",
+    "pass",
+    "pwd",
+    "secret",
+    "session",
+    "sig",
+    "token",
+];
+
+/// Whether a parameter of this name holds a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    SECRET_NAMES.iter().any(|word| name.contains(word))
+}
 
 /// A secret as it stands in the file: a string, `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Clone, Debug, Deserialize)]

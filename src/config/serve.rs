@@ -15,6 +15,9 @@ pub struct ExporterConfig {
     pub enabled: bool,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// The address was written, be it the default one: then it must be had.
+    #[serde(skip)]
+    pub listen_is_explicit: bool,
     /// What every metric's name begins with.
     pub prefix: String,
     /// Most series exported; what is over is counted, not exported.
@@ -26,6 +29,7 @@ impl Default for ExporterConfig {
         Self {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 8901)),
+            listen_is_explicit: false,
             prefix: "anomaly_detector_".into(),
             max_series: 10_000,
         }

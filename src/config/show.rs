@@ -1,24 +1,21 @@
-//! The effective configuration as text, without secrets.
+//! Shows the effective configuration as text, without secrets.
 
 use super::Config;
-use super::reader::without_password;
-
-/// What a URL parameter's name has in it when its value is a secret.
-const SECRET_PARAMETERS: [&str; 4] = ["key", "token", "secret", "password"];
+use super::reader::masked_address;
+use super::secret::{MASK, is_secret_name};
 
 impl Config {
     /// Itself with every secret masked: those that are [`super::Secret`]s are masked when written anyway, this also masks
-    /// credentials in addresses and parameters such as `api_key`.
+    /// credentials and parameters in addresses, and parameters such as `api_key`.
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut shown = self.clone();
         let source = &mut shown.source;
-        source.url = without_password(&source.url);
-        source.proxy = source.proxy.as_deref().map(without_password);
+        source.url = masked_address(&source.url);
+        source.proxy = source.proxy.as_deref().map(masked_address);
         for (name, value) in &mut source.params {
-            let name = name.to_lowercase();
-            if SECRET_PARAMETERS.iter().any(|word| name.contains(word)) {
-                "********".clone_into(value);
+            if is_secret_name(name) {
+                MASK.clone_into(value);
             }
         }
         shown

@@ -3,15 +3,12 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::DiskError;
+use super::leftovers::set_aside_as;
 
 /// How the names of temporary files end; they begin with a dot.
 const TEMPORARY: &str = ".tmp";
-
-/// A temporary file that was not written to for so long is left over.
-const CUT_SHORT_AFTER: Duration = Duration::from_secs(3600);
 
 /// Writes `bytes` to `path`: into a temporary file in the same folder, flushed to the disk, then renamed over it. Missing
 /// folders are made. A link is followed; the permissions of a file that was there are kept. A device or pipe (such as
@@ -49,7 +46,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Moves a damaged file or folder out of the way, to the first free `<name>.damaged-<n>` beside it, and returns that name.
+/// Moves a damaged file or folder out of the way, to `<name>.damaged-<n>` beside it, and returns that name. The number is one
+/// over the highest that is there, so the newest has the highest.
 ///
 /// # Errors
 /// The path and the system's reason.
@@ -57,34 +55,15 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, DiskError> {
     let name = path
         .file_name()
         .map_or_else(|| "file".into(), |n| n.to_string_lossy().into_owned());
-    let mut number = 1_u32;
-    let aside = loop {
-        let candidate = path.with_file_name(format!("{name}.damaged-{number}"));
-        if fs::symlink_metadata(&candidate).is_err() {
-            break candidate;
-        }
-        number += 1;
-    };
+    let beside = fs::read_dir(folder_of(path)).into_iter().flatten();
+    let numbers = beside.flatten().filter_map(|entry| {
+        let (base, number) = set_aside_as(&entry.file_name())?;
+        (base == name).then_some(number)
+    });
+    let number = numbers.max().unwrap_or(0).saturating_add(1);
+    let aside = path.with_file_name(format!("{name}.damaged-{number}"));
     fs::rename(path, &aside).map_err(|e| DiskError::io(path, "set the file aside", e))?;
     Ok(aside)
-}
-
-/// Removes the temporary files in `folder` that a [`write_atomic`] left which was cut short. Those of the last hour stay:
-/// someone may be writing them now.
-pub fn remove_leftovers(folder: &Path) {
-    let is_leftover = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let changed = fs::symlink_metadata(path).and_then(|meta| meta.modified());
-        let age = changed.ok().and_then(|changed| changed.elapsed().ok());
-        name.starts_with('.') && name.ends_with(TEMPORARY) && age > Some(CUT_SHORT_AFTER)
-    };
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if is_leftover(&path) {
-            // What can't be removed is tried again next time.
-            let _ = fs::remove_file(&path);
-        }
-    }
 }
 
 /// Bytes that this user may still write on the disk that holds `path`, or will hold it: the nearest folder that exists
@@ -152,25 +131,6 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new and longer");
         let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(names.len(), 1, "no temporary file is left");
-    }
-
-    #[test]
-    fn only_old_temporary_files_are_left_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let old = std::time::SystemTime::now() - CUT_SHORT_AFTER * 2;
-        for (name, is_old) in [(".a.x.tmp", true), (".b.x.tmp", false), ("c.tmp", true)] {
-            let file = File::create(dir.path().join(name)).unwrap();
-            if is_old {
-                file.set_modified(old).unwrap();
-            }
-        }
-        remove_leftovers(dir.path());
-        remove_leftovers(&dir.path().join("nowhere"));
-        let there = |name: &str| dir.path().join(name).exists();
-        assert_eq!(
-            [".a.x.tmp", ".b.x.tmp", "c.tmp"].map(there),
-            [false, true, true]
-        );
     }
 
     #[cfg(unix)]

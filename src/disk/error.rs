@@ -1,5 +1,6 @@
 //! What can go wrong with files, in one sentence each.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -57,13 +58,13 @@ pub enum DiskError {
         /// The newest format known here.
         known: usize,
     },
-    /// SQLite refused.
-    #[error("{path}: {source}")]
+    /// SQLite refused. Its own chain of causes repeats one sentence, so it is not part of this error's chain.
+    #[error("{path}: {cause}")]
     Sqlite {
         /// The database.
         path: PathBuf,
         /// SQLite's reason.
-        source: rusqlite::Error,
+        cause: rusqlite::Error,
     },
 }
 
@@ -81,12 +82,22 @@ impl DiskError {
         }
     }
 
-    /// An error of SQLite on the database at `path`; a full disk is told as such.
-    pub fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_path_buf();
-        match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full { path },
-            _ => Self::Sqlite { path, source },
+    /// An error of SQLite on the database at `path`; a full disk is told as such, and a file that can't be opened with the
+    /// system's reason, which SQLite does not tell.
+    pub fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
+        match cause.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full { path: path.into() },
+            Some(rusqlite::ErrorCode::CannotOpen) => match opening(path) {
+                Err(reason) => Self::io(path, "open the database", reason),
+                Ok(()) => Self::Sqlite {
+                    path: path.into(),
+                    cause,
+                },
+            },
+            _ => Self::Sqlite {
+                path: path.into(),
+                cause,
+            },
         }
     }
 
@@ -111,8 +122,8 @@ impl DiskError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Unreadable { .. } => true,
-            Self::Sqlite { source, .. } => matches!(
-                source.sqlite_error_code(),
+            Self::Sqlite { cause, .. } => matches!(
+                cause.sqlite_error_code(),
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
             ),
             _ => false,
@@ -121,7 +132,16 @@ impl DiskError {
 
     /// Whether another process held the database for longer than was waited.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. }
-            if source.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+        matches!(self, Self::Sqlite { cause, .. }
+            if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
+}
+
+/// Opens the file of a database as SQLite would, which also makes files beside it.
+fn opening(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        File::options().read(true).write(true).open(path)?;
+    }
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(|_| ())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{DiskError, set_aside};
 
@@ -58,21 +58,86 @@ pub fn open(path: &Path, migrations: &[&str]) -> Result<Opened, DiskError> {
 }
 
 /// Opens the database at `path` to be read only, beside whoever has it open: nothing is made, changed, migrated or set aside.
-/// `migrations` are those that must have run.
+/// `migrations` are those that must have run. It may lie in a folder that this user can't write to.
 ///
 /// # Errors
 /// [`DiskError::Newer`] when more migrations have run than are known; else the path and the reason, damage included.
 pub fn open_to_read(path: &Path, migrations: &[&str]) -> Result<Connection, DiskError> {
     let fail = |e| DiskError::sqlite(path, e);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags);
+    let connection = match opened.and_then(readable) {
+        Err(error) if needs_files_beside(&error) && !has_log(path) => {
+            // Reading makes an index beside the file, which is not possible here. Without a log there is nothing to index,
+            // and nobody can be writing one.
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(immutable(path), flags).and_then(readable)
+        }
+        opened => opened,
+    };
+    let connection = connection.map_err(fail)?;
+    all_have_run(path, &connection, migrations)?;
+    Ok(connection)
+}
+
+/// Opens the database at `path`, which must be there, to change what is in it beside whoever has it open: it is not made,
+/// migrated or set aside. `migrations` are those that must have run.
+///
+/// # Errors
+/// As [`open_to_read`].
+pub fn open_to_change(path: &Path, migrations: &[&str]) -> Result<Connection, DiskError> {
+    let fail = |e| DiskError::sqlite(path, e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
-    let found = known_version(path, &connection, migrations)?;
+    all_have_run(path, &connection, migrations)?;
+    durable(&connection).map_err(fail)?;
+    Ok(connection)
+}
+
+/// The connection, once something was read from it: opening alone does not touch the file.
+fn readable(connection: Connection) -> rusqlite::Result<Connection> {
+    connection.busy_timeout(BUSY)?;
+    version(&connection)?;
+    Ok(connection)
+}
+
+fn needs_files_beside(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    )
+}
+
+/// The write-ahead log holds something.
+fn has_log(path: &Path) -> bool {
+    fs::metadata(with_suffix(path, "-wal")).is_ok_and(|meta| meta.len() > 0)
+}
+
+/// The address under which SQLite reads a file that nobody changes.
+fn immutable(path: &Path) -> PathBuf {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let text = path.to_string_lossy();
+    let quoted = text
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    PathBuf::from(format!("file:{quoted}?immutable=1"))
+}
+
+fn all_have_run(
+    path: &Path,
+    connection: &Connection,
+    migrations: &[&str],
+) -> Result<(), DiskError> {
+    let found = known_version(path, connection, migrations)?;
     if found < migrations.len() {
-        let reason = format!("written by an older pulsewatch (format {found})");
+        let reason = format!(
+            "written by an older pulsewatch (format {found}); `pulsewatch run` brings it up to date"
+        );
         return Err(DiskError::unreadable(path, reason));
     }
-    Ok(connection)
+    Ok(())
 }
 
 /// How many migrations have run, if all of them are known.
@@ -104,16 +169,19 @@ fn try_open(path: &Path, migrations: &[&str]) -> Result<Connection, DiskError> {
     }
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-        .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
-        .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
-        .and_then(|()| {
-            connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))
-        })
+        .and_then(|()| durable(&connection))
         .map_err(fail)?;
     if version < migrations.len() {
         migrate(&mut connection, migrations).map_err(fail)?;
     }
     Ok(connection)
+}
+
+/// What is committed is on the disk, and what belongs together stays so.
+fn durable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<usize> {
@@ -307,5 +375,29 @@ mod tests {
         assert_eq!(count(&new, "a"), 3);
         drop(new);
         assert_eq!(count(&open(&path, &[ONE]).unwrap().connection, "a"), 3);
+    }
+
+    #[test]
+    fn what_can_not_be_opened_says_why_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for error in [
+            open(dir.path(), &[ONE]).unwrap_err(),
+            open_to_read(dir.path(), &[ONE]).unwrap_err(),
+            open_to_change(dir.path(), &[ONE]).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert_eq!(text.matches("directory").count(), 1, "{text}");
+            assert!(!text.contains("unable to open"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_nobody_writes_is_read_under_its_own_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("50% of a? #1.sqlite");
+        drop(open(&path, &[ONE]).unwrap());
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(immutable(&path), flags).unwrap();
+        assert_eq!(count(&connection, "a"), 0);
     }
 }

@@ -15,6 +15,7 @@ mod grid;
 mod health;
 mod incident;
 mod kept;
+mod printable;
 mod promotion;
 mod series;
 mod snapshot;
@@ -35,6 +36,7 @@ pub use grid::Grid;
 pub use health::{Component, ComponentHealth, Fault, HealthBoard};
 pub use incident::{Contribution, Incident, IncidentState, OTHERS, Why};
 pub use kept::{KeptScore, LabelEffect};
+pub use printable::printable;
 pub use promotion::{Comparison, Decision};
 pub use series::Series;
 pub use snapshot::{

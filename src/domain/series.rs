@@ -29,29 +29,28 @@ impl Chunk {
         }
     }
 
-    /// The points, to be changed; what is shared is copied.
-    fn points(&mut self) -> &mut Vec<f64> {
+    /// Changes the points; what is shared is copied first.
+    fn change(&mut self, change: impl FnOnce(&mut Vec<f64>)) {
         if let Self::Same(value, count) = self {
             let mut points = Vec::with_capacity(CHUNK);
             points.resize(*count, *value);
             *self = Self::Mixed(Arc::new(points));
         }
-        let Self::Mixed(points) = self else {
-            unreachable!("it was just made so")
-        };
-        if Arc::get_mut(points).is_none() {
-            // Not `make_mut`: its copy would have no room for the next point.
-            let mut copy = Vec::with_capacity(CHUNK);
-            copy.extend_from_slice(points);
-            *points = Arc::new(copy);
+        if let Self::Mixed(points) = self {
+            if Arc::get_mut(points).is_none() {
+                // Not `make_mut`: its copy would have no room for the next point.
+                let mut copy = Vec::with_capacity(CHUNK);
+                copy.extend_from_slice(points);
+                *points = Arc::new(copy);
+            }
+            change(Arc::make_mut(points));
         }
-        Arc::make_mut(points)
     }
 
     fn push(&mut self, point: f64) {
         match self {
             Self::Same(value, count) if value.to_bits() == point.to_bits() => *count += 1,
-            _ => self.points().push(point),
+            _ => self.change(|points| points.push(point)),
         }
     }
 }
@@ -103,9 +102,11 @@ impl Series {
         };
         for chunk in &mut self.chunks {
             if index < chunk.len() {
-                if let Some(slot) = chunk.points().get_mut(index) {
-                    *slot = point;
-                }
+                chunk.change(|points| {
+                    if let Some(slot) = points.get_mut(index) {
+                        *slot = point;
+                    }
+                });
                 return;
             }
             index -= chunk.len();

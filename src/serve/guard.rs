@@ -17,7 +17,7 @@ use super::Problem;
 /// when there is one, must be that same host, so that another page's form can't either. A browser that says that the
 /// request comes from another site's page (`Sec-Fetch-Site`) is believed: images and links have no Origin. The token is asked for whenever
 /// one is set. A listener that others can reach and that has no token lets nobody change anything.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Guard {
     listen: SocketAddr,
     token: Option<SecretString>,

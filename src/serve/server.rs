@@ -99,12 +99,7 @@ impl Server {
         if !exporter.enabled {
             return Ok(None);
         }
-        if descs(&exporter.prefix).is_err() {
-            return Err(ServeError::Prefix {
-                prefix: exporter.prefix.clone(),
-            });
-        }
-        let token = token(api)?;
+        let token = usable(exporter, api)?;
         let address = exporter.listen;
         match TcpListener::bind(address) {
             Ok(listener) => Bound::new(listener, exporter.clone(), token).map(Some),
@@ -127,6 +122,16 @@ impl Server {
             exporter.listen
         )
     }
+}
+
+/// The token, once prefix and token have been found usable.
+fn usable(exporter: &ExporterConfig, api: &ApiConfig) -> Result<Option<SecretString>, ServeError> {
+    if descs(&exporter.prefix).is_err() {
+        return Err(ServeError::Prefix {
+            prefix: exporter.prefix.clone(),
+        });
+    }
+    token(api)
 }
 
 fn token(api: &ApiConfig) -> Result<Option<SecretString>, ServeError> {
@@ -178,6 +183,39 @@ impl Bound {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same socket and settings once more, for a listener that is started again.
+    ///
+    /// # Errors
+    /// When the system gives no second handle to the socket (no file descriptors left, say).
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self {
+            listener: self.listener.try_clone()?,
+            local: self.local,
+            exporter: self.exporter.clone(),
+            guard: self.guard.clone(),
+            limits: self.limits,
+        })
+    }
+
+    /// The same socket under changed settings; [`Bound::was_asked_for`] must hold for their address.
+    ///
+    /// # Errors
+    /// As [`Server::bind`], but for the address.
+    pub fn renewed(&self, exporter: &ExporterConfig, api: &ApiConfig) -> Result<Self, ServeError> {
+        let token = usable(exporter, api)?;
+        let listener = self.listener.try_clone().map_err(|cause| {
+            let address = exporter.listen;
+            ServeError::Listen { address, cause }
+        })?;
+        Self::new(listener, exporter.clone(), token)
+    }
+
+    /// Whether this is the address that [`Server::bind`] was asked for.
+    #[must_use]
+    pub fn was_asked_for(&self, address: SocketAddr) -> bool {
+        self.exporter.listen == address
     }
 
     /// Where it listens; the real port when port 0 was asked for.

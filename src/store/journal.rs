@@ -239,6 +239,21 @@ impl Journal {
         self.ask(|connection| connection.busy_timeout(patience))
     }
 
+    /// Opens the journal at `path`, which must be there, to say something of its incidents beside the process that owns it:
+    /// it is not made, brought over from an older release or set aside.
+    ///
+    /// # Errors
+    /// The path and the reason: also when it is of another release.
+    pub fn open_to_change(path: &Path) -> Result<Self, JournalError> {
+        let connection = sqlite::open_to_change(path, MIGRATIONS)?;
+        let path = path.to_path_buf();
+        Ok(Self {
+            connection,
+            path,
+            patience: sqlite::BUSY,
+        })
+    }
+
     /// Adds an incident and returns the id that it was given; the id it came with is not looked at.
     ///
     /// # Errors

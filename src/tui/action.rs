@@ -121,6 +121,8 @@ pub enum Pointer {
 pub enum Action {
     /// A key was pressed.
     Key(Key),
+    /// Text was pasted.
+    Paste(String),
     /// What a key of the table asks for, however it came to be asked.
     Press(Intent),
     /// The mouse did something at a column and row.

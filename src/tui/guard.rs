@@ -1,4 +1,4 @@
-//! The terminal while it is ours: raw mode, alternate screen, hidden cursor; given back on every way out.
+//! The terminal while it is ours: raw mode, alternate screen, hidden cursor, bracketed paste; given back on every way out.
 //!
 //! A panic anywhere in the process must neither scribble over the screen nor get lost. While the screen is ours, the panic
 //! hook only keeps the message (and logs it); leaving the screen prints it. A panic of the dashboard itself unwinds
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
 use crossterm::cursor::{Hide, Show};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{
     EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
@@ -45,7 +46,13 @@ impl Guard {
     pub fn resume() -> io::Result<()> {
         OURS.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen, Hide)
+        // Bracketed, pasted text is told from keys.
+        execute!(
+            io::stdout(),
+            EnterAlternateScreen,
+            EnableBracketedPaste,
+            Hide
+        )
     }
 
     /// Gives the terminal back for a while.
@@ -94,6 +101,7 @@ fn restore() {
         out,
         EndSynchronizedUpdate,
         ResetColor,
+        DisableBracketedPaste,
         LeaveAlternateScreen,
         Show
     );

@@ -5,10 +5,12 @@ use crossterm::event::{Event, KeyEventKind, MouseButton, MouseEventKind};
 use super::action::{Action, Pointer};
 use super::keymap::Key;
 
-/// The action of a terminal event; `None` for everything that is not a key, a click, a turn of the wheel or a new size.
+/// The action of a terminal event; `None` for everything that is not a key, pasted text, a click, a turn of the wheel or a new
+/// size.
 pub fn action(event: &Event) -> Option<Action> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => Some(Action::Key(Key::of(key))),
+        Event::Paste(text) => Some(Action::Paste(text.clone())),
         Event::Resize(columns, rows) => Some(Action::Resize(*columns, *rows)),
         Event::Mouse(mouse) => {
             let pointer = match mouse.kind {
@@ -42,6 +44,10 @@ mod tests {
             "Ctrl-c"
         ));
         assert!(action(&Event::FocusLost).is_none());
+        assert!(matches!(
+            action(&Event::Paste("q\n".into())),
+            Some(Action::Paste(text)) if text == "q\n"
+        ));
         assert!(matches!(
             action(&Event::Resize(80, 24)),
             Some(Action::Resize(80, 24))

@@ -295,10 +295,32 @@ const INTERRUPT: Key = Key {
     alt: false,
 };
 
+/// One mistake in `[ui.keys]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyMistake {
+    /// The action, the key below `[ui.keys]`.
+    pub action: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What would be right.
+    pub remedy: String,
+}
+
+impl fmt::Display for KeyMistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            action,
+            problem,
+            remedy,
+        } = self;
+        write!(f, "[ui.keys] {action}: {problem}; {remedy}")
+    }
+}
+
 /// What is wrong with `[ui.keys]`: one line for each mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct KeymapError(pub Vec<String>);
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct KeymapError(pub Vec<KeyMistake>);
 
 /// The table with the user's keys in it.
 #[derive(Clone, Debug)]
@@ -312,43 +334,48 @@ impl Keymap {
     /// # Errors
     /// Names every action that does not exist, every key that can't be read, and every key that two actions claim.
     pub fn new(overrides: &BTreeMap<String, String>) -> Result<Self, KeymapError> {
-        let mut problems: Vec<String> = overrides
+        let mut mistakes: Vec<KeyMistake> = overrides
             .keys()
             .filter(|name| !BINDINGS.iter().any(|b| b.name == **name))
             .map(|name| unknown(name))
             .collect();
         let mut keys: Vec<(Key, Intent)> = Vec::new();
         for binding in &BINDINGS {
+            let mut wrong = |problem: String, remedy: String| {
+                mistakes.push(KeyMistake {
+                    action: binding.name.to_owned(),
+                    problem,
+                    remedy,
+                });
+            };
             let words = overrides
                 .get(binding.name)
                 .map_or(binding.keys, String::as_str);
             if words.split_whitespace().next().is_none() {
-                problems.push(format!(
-                    "[ui.keys] {} = {words:?}: no key is given; write one, such as \"{}\"",
-                    binding.name, binding.keys
-                ));
+                let remedy = format!("write one, such as \"{}\"", binding.keys);
+                wrong("no key is given".into(), remedy);
             }
             for word in words.split_whitespace() {
                 match Key::parse(word) {
-                    None => problems.push(format!(
-                        "[ui.keys] {} = {words:?}: `{word}` is no key; write a character, Tab, Enter, PageUp, F5, Ctrl-r, …",
-                        binding.name
-                    )),
+                    None => wrong(
+                        format!("`{word}` is no key"),
+                        "write a character, Tab, Enter, PageUp, F5, Ctrl-r, …".into(),
+                    ),
                     Some(key) => match taken(&keys, key) {
-                        Some(other) => problems.push(format!(
-                            "[ui.keys] `{word}` is claimed by both `{other}` and `{}`; give one of them another key",
-                            binding.name
-                        )),
+                        Some(other) => wrong(
+                            format!("`{word}` is claimed by `{other}` too"),
+                            "give one of them another key".into(),
+                        ),
                         None => keys.push((key, binding.intent)),
                     },
                 }
             }
         }
         keys.push((INTERRUPT, Intent::Quit));
-        if problems.is_empty() {
+        if mistakes.is_empty() {
             Ok(Self { keys })
         } else {
-            Err(KeymapError(problems))
+            Err(KeymapError(mistakes))
         }
     }
 
@@ -384,12 +411,13 @@ impl Keymap {
     }
 }
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str) -> KeyMistake {
     let names: Vec<&str> = BINDINGS.iter().map(|b| b.name).collect();
-    format!(
-        "[ui.keys] `{name}` is no action; the actions are {}",
-        names.join(", ")
-    )
+    KeyMistake {
+        action: name.to_owned(),
+        problem: "there is no such action".into(),
+        remedy: format!("the actions are {}", names.join(", ")),
+    }
 }
 
 fn taken(keys: &[(Key, Intent)], key: Key) -> Option<&'static str> {
@@ -452,11 +480,11 @@ mod tests {
         .unwrap_err();
         let text = error.to_string();
         for part in [
-            "`q` is claimed by both `quit` and `retrain`",
-            "`Hyper-9` is no key",
-            "`fly` is no action",
-            "`Ctrl-c` is claimed by both `quit` and `help`",
-            "sort = \"\": no key is given",
+            "retrain: `q` is claimed by `quit` too",
+            "theme: `Hyper-9` is no key",
+            "fly: there is no such action",
+            "help: `Ctrl-c` is claimed by `quit` too",
+            "sort: no key is given",
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -204,14 +205,23 @@ fn a_changed_file_is_taken_up_and_a_bad_one_changes_nothing() {
     );
     assert_eq!(threshold(&app), Some(0.125));
 
-    // What reads well but can't work is taken back.
+    // Neither is what reads well but names a file that is not there.
     let missing = dir.path().join("missing.csv");
     app.configure(&config(&missing, port, ""));
+    app.until("refused too", |app| {
+        app.log().contains("missing.csv").then_some(())
+    });
+    assert_eq!(threshold(&app), Some(0.125));
+
+    // What can't work is taken back.
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    app.configure(&config(&file, address.port(), ""));
     app.until("taken back", |app| {
         app.log().contains("in force again").then_some(())
     });
     app.until("back", |app| threshold(app).filter(|t| *t == 0.125));
-    assert!(app.log().contains("missing.csv"), "{}", app.log());
+    assert!(app.log().contains(&address.to_string()), "{}", app.log());
 
     // And the next good one is taken again.
     app.configure(&config(&file, port, "threshold = 0.25\n"));
@@ -242,6 +252,7 @@ fn the_default_port_may_be_taken() {
     // Whoever has it, it is taken.
     let _taken = TcpListener::bind(("127.0.0.1", 8901));
     let text = config(&recording(dir.path()), 8901, "interval = \"1s\"\n");
+    let text = text.replace("listen = \"127.0.0.1:8901\"\n", "");
     let data = dir.path().join("data");
     let mut app = App::start(&data, &text, &[]);
     app.until("it says so", |app| {
@@ -252,6 +263,64 @@ fn the_default_port_may_be_taken() {
         data.join("models/current").exists().then_some(())
     });
     app.stop();
+}
+
+#[test]
+fn the_default_port_must_be_free_when_it_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    // Whoever has it, it is taken.
+    let _taken = TcpListener::bind(("127.0.0.1", 8901));
+    let text = config(&recording(dir.path()), 8901, "");
+    let (code, said) = App::start(&dir.path().join("data"), &text, &[]).ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("127.0.0.1:8901"), "{said}");
+}
+
+#[test]
+fn nobody_is_refused_while_the_configuration_is_read_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, port) = (recording(dir.path()), free_port());
+    let data = dir.path().join("data");
+    let mut app = App::start(&data, &config(&file, port, "threshold = 0.5\n"), &[]);
+    app.until("it answers", |_| {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    for round in 1..=3 {
+        app.configure(&config(&file, port, &format!("threshold = 0.{round}\n")));
+        app.until("the new session", |app| {
+            TcpStream::connect(("127.0.0.1", port)).expect("the port is still listened on");
+            let said = app.log();
+            (said.matches("has changed and is in force").count() >= round).then_some(())
+        });
+    }
+    app.until("it answers again", |_| {
+        http::request(port, "GET", "/livez", &[]).ok()
+    });
+    app.stop();
+}
+
+/// A request that never ends holds up the listener's end.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, port) = (recording(dir.path()), free_port());
+    let mut app = App::start(&dir.path().join("data"), &config(&file, port, ""), &[]);
+    let mut request = app.until("it answers", |_| {
+        http::request(port, "GET", "/livez", &[]).ok()?;
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    request
+        .write_all(b"POST /train HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        .unwrap();
+    let is_listening = |app: &App| app.log().contains("stopping").then_some(());
+    // The listener has taken the connection once it has answered a later one.
+    http::request(port, "GET", "/livez", &[]).unwrap();
+    app.signal("-TERM");
+    app.until("it stops", is_listening);
+    app.signal("-TERM");
+    let (code, said) = app.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ended at once"), "{said}");
 }
 
 #[test]

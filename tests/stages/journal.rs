@@ -110,3 +110,137 @@ fn incidents_are_listed_shown_acknowledged_and_labelled() {
     }
     shell.fails(2, &["incidents", "label", &id, "perhaps"]);
 }
+
+/// What stands in the data directory.
+fn names(shell: &Shell) -> Vec<String> {
+    let entries = std::fs::read_dir(shell.data("")).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_damaged_or_older_journal_is_left_as_it_is() {
+    let shell = Shell::new();
+    std::fs::create_dir_all(shell.data("")).unwrap();
+    let path = shell.data("journal.sqlite");
+    let commands = [
+        &["incidents", "list"][..],
+        &["incidents", "show", "1"],
+        &["incidents", "ack", "1"],
+        &["incidents", "label", "1", "real"],
+        &["incidents", "label", "1", "real", "--preview"],
+    ];
+
+    std::fs::write(&path, "no database, only a line of text").unwrap();
+    for args in commands {
+        let said = shell.fails(1, args);
+        assert!(said.contains("journal.sqlite"), "{args:?}: {said}");
+        assert_eq!(
+            said.matches("not a database").count(),
+            1,
+            "{args:?}: {said}"
+        );
+    }
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(kept, "no database, only a line of text");
+    assert_eq!(names(&shell), ["journal.sqlite"]);
+
+    std::fs::remove_file(&path).unwrap();
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    let closed = incident(1_780_000_000, IncidentState::Closed, 3.25);
+    journal.insert(&closed).unwrap();
+    drop(journal);
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.pragma_update(None, "user_version", 1).unwrap();
+    for args in commands {
+        let said = shell.fails(1, args);
+        assert!(said.contains("older pulsewatch"), "{args:?}: {said}");
+    }
+    let version: i64 = database
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 1);
+}
+
+#[test]
+fn the_owner_says_that_a_damaged_journal_was_set_aside() {
+    let shell = Shell::new();
+    let input = shell.write("series.csv", &super::shell::series(200, |_, _| {}));
+    shell.ok(&["collect", "--input", input.to_str().unwrap()]);
+    std::fs::write(shell.data("journal.sqlite"), "no database at all").unwrap();
+    let done = shell.command(&["preprocess"]).assert().success();
+    let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("was damaged"), "{said}");
+    assert!(shell.data("journal.sqlite.damaged-1").exists());
+}
+
+/// The program as a user whom no folder is writable for: as root, everything is.
+#[cfg(unix)]
+fn unprivileged(shell: &Shell, args: &[&str]) -> std::process::Output {
+    let root = std::process::Command::new("id").arg("-u").output().unwrap();
+    let program = env!("CARGO_BIN_EXE_pulsewatch");
+    let mut command = if root.stdout == b"0\n" {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.arg(program);
+        command
+    } else {
+        std::process::Command::new(program)
+    };
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", shell.path(""))
+        .current_dir(shell.path(""))
+        .args(args)
+        .args(["--data-dir", "data"])
+        .output()
+        .unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn reading_needs_no_place_to_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let shell = Shell::new();
+    std::fs::create_dir_all(shell.data("")).unwrap();
+    let (mut journal, _) = Journal::open(&shell.data("journal.sqlite")).unwrap();
+    let closed = incident(1_780_000_000, IncidentState::Closed, 3.25);
+    journal.insert(&closed).unwrap();
+    drop(journal);
+    let before = names(&shell);
+    let allow = |mode: u32, name: &str| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(shell.path(name), mode).unwrap();
+    };
+    allow(0o755, "");
+    allow(0o444, "data/journal.sqlite");
+    allow(0o555, "data");
+    let commands = [
+        (&["incidents", "list"][..], "web-1"),
+        (&["incidents", "show", "1"], "incident 1"),
+        (&["incidents", "label", "1", "real", "--preview"], "would"),
+        (&["models", "list"], "no models yet"),
+        (&["config", "show"], "[source]"),
+        (&["check", "--offline"], "configuration  ok"),
+    ];
+    let outputs = commands.map(|(args, word)| (args, word, unprivileged(&shell, args)));
+    let refused = unprivileged(&shell, &["incidents", "ack", "1"]);
+    let run = unprivileged(&shell, &["run", "--no-tui"]);
+    allow(0o755, "data");
+    for (args, word, output) in outputs {
+        let text = String::from_utf8(output.stdout).unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{args:?}: {text}{said}");
+        assert!(text.contains(word), "{args:?}: {text}{said}");
+    }
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(run.status.code(), Some(1));
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(said.matches("Permission denied").count(), 1, "{said}");
+    assert_eq!(names(&shell), before);
+}

@@ -4,6 +4,7 @@
 
 mod learning;
 mod maintenance;
+mod outside;
 mod serving;
 mod source;
 
@@ -34,6 +35,49 @@ pub(super) fn validate(
     (findings.errors, findings.notes)
 }
 
+/// What asking the source needs from outside and does not find.
+pub(super) fn lacks_for_source(config: &Config, root: &Node) -> Vec<ConfigError> {
+    lacks(config, root, outside::check_source)
+}
+
+/// What the HTTP routes need from outside and do not find.
+pub(super) fn lacks_for_serving(config: &Config, root: &Node) -> Vec<ConfigError> {
+    lacks(config, root, outside::check_serving)
+}
+
+fn lacks(
+    config: &Config,
+    root: &Node,
+    check: impl Fn(&Config, &mut Findings<'_>),
+) -> Vec<ConfigError> {
+    let mut findings = Findings {
+        root,
+        known: &[],
+        errors: Vec::new(),
+        notes: Vec::new(),
+    };
+    check(config, &mut findings);
+    findings.errors
+}
+
+/// An error about the value at `path`, be it written or not.
+pub(super) fn error_at(
+    root: &Node,
+    path: &[&str],
+    problem: impl Into<String>,
+    remedy: impl Into<String>,
+) -> ConfigError {
+    let mut error = describe(root.nearest(path), problem, remedy);
+    if root.get(path).is_none() {
+        // Not written: a default, or a key that is missing.
+        error.key = path
+            .iter()
+            .fold(String::new(), |key, step| join(&key, step));
+        error.value = None;
+    }
+    error
+}
+
 /// What was found so far.
 struct Findings<'d> {
     root: &'d Node,
@@ -45,15 +89,7 @@ struct Findings<'d> {
 impl Findings<'_> {
     /// Records that the value at `path` is wrong, unless that key or a part of it was spoken of already.
     fn wrong(&mut self, path: &[&str], problem: impl Into<String>, remedy: impl Into<String>) {
-        let node = self.root.nearest(path);
-        let mut error = describe(node, problem, remedy);
-        if self.root.get(path).is_none() {
-            // Not written: a default, or a key that is missing.
-            error.key = path
-                .iter()
-                .fold(String::new(), |key, step| join(&key, step));
-            error.value = None;
-        }
+        let error = error_at(self.root, path, problem, remedy);
         if self
             .known
             .iter()

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use super::maintenance::check_deviation;
+use super::outside::check_header_value;
 use crate::config::load::os_name;
 use crate::config::{
     Config, Expr, Os, OsExpr, QueryConfig, Secret, SourceConfig, SourceKind, Span,
@@ -113,6 +114,9 @@ fn check_access(source: &SourceConfig, findings: &mut Findings<'_>) {
     }
     if let Some(bearer) = &source.bearer {
         check_secret(bearer, &["source", "bearer"], findings);
+        if let Secret::Inline(text) = bearer {
+            check_header_value(text, &["source", "bearer"], findings);
+        }
     }
     if let Some(basic) = &source.basic {
         check_secret(&basic.password, &["source", "basic", "password"], findings);
@@ -132,6 +136,9 @@ fn check_access(source: &SourceConfig, findings: &mut Findings<'_>) {
             "write letters, digits and hyphens, such as X-Scope-OrgID",
         );
         check_secret(value, &path, findings);
+        if let Secret::Inline(text) = value {
+            check_header_value(text, &path, findings);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{DiskError, Table, remove_leftovers, set_aside, write_atomic};
+use crate::disk::{DiskError, Table, set_aside, write_atomic};
 use crate::domain::Time;
 
 /// Milliseconds of a day.
@@ -99,9 +99,8 @@ pub(super) fn put_aside(path: &Path, reason: &DiskError) -> String {
     }
 }
 
-/// The day files in `dir`, by date. What writes that were cut short left there goes.
+/// The day files in `dir`, by date.
 pub(super) fn day_files(dir: &Path, warnings: &mut Vec<String>) -> Vec<PathBuf> {
-    remove_leftovers(dir);
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use super::block::Block;
 use super::labels::braced;
 use crate::config::SourceConfig;
-use crate::disk::{DiskError, Table, remove_leftovers, set_aside, write_atomic};
+use crate::disk::{DiskError, Table, set_aside, write_atomic};
 use crate::domain::{Grid, Labels};
 
 /// What all files together may take, in bytes; the least recently used go first.
@@ -95,10 +95,9 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes what was not used for longest until the rest fits into the budget, and what writes that were cut short left.
+    /// Removes what was not used for longest until the rest fits into the budget.
     pub fn prune(&self) {
         self.written.store(0, Ordering::Relaxed);
-        entries(&self.dir).for_each(|dir| remove_leftovers(&dir));
         self.prune_to(BUDGET);
     }
 

@@ -23,6 +23,7 @@ mod incoming;
 mod labels;
 mod plan;
 mod probe;
+mod reading;
 mod redact;
 mod retry;
 mod series;

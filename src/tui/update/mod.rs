@@ -34,6 +34,7 @@ pub fn update(state: &mut UiState, action: Action, snapshot: &Snapshot) -> Vec<E
     let mut effects = Vec::new();
     match action {
         Action::Key(key) => typed(state, key, snapshot, &mut effects),
+        Action::Paste(text) => pasted(state, &text),
         Action::Press(intent) => press(state, intent, snapshot, &mut effects),
         Action::Mouse(pointer, column, row) => {
             mouse::moved(state, pointer, (column, row), snapshot, &mut effects);
@@ -60,6 +61,16 @@ fn typed(state: &mut UiState, key: Key, snapshot: &Snapshot, effects: &mut Vec<E
         prompt::typed(state, key, snapshot, effects);
     } else if let Some(intent) = state.keymap.intent(key) {
         press(state, intent, snapshot, effects);
+    }
+}
+
+/// Pasted text goes into the line that is typed and is nothing else: its letters are no keys.
+fn pasted(state: &mut UiState, text: &str) {
+    if state.prompt.is_some() && state.question.is_none() {
+        prompt::pasted(state, text);
+    } else {
+        let why = "pasted text is ignored: it is only taken where a line is typed";
+        toast(state, Level::Info, why.into());
     }
 }
 

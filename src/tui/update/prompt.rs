@@ -62,12 +62,28 @@ pub(super) fn typed(state: &mut UiState, key: Key, snapshot: &Snapshot, effects:
         }
     } else {
         if edit(&mut prompt.text, key) {
-            prompt.chosen = 0;
-            if let PromptKind::Filter(place) = prompt.kind {
-                filter(state, place, &prompt.text);
-            }
+            edited(state, &mut prompt);
         }
         state.prompt = Some(prompt);
+    }
+}
+
+/// Text that is pasted into the line.
+pub(super) fn pasted(state: &mut UiState, text: &str) {
+    let Some(mut prompt) = state.prompt.take() else {
+        return;
+    };
+    if insert(&mut prompt.text, text) {
+        edited(state, &mut prompt);
+    }
+    state.prompt = Some(prompt);
+}
+
+/// What follows from another text in the line.
+fn edited(state: &mut UiState, prompt: &mut Prompt) {
+    prompt.chosen = 0;
+    if let PromptKind::Filter(place) = prompt.kind {
+        filter(state, place, &prompt.text);
     }
 }
 
@@ -104,6 +120,18 @@ fn edit(text: &mut String, key: Key) -> bool {
     {
         text.push(c);
     }
+    text.len() != before
+}
+
+/// Adds the first line of `pasted` that says something, as far as there is room; says whether there was anything.
+fn insert(text: &mut String, pasted: &str) -> bool {
+    let before = text.len();
+    let line = pasted
+        .split(['\n', '\r'])
+        .find(|line| !line.trim().is_empty());
+    let letters = line.unwrap_or_default().trim().chars();
+    let room = LONGEST.saturating_sub(text.chars().count());
+    text.extend(letters.filter(|letter| !letter.is_control()).take(room));
     text.len() != before
 }
 
@@ -172,5 +200,16 @@ mod tests {
         assert_eq!(after("a", "Space"), "a ");
         assert_eq!(after("a", "Ctrl-x"), "a");
         assert_eq!(after(&"x".repeat(LONGEST), "y"), "x".repeat(LONGEST));
+    }
+
+    #[test]
+    fn of_what_is_pasted_one_bounded_line_is_taken() {
+        let mut text = "disk".to_owned();
+        assert!(insert(&mut text, "\r\n _\u{1b}[31mread\u{7}\nrm -rf\n"));
+        assert_eq!(text, "disk_[31mread");
+        assert!(!insert(&mut text, "\n\r\n"));
+        assert!(insert(&mut text, &"ö".repeat(100_000)));
+        assert_eq!(text.chars().count(), LONGEST);
+        assert!(!insert(&mut text, "more"));
     }
 }

@@ -104,7 +104,7 @@ fn figure(name: &str, entities: usize, broken: bool) {
 }
 
 fn time(row: i64) -> Time {
-    Time::from_secs(1_780_000_200 + row * STEP as i64)
+    Time::from_secs(1_780_000_200 + row * STEP.cast_signed())
 }
 
 /// Waves with some noise, the same in every run.
@@ -114,7 +114,7 @@ fn frame(entity: usize, from: i64, to: i64, bump: f64) -> Frame {
         .collect();
     let rows = usize::try_from(to - from).unwrap();
     let values = Array2::from_shape_fn((rows, METRICS), |(row, metric)| {
-        let row = from + row as i64;
+        let row = from + i64::try_from(row).unwrap_or(i64::MAX);
         let seed = row.unsigned_abs() * 31 + (entity * 17 + metric * 131) as u64;
         let noise = (seed.wrapping_mul(2_654_435_761) % 97) as f64 / 97.0;
         let phase = (entity * 7 + metric * 3) as f64;

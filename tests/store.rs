@@ -600,6 +600,20 @@ fn pruning_never_takes_the_current_model() {
 }
 
 #[test]
+fn what_a_killed_process_left_of_a_model_goes_with_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::open(dir.path());
+    let first = registry.add(b"one", &meta(1, 10), &[], 5).unwrap();
+    let unfinished = dir.path().join("20200101T000000Z-0a1b2c3d");
+    write_atomic(&unfinished.join("bundle.safetensors"), b"half").unwrap();
+    let aside = dir.path().join(format!("{first}.damaged-1"));
+    write_atomic(&aside.join("bundle.safetensors"), b"damaged").unwrap();
+    registry.add(b"two", &meta(2, 20), &[], 5).unwrap();
+    assert!(!unfinished.exists() && aside.exists());
+    assert_eq!(versions(&registry).len(), 2);
+}
+
+#[test]
 fn a_refused_model_is_kept_and_never_scores_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::open(dir.path());

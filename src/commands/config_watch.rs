@@ -42,12 +42,11 @@ impl ConfigWatcher {
     /// logged and changes nothing.
     pub async fn changed(&mut self, context: &Context, config: &Arc<Config>) -> Watched {
         loop {
-            let hangup = match &mut self.hangups {
-                Some(hangups) => hangups.within(LOOK).await,
-                None => {
-                    tokio::time::sleep(LOOK).await;
-                    None
-                }
+            let hangup = if let Some(hangups) = &mut self.hangups {
+                hangups.within(LOOK).await
+            } else {
+                tokio::time::sleep(LOOK).await;
+                None
             };
             if hangup == Some(Hangup::TerminalGone) {
                 return Watched::TerminalGone;

@@ -46,8 +46,9 @@ const BANNER: &str = "No configuration: a built-in sample plays (3), this host w
 /// Runs until it is told to stop; a changed configuration file starts it anew with what it says.
 ///
 /// # Errors
-/// When the configuration lacks something ([`crate::config::ConfigErrors`]), the data directory is owned by another process, the source can't be set up, or the listener can't be had; when the
-/// engine or the screen fails ([`Failure`]); when a second signal ended it before it was done ([`Interrupted`]).
+/// When the configuration lacks something ([`crate::config::ConfigErrors`]), the data directory is owned by another process,
+/// the source can't be set up, or the listener can't be had; when engine or screen fail; when a second signal ended it before
+/// it was done.
 pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
     context.ready_to_run()?;
     let screen = Screen::of(args);
@@ -62,6 +63,12 @@ pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
         tracing::info!("running without the dashboard: {why}; `--no-tui` asks for this");
     }
     let data_dir = DataDir::own(&context.data_dir)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        configuration = context.config_path.as_ref().map(|path| path.display().to_string()),
+        data_dir = %context.data_dir.display(),
+        "pulsewatch starts"
+    );
     let removed = remove_leftovers(&context.data_dir, DAMAGED_KEPT);
     if removed > 0 {
         tracing::info!(
@@ -78,10 +85,7 @@ pub fn run(context: &Context, args: &RunArgs) -> anyhow::Result<()> {
             .sessions()
             .await
     });
-    if result
-        .as_ref()
-        .is_err_and(|error| error.is::<Interrupted>())
-    {
+    if result.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
         runtime.shutdown_background();
     } else {
         // A training thread or a slow answer must not hold up the end.
@@ -289,7 +293,10 @@ impl<'c> Run<'c> {
             None => Server::bind(exporter, api, exporter.listen_is_explicit)?,
         };
         match &bound {
-            Some(bound) => notices.extend(bound.warning()),
+            Some(bound) => {
+                tracing::info!(address = %bound.local_addr(), "listening");
+                notices.extend(bound.warning());
+            }
             None => notices.push(Server::port_taken(exporter)),
         }
         Ok(bound.map(Arc::new))
@@ -370,7 +377,7 @@ async fn told_to_stop(mut snapshots: watch::Receiver<Arc<Snapshot>>) {
     let stopping = snapshots.wait_for(|snapshot| snapshot.stopping).await;
     if stopping.is_err() {
         // The engine ended without a word: its task says why.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -139,12 +139,11 @@ mod tests {
         let mut quits = false;
         let next = async || {
             // Asked again only once the first signal was taken in.
-            match signals.try_recv() {
-                Ok(signal) => signal,
-                Err(_) => {
-                    done.take().map(|done| done.send(7));
-                    pending().await
-                }
+            if let Ok(signal) = signals.try_recv() {
+                signal
+            } else {
+                done.take().map(|done| done.send(7));
+                pending().await
             }
         };
         let ended = wait("the engine", finished, &mut quits, next, REPORT).await;

@@ -65,7 +65,7 @@ pub struct SourceConfig {
     pub latency_offset: Span,
     /// Until a connection stands.
     pub connect_timeout: Span,
-    /// Until a whole answer is there. A look at recent rows repeats no request after this time, and ends after twice this time.
+    /// Until a whole answer is there. A look at recent rows repeats no request after this time and ends after twice that.
     pub timeout: Span,
     /// Times a request that can be repeated is repeated.
     pub retries: u32,

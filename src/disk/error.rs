@@ -1,6 +1,6 @@
 //! What can go wrong with files, in one sentence each.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -87,13 +87,15 @@ impl DiskError {
     pub fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
         match cause.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full { path: path.into() },
-            Some(rusqlite::ErrorCode::CannotOpen) => match opening(path) {
-                Err(reason) => Self::io(path, "open the database", reason),
-                Ok(()) => Self::Sqlite {
-                    path: path.into(),
-                    cause,
-                },
-            },
+            Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::SystemIoFailure) => {
+                match opening(path) {
+                    Err(reason) => Self::io(path, "open the database", reason),
+                    Ok(()) => Self::Sqlite {
+                        path: path.into(),
+                        cause,
+                    },
+                }
+            }
             _ => Self::Sqlite {
                 path: path.into(),
                 cause,
@@ -143,5 +145,7 @@ fn opening(path: &Path) -> io::Result<()> {
         File::options().read(true).write(true).open(path)?;
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(|_| ())
+    tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    // All that it needs can be had, so it was not to be made.
+    fs::metadata(path).map(|_| ())
 }

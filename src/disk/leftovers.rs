@@ -59,8 +59,8 @@ fn remove(path: &Path) -> bool {
 
 /// `.name.XXXXXX.tmp`
 fn is_temporary(name: &OsString) -> bool {
-    name.to_str()
-        .is_some_and(|name| name.starts_with('.') && name.ends_with(".tmp"))
+    // As `write_atomic` writes it, to the letter.
+    name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp")
 }
 
 /// `name.damaged-3`, for a database also `name.damaged-3-wal`: the name that it had, and the number.

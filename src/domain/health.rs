@@ -94,7 +94,10 @@ pub struct ComponentHealth {
 
 /// Where parts report how they are doing. Clones share one board. It holds one entry per [`Component`] that has reported.
 #[derive(Clone, Debug, Default)]
-pub struct HealthBoard(Arc<Mutex<BTreeMap<Component, (Option<Fault>, u64)>>>);
+pub struct HealthBoard(Arc<Mutex<Parts>>);
+
+/// Each part's fault, if it has one, and how often it was started again.
+type Parts = BTreeMap<Component, (Option<Fault>, u64)>;
 
 impl HealthBoard {
     /// A part has failed at `now`; `true` when it worked before, so that the failure is reported once.

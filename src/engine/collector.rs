@@ -381,8 +381,9 @@ mod tests {
         let inside = Arc::clone(&held);
         let wall = Time::from_secs(1_800_000_000);
         collector.run(Kind::History, wall, (wall, wall), async move {
-            let _inside = inside;
-            std::future::pending().await
+            let endless = std::future::pending().await;
+            drop(inside);
+            endless
         });
         collector.stop().await;
         assert_eq!(Arc::strong_count(&held), 1);

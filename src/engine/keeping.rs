@@ -23,10 +23,8 @@ pub type Told = (Level, String);
 pub struct Keeping {
     data_dir: DataDir,
     health: HealthBoard,
-    /// When it was last tried, while it can't be written.
-    unwritten: Option<Time>,
-    /// It was told that it can't be.
-    told: bool,
+    /// While it can't be written.
+    unwritten: Option<Unwritten>,
     /// When it was last looked into.
     looked: Option<Time>,
     /// It could not be read then.
@@ -35,8 +33,15 @@ pub struct Keeping {
     pruned: Option<Time>,
     /// The content of its file is damaged.
     damaged: bool,
-    /// Another process owns the data directory.
-    lost: bool,
+}
+
+/// Since when a journal can't be written.
+#[derive(Clone, Copy, Debug)]
+struct Unwritten {
+    /// The last try.
+    tried: Time,
+    /// Readers know.
+    told: bool,
 }
 
 impl Keeping {
@@ -47,28 +52,28 @@ impl Keeping {
             data_dir,
             health,
             unwritten: None,
-            told: false,
             looked: None,
             unread: false,
             pruned: None,
             damaged: false,
-            lost: false,
         }
     }
 
     /// Another process owns the data directory: nothing is written any more, and this one must end.
-    pub const fn is_lost(&self) -> bool {
-        self.lost
+    pub fn is_lost(&self) -> bool {
+        self.data_dir.lost().is_some()
     }
 
     /// Does what is due at `now`: tries a write that failed again, looks into the journal, deletes what is old, and looks whether
     /// the files are in their place.
     pub fn tick(&mut self, pipeline: &mut Pipeline, now: Time) -> Vec<Told> {
         let mut told = Vec::new();
-        if self.lost {
+        if self.is_lost() {
             return told;
         }
-        if self.unwritten.is_some() && is_over(self.unwritten, WRITE_AGAIN, now) {
+        if let Some(Unwritten { tried, .. }) = self.unwritten
+            && is_over(Some(tried), WRITE_AGAIN, now)
+        {
             told.extend(self.write(pipeline, now));
         }
         if is_over(self.looked, LOOK_AGAIN, now) {
@@ -82,30 +87,26 @@ impl Keeping {
     /// Writes what is to be kept. A journal that can't be written is told once, and once more when it can be again. That another
     /// process holds it is told only when it does so for longer.
     pub fn write(&mut self, pipeline: &mut Pipeline, now: Time) -> Option<Told> {
-        if self.lost {
+        if self.is_lost() {
             return None;
         }
-        let again = self.unwritten.is_some();
-        let result = pipeline.commit();
-        self.unwritten = result.is_err().then_some(now);
-        match result {
-            Err(error) => {
-                self.damaged |= error.is_damage();
-                let text = format!(
-                    "the journal could not be written; scoring goes on, what is new is held and tried again: {error}"
-                );
-                if error.is_busy() && !again {
-                    return None;
-                }
-                self.health.fail(Component::Journal, now, text.clone());
-                (!std::mem::replace(&mut self.told, true)).then_some((Level::Error, text))
-            }
-            Ok(()) => {
-                self.recovered();
-                std::mem::take(&mut self.told)
-                    .then(|| (Level::Info, "the journal is written again".into()))
-            }
+        let before = self.unwritten.take();
+        let was_told = before.is_some_and(|before| before.told);
+        let Err(error) = pipeline.commit() else {
+            self.recovered();
+            return was_told.then(|| (Level::Info, "the journal is written again".into()));
+        };
+        self.damaged |= error.is_damage();
+        let told = was_told || before.is_some() || !error.is_busy();
+        self.unwritten = Some(Unwritten { tried: now, told });
+        if !told {
+            return None;
         }
+        let text = format!(
+            "the journal could not be written; scoring goes on, what is new is held and tried again: {error}"
+        );
+        self.health.fail(Component::Journal, now, text.clone());
+        (!was_told).then_some((Level::Error, text))
     }
 
     /// Takes over what was said of incidents through another process. A journal that can't be read is told once.
@@ -166,8 +167,7 @@ impl Keeping {
                 format!("{what}: it was made again, and holds no model until the next training")
             }
             Err(error) => {
-                self.lost = self.data_dir.lost().is_some();
-                let then = if self.lost {
+                let then = if self.is_lost() {
                     "this process ends"
                 } else {
                     "it can't be made again yet"

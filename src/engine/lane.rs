@@ -1,5 +1,5 @@
 //! One pipeline with what surrounds it: what is asked of its source now, when it is asked next, and whether a training is
-//! wanted. [`source`] keeps how the source is doing, [`view`] makes what readers see.
+//! wanted. `source` keeps how the source is doing, `view` makes what readers see.
 
 mod source;
 mod view;
@@ -14,11 +14,12 @@ pub use self::source::{Change, roughly};
 use self::source::SourceStatus;
 use super::clock::Clock;
 use super::collector::{Answer, Collecting, Collector, Wanted};
+use super::events::{self, Counted};
 use super::learn::FEWEST_WINDOWS;
 use super::pipeline::{OVERLAP, Pipeline};
 use crate::config::Config;
 use crate::domain::{
-    EntityView, HealthBoard, ModelEntry, ModelView, PipelineId, Time, TrainingOutcome,
+    EntityView, HealthBoard, ModelEntry, ModelView, PipelineId, Time, TrainingOutcome, Verdict,
 };
 use crate::source::any::Source;
 
@@ -210,6 +211,10 @@ pub struct Lane {
     due: Option<Time>,
     /// Wall time from one row to the next, where that is known.
     pace: Option<Duration>,
+    /// Verdicts since the process started.
+    judged_rows: u64,
+    /// Anomalous ones among them.
+    anomalies: u64,
     /// Series that have no column, as of the last look.
     unknown: Vec<String>,
     /// Windows that the last training had, when they were too few.
@@ -273,6 +278,8 @@ impl Lane {
             history: Fetch::Idle,
             progress: Progress::Done,
             due: None,
+            judged_rows: 0,
+            anomalies: 0,
             unknown: Vec::new(),
             lacking: None,
             entities: None,
@@ -490,6 +497,37 @@ impl Lane {
         history.periods.is_empty()
             && learned < history.period.0.mul_f64(0.9)
             && newest.is_some_and(|newest| newest.since(last) >= learned)
+    }
+
+    /// Counts verdicts, and logs at debug which features' errors are over half the threshold.
+    pub fn note_verdicts(&mut self, verdicts: &[Verdict]) {
+        self.judged_rows += verdicts.len() as u64;
+        self.anomalies += verdicts.iter().filter(|v| v.is_anomaly).count() as u64;
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let (Some(model), Some(schema)) = (&self.model, self.pipeline.schema()) else {
+            return;
+        };
+        for verdict in verdicts {
+            let names = schema.iter().map(|feature| &*feature.name);
+            let features = names.zip(&verdict.features);
+            let (entity, time) = (verdict.entity.name(), verdict.time);
+            events::large_errors(entity, time, model.threshold_mse, features);
+        }
+    }
+
+    /// What was counted since the process started.
+    pub fn counted(&self) -> Counted {
+        let counters = &self.source.counters;
+        Counted {
+            collections: counters.collect_seconds.count,
+            failed: counters.collect_errors.values().sum(),
+            late: counters.ticks_late,
+            rows: self.judged_rows,
+            anomalies: self.anomalies,
+            incidents: self.pipeline.ledger().counts().1,
+        }
     }
 
     /// What readers see of the entities has changed.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use crate::domain::{Entity, Incident, Label, Time};
+use crate::domain::{Entity, Incident, IncidentState, Label, Time};
 use crate::store::{
     Batch, IncidentFilter, Journal, JournalError, PRUNED_AT_ONCE, Remembered, Rescued,
 };
@@ -51,6 +51,8 @@ pub struct Ledger {
     next_id: u64,
     /// The journal's last change that was looked at.
     heard: u64,
+    /// Incidents that the last commit wrote as opened or over, for the log.
+    changes: Vec<Incident>,
 }
 
 impl Ledger {
@@ -84,6 +86,7 @@ impl Ledger {
             session: 0,
             next_id: TEST_IDS,
             heard,
+            changes: Vec::new(),
         })
     }
 
@@ -112,6 +115,11 @@ impl Ledger {
         self.hold(&incident);
         self.show(&incident);
         (incident.id != 0).then_some(incident.id)
+    }
+
+    /// Incidents that the journal has as opened or over since the last call; at most as many as one commit writes.
+    pub fn take_changes(&mut self) -> Vec<Incident> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Whether all changes are in the journal.
@@ -191,8 +199,10 @@ impl Ledger {
         })?;
         self.shared.take();
         let mut new = Vec::new();
+        self.changes.clear();
         for (mut incident, id) in std::mem::take(&mut self.unwritten).into_iter().zip(ids) {
-            if incident.id == 0 {
+            let is_new = incident.id == 0;
+            if is_new {
                 if let Some(known) = self.shown.iter_mut().find(|known| same(known, &incident)) {
                     known.id = id;
                 }
@@ -202,6 +212,15 @@ impl Ledger {
                     |open| open.id = id,
                 );
                 incident.id = id;
+                self.changes.push(Incident {
+                    state: IncidentState::Open,
+                    ..incident.clone()
+                });
+            }
+            if !incident.is_open() {
+                self.changes.push(incident.clone());
+            }
+            if is_new {
                 new.push(incident);
             }
         }
@@ -330,7 +349,8 @@ impl Ledger {
         let Some(journal) = &mut self.journal else {
             return Ok(None);
         };
-        let known = self.shown.iter().chain(&self.unwritten);
+        let open = self.open.values().map(Arc::as_ref);
+        let known = open.chain(&self.shown).chain(&self.unwritten);
         let remembered = Remembered {
             incidents: &known.cloned().collect::<Vec<_>>(),
             counts: &self.counts,
@@ -392,7 +412,7 @@ fn same(a: &Incident, b: &Incident) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{IncidentState, Why};
+    use crate::domain::Why;
 
     fn incident(entity: usize) -> Incident {
         let time = Time::from_secs(i64::try_from(entity).unwrap());

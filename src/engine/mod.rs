@@ -15,6 +15,7 @@ pub mod clock;
 pub mod collector;
 pub mod columns;
 pub mod drifting;
+pub mod events;
 pub mod forecasting;
 pub mod fusing;
 pub mod history;

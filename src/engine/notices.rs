@@ -22,6 +22,11 @@ impl Notices {
             Level::Warning => tracing::warn!("{text}"),
             Level::Error => tracing::error!("{text}"),
         }
+        self.show(time, level, text);
+    }
+
+    /// Tells readers alone.
+    pub fn show(&mut self, time: Time, level: Level, text: String) {
         if self.kept.len() == KEPT {
             self.kept.pop_front();
         }

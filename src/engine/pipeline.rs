@@ -2,6 +2,7 @@
 //! its journal; the same calls run live, in test mode and in a backtest.
 
 mod journaling;
+mod learning;
 mod said;
 mod slices;
 
@@ -19,13 +20,12 @@ use super::fusing::State;
 use super::judging::{maintenance, record, rules, span};
 use super::labelling::Labelling;
 use super::ledger::Ledger;
-use super::readiness::Counting;
 use super::recent;
 use super::scorer::{Scorer, Space};
 use super::watched::Watched;
 use slices::LookBack;
 
-use crate::config::{Config, Weights};
+use crate::config::Config;
 use crate::detect::gates::JudgeRules;
 use crate::detect::maintenance::Windows;
 use crate::domain::{Entity, Frame, Grid, Level, Schema, Time};
@@ -117,7 +117,7 @@ impl Pipeline {
                 .map(|text| (Level::Warning, text))
                 .collect(),
         };
-        pipeline.exclude_labelled();
+        pipeline.exclude_labelled(None);
         Ok(pipeline)
     }
 
@@ -259,29 +259,6 @@ impl Pipeline {
         self.let_go();
         self.count_windows();
         is_set_back
-    }
-
-    /// Keeps count of the windows that a training would have.
-    fn count_windows(&mut self) {
-        let Some(schema) = &self.schema else { return };
-        let (out, config) = (&self.excluded, &self.config);
-        let counting = Counting {
-            schema,
-            out,
-            config,
-        };
-        let all = self.entities.iter_mut();
-        counting.of_all(all.map(|(entity, own)| (entity, &own.tail, &mut own.counted)));
-    }
-
-    /// Windows that a training would have: of all entities for a shared network, of the entity with the most where each has
-    /// a network of its own.
-    pub fn windows(&self) -> usize {
-        let windows = self.entities.values().map(|own| own.counted.windows());
-        match self.config.entities.weights {
-            Weights::Shared => windows.sum(),
-            Weights::Own => windows.max().unwrap_or(0),
-        }
     }
 
     /// Rows ahead of the clock go, so that they are judged when they come: after a clock that ran ahead and was put right,

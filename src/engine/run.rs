@@ -1,8 +1,10 @@
 //! Runs the engine's loop, on a thread of its own: ticks, answers, commands, trainings and forecasts, a bounded slice of scoring,
 //! and a snapshot after every turn.
 
+mod commands;
 mod models;
 mod preview;
+mod rows;
 mod training;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,10 +17,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::clock::Clock;
-use super::collector::{Answer, Kind};
+use super::collector::Answer;
+use super::events::{self, Counted};
 use super::forecasting::{self, Forecasting, Round};
 use super::keeping::Keeping;
-use super::lane::{Cause, Change, Lane, Training, roughly};
+use super::lane::{Cause, Lane, Training};
 use super::learn::{FEWEST_WINDOWS, time_zone};
 use super::ledger::Ledger;
 use super::notices::Notices;
@@ -28,13 +31,13 @@ use super::trainer::Trainer;
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    Command, Component, ControlError, HealthBoard, HistoryAnswer, HistoryQuery, Level, PipelineId,
-    Schema, Snapshot, Time,
+    Component, ControlError, HealthBoard, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema,
+    Snapshot, Time,
 };
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect as _, SourceError};
-use crate::store::{DataDir, Journal, JournalError, Registry};
+use crate::store::{DataDir, Journal, Registry};
 
 /// Readers hear of the time going on at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -45,6 +48,9 @@ const LEAST_SLEEP: Duration = Duration::from_millis(10);
 /// Rows scored in one turn, over all entities (and at least one row of each): some 70 ms, so that commands are answered in
 /// between.
 const SLICE: usize = 1000;
+
+/// Between two summaries in the log.
+const SUMMARY: Duration = Duration::from_hours(1);
 
 /// After a cancelled training none is begun by itself for this long.
 const CANCELLED: Duration = Duration::from_mins(1);
@@ -152,6 +158,8 @@ struct Core {
     banner: Option<String>,
     keeping: Keeping,
     health: HealthBoard,
+    /// When the last summary was logged, and what had been counted then.
+    summary: (Time, Counted),
     stopping: bool,
 }
 
@@ -208,6 +216,7 @@ impl Core {
             banner,
             keeping: Keeping::new(data_dir, health.clone()),
             health,
+            summary: (now, Counted::default()),
             stopping: false,
         };
         let told = core.live.pipeline.told();
@@ -256,6 +265,11 @@ impl Core {
         self.notices.tell(self.clock.now(), level, text);
     }
 
+    /// Tells readers alone: the log has a line of its own.
+    fn show(&mut self, level: Level, text: String) {
+        self.notices.show(self.clock.now(), level, text);
+    }
+
     fn lane(&mut self, id: PipelineId) -> Option<&mut Lane> {
         match id {
             PipelineId::Live => Some(&mut self.live),
@@ -272,12 +286,18 @@ impl Core {
         mut requests: mpsc::Receiver<Request>,
         publish: &watch::Sender<Arc<Snapshot>>,
     ) {
+        events::started(
+            self.live.source.view(),
+            &self.config,
+            self.live.model.as_ref(),
+        );
         while !self.stopping {
             let now = self.clock.now();
             self.judge(now);
             self.tick(now);
             self.start_due_work(now);
             self.tend_journal(now);
+            self.summarize(now);
             publish.send_replace(Arc::new(self.snapshot()));
             self.wait(&mut requests, now).await;
         }
@@ -289,6 +309,27 @@ impl Core {
         self.live.pipeline.checkpoint_now();
         self.commit();
         publish.send_replace(Arc::new(self.snapshot()));
+        events::stopped(self.clock.now().since(self.started));
+    }
+
+    /// Logs what the last hour brought, once an hour.
+    fn summarize(&mut self, now: Time) {
+        if now < self.summary.0 {
+            // The clock was set back.
+            self.summary.0 = now;
+        }
+        if now.since(self.summary.0) < SUMMARY {
+            return;
+        }
+        let counted = self.live.counted();
+        let pipeline = &self.live.pipeline;
+        events::summary(
+            counted.since(self.summary.1),
+            pipeline.entities().count(),
+            pipeline.ledger().open_incidents().len(),
+            self.live.model.as_ref().map(|model| model.version.as_str()),
+        );
+        self.summary = (now, counted);
     }
 
     /// Waits for something to do: at once when rows are left to judge, else for what comes, at most until the next look.
@@ -310,40 +351,6 @@ impl Core {
         // All that waits is answered before the next slice of scoring.
         while let (false, Ok(request)) = (self.stopping, requests.try_recv()) {
             self.request(Some(request));
-        }
-    }
-
-    fn tick(&mut self, now: Time) {
-        for id in [PipelineId::Live, PipelineId::Test] {
-            let change = self.lane(id).and_then(|lane| lane.tick(now));
-            self.tell_change(id, change);
-        }
-    }
-
-    /// Scores and judges a slice of what is left.
-    fn judge(&mut self, now: Time) {
-        for id in [PipelineId::Live, PipelineId::Test] {
-            let Some(lane) = self.lane(id).filter(|lane| lane.is_behind()) else {
-                continue;
-            };
-            lane.touch();
-            match lane.pipeline.judge_some(SLICE) {
-                Ok(judged) => {
-                    if judged
-                        .verdicts
-                        .iter()
-                        .any(|verdict| verdict.score.is_some())
-                    {
-                        lane.last_scored = Some(now);
-                    }
-                    lane.judged(judged.is_more, now);
-                }
-                Err(error) => {
-                    lane.judging_failed();
-                    self.note(Level::Error, format!("rows could not be scored: {error}; they are tried again with the next look"));
-                }
-            }
-            self.commit();
         }
     }
 
@@ -376,168 +383,14 @@ impl Core {
         history::answer(&lane.pipeline, query)
     }
 
-    fn command(&mut self, command: Command) {
-        let now = self.clock.now();
-        match command {
-            Command::Shutdown => self.stopping = true,
-            Command::StartTest => self.start_test(),
-            Command::Retrain(id) => {
-                if let Some(lane) = self.lane(id) {
-                    lane.training = Training::Wanted(Cause::Request);
-                    lane.ask_history(now);
-                }
-            }
-            Command::CancelTraining(id) => {
-                let cancelled = self.trainer.cancel(id);
-                if let Some(lane) = self.lane(id) {
-                    lane.touch();
-                    // The history that is under way is not learned from by itself either.
-                    let waiting = lane.training != Training::Idle
-                        || (lane.is_fetching() && lane.model.is_none());
-                    lane.training = Training::Idle;
-                    lane.training_backoff.rest(now, CANCELLED);
-                    if !cancelled && !waiting {
-                        self.note(
-                            Level::Info,
-                            "no training runs that could be cancelled".into(),
-                        );
-                    }
-                }
-            }
-            Command::InjectSpike => {
-                if !self
-                    .test
-                    .as_ref()
-                    .is_some_and(|lane| lane.collector.inject())
-                {
-                    self.note(
-                        Level::Warning,
-                        "no spike was put in: test mode does not run, or its sample has ended"
-                            .into(),
-                    );
-                }
-            }
-            Command::Acknowledge(id) => {
-                self.change_incident(id, |pipeline| pipeline.acknowledge(id));
-            }
-            Command::Label(id, label) => {
-                self.change_incident(id, |pipeline| pipeline.label(id, label));
-            }
-            Command::UseModel(version) => self.use_model(&version),
-            Command::SetInterval(interval) => {
-                let interval = interval.clamp(Duration::from_secs(1), Duration::from_hours(1));
-                self.live.set_interval(interval, now);
-            }
-        }
-    }
-
-    fn change_incident(
-        &mut self,
-        id: u64,
-        change: impl Fn(&mut Pipeline) -> Result<bool, JournalError>,
-    ) {
-        let mut outcome = Ok(false);
-        for lane in self.lanes() {
-            lane.touch();
-            outcome = change(&mut lane.pipeline);
-            if !matches!(outcome, Ok(false)) {
-                break;
-            }
-        }
-        match outcome {
-            Ok(true) => {}
-            Ok(false) => self.note(Level::Warning, format!("there is no incident {id}")),
-            Err(error) => self.note(
-                Level::Error,
-                format!("incident {id} was not changed: {error}"),
-            ),
-        }
-    }
-
-    fn answer(&mut self, id: PipelineId, answer: Answer) {
-        let now = self.clock.now();
-        if let Ok(batch) = &answer.result {
-            self.report_storage(batch.stored.as_ref(), now);
-        }
-        match answer.kind {
-            Kind::Recent => self.looked(id, answer, now),
-            Kind::History => self.fetched(id, answer, now),
-        }
-    }
-
-    /// Recent rows have come: they are judged from the next turn on.
-    fn looked(&mut self, id: PipelineId, answer: Answer, now: Time) {
-        let is_learning = self.trainer.is_busy_with(id);
-        let Some(lane) = self.lane(id) else { return };
-        let change = lane.looked(&answer, now);
-        if let Ok(batch) = answer.result {
-            lane.has_history &= !lane.pipeline.ingest(&batch.frames, answer.due);
-            if !is_learning {
-                lane.met(batch.unknown, now);
-            }
-            lane.begin_judging(answer.due < answer.newest_due);
-        }
-        self.tell_change(id, change);
-    }
-
-    /// History has come, or is tried again later.
-    fn fetched(&mut self, id: PipelineId, answer: Answer, now: Time) {
-        let Some(lane) = self.lane(id) else { return };
-        let columns = lane.fetched(&answer, now);
-        match answer.result {
-            Ok(batch) => self.take_history(id, batch.frames, columns, now),
-            Err(error) => {
-                let pause = lane.history_backoff.failed(now);
-                // While recent rows fail as well, that was told already, and it is tried again as soon as they come.
-                if !lane.source.is_stale() {
-                    let again = roughly(pause);
-                    self.note(
-                        Level::Error,
-                        format!(
-                            "history could not be fetched: {error}; it is tried again in {again}"
-                        ),
-                    );
-                }
-            }
-        }
-    }
-
-    /// Tells that a source is lost or back, once each.
-    fn tell_change(&mut self, id: PipelineId, change: Option<Change>) {
-        let name = if id == PipelineId::Live {
-            "the source"
-        } else {
-            "the sample"
-        };
-        match change {
-            None => {}
-            Some(Change::Lost(error)) => self.note(Level::Error, format!("{name} failed: {error}")),
-            Some(Change::Back(away)) => {
-                let after =
-                    away.map_or_else(String::new, |away| format!(" after {}", roughly(away)));
-                self.note(Level::Info, format!("{name} is back{after}"));
-            }
-        }
-    }
-
-    /// Reports whether the source could write what it keeps on disk.
-    fn report_storage(&mut self, stored: Option<&Result<(), String>>, now: Time) {
-        match stored {
-            Some(Err(text)) if self.health.fail(Component::Cache, now, text.as_str()) => {
-                self.note(Level::Error, text.clone());
-            }
-            Some(Ok(())) if self.health.recover(Component::Cache).is_some() => {
-                self.note(Level::Info, "history can be written to disk again".into());
-            }
-            _ => {}
-        }
-    }
-
     /// Writes what is to be kept.
     fn commit(&mut self) {
         let now = self.clock.now();
         if let Some((level, text)) = self.keeping.write(&mut self.live.pipeline, now) {
             self.note(level, text);
+        }
+        for incident in self.live.pipeline.take_changes() {
+            events::incident(&incident);
         }
     }
 

@@ -218,7 +218,7 @@ impl Trainer {
     }
 
     /// Waits for news: `None` is progress, at most ten times a second; `Some` is the end of a job. Waits for ever when nothing
-    /// runs. A job without progress for [`STILL_LIMIT`] is given up: its thread is left behind and told to end.
+    /// runs. A job without progress for half an hour is given up: its thread is left behind and told to end.
     pub async fn next(&mut self) -> Option<Ended> {
         let Some(running) = &mut self.running else {
             return std::future::pending().await;

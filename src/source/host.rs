@@ -57,8 +57,9 @@ pub fn features() -> Vec<Feature> {
 }
 
 /// Samples this machine once per [`Collect::recent`]; each grid time has the mean of the samples of the step that it ends,
-/// the first one after that end included, and is given out once it is complete: it never changes after. Keeps 14 days' worth of rows, at most 100,000, in memory
-/// and, given a folder, on disk (one file per day, written once a minute and at the end).
+/// the first one after that end included, and is given out once it is complete: it never changes after. Keeps 14 days'
+/// worth of rows, at most 100,000, in memory and, given a folder, on disk (one file per day, written once a minute and at
+/// the end). What was sampled of a step that has not ended is lost at the end.
 pub struct HostSource {
     probe: Arc<Mutex<dyn Probe>>,
     name: String,
@@ -237,12 +238,13 @@ impl Collect for HostSource {
             warnings: stored.iter().filter_map(|s| s.clone().err()).collect(),
             unknown: columns.unknown,
             stored,
+            fetched: (0, 0),
             dropped: 0,
         })
     }
 }
 
-/// Nothing that was sampled is lost on the way out.
+/// No row that was given out is lost on the way out.
 impl Drop for HostSource {
     fn drop(&mut self) {
         let writes = self.sampled().kept.unwritten();

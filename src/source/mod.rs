@@ -28,6 +28,8 @@ pub struct Batch {
     /// Whether what was fetched or sampled could be written to disk for the next run, and if not, why and what to do;
     /// `None`: nothing was to be written.
     pub stored: Option<Result<(), String>>,
+    /// Requests to a server that this took, and chunks that the cache had instead.
+    pub fetched: (usize, usize),
     /// Label sets left out because a cap (`[entities] max`, `max_features`) was reached.
     pub dropped: u64,
 }

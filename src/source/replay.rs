@@ -282,20 +282,20 @@ impl ReplaySource {
     fn put_spike(&self, play: &mut Play, rows: Range<usize>) -> Option<Injected> {
         let injector = play.injector.get_or_insert_with(|| Injector::new(0));
         let kind = InjectionKind::Spike;
-        let plan = injector.plan(kind, &play.rows, rows, &self.deviations)?;
-        self.put(play, &plan)
+        let spike = injector.plan(kind, &play.rows, rows, &self.deviations)?;
+        self.put(play, &spike)
     }
 
-    fn put(&self, play: &mut Play, plan: &Injection) -> Option<Injected> {
-        if !apply(&mut play.rows, plan, &self.deviations) {
+    fn put(&self, play: &mut Play, injection: &Injection) -> Option<Injected> {
+        if !apply(&mut play.rows, injection, &self.deviations) {
             return None;
         }
         let grid = self.frame.grid();
         let done = Injected {
-            kind: plan.kind,
-            column: Arc::clone(&self.frame.schema().get(plan.column)?.name),
-            start: grid.time(self.first + plan.rows.start),
-            end: grid.time((self.first + plan.rows.end).saturating_sub(1)),
+            kind: injection.kind,
+            column: Arc::clone(&self.frame.schema().get(injection.column)?.name),
+            start: grid.time(self.first + injection.rows.start),
+            end: grid.time((self.first + injection.rows.end).saturating_sub(1)),
         };
         play.injected.push(done.clone());
         Some(done)

@@ -9,7 +9,7 @@ use rusqlite::{
     Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
 };
 
-use super::journal_rows::{self as rows, COLUMNS};
+use super::journal_rows::{self as rows, COLUMNS, MEASURED};
 use super::{journal_checkpoints as checkpoints, journal_scores as scores};
 use crate::disk::{DiskError, sqlite};
 use crate::domain::{Entity, Incident, KeptScore, Label, Time};
@@ -484,10 +484,12 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
         label.into(),
         next_seq(work)?.into(),
     ];
+    let sql = format!(
+        "INSERT INTO incidents ({MEASURED}, acknowledged, label, seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    );
     work.execute(
-        "INSERT INTO incidents
-         (entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, peak_alarm, acknowledged, label, seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        &sql,
         params_from_iter(rows::measured(incident).into_iter().chain(said)),
     )?;
     let id = work.last_insert_rowid();

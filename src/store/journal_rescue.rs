@@ -98,11 +98,11 @@ fn write(work: &Transaction<'_>, remembered: &Remembered<'_>) -> rusqlite::Resul
     }
     let mut newest =
         work.prepare("UPDATE opened SET last_ms = max(last_ms, ?2) WHERE entity = ?1")?;
-    let mut add = work.prepare(
-        "INSERT OR REPLACE INTO incidents
-         (entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq, id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?;
+    let mut add = work.prepare(&format!(
+        "INSERT OR REPLACE INTO incidents ({}, acknowledged, label, seq, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        rows::MEASURED
+    ))?;
     for incident in remembered.incidents.iter().filter(|i| i.id != 0) {
         let label = incident
             .label
@@ -119,4 +119,54 @@ fn write(work: &Transaction<'_>, remembered: &Remembered<'_>) -> rusqlite::Resul
         newest.execute(params![incident.entity.name(), incident.end.millis()])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{IncidentState, Label, Time, Why};
+
+    #[test]
+    fn what_is_remembered_is_written_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.sqlite");
+        let incident = |id, label| Incident {
+            id,
+            entity: Entity::named("a"),
+            start: Time::from_secs(60),
+            end: Time::from_secs(180),
+            peak: Time::from_secs(120),
+            peak_score: 3.5,
+            peak_alarm: Some(2.5),
+            state: IncidentState::Open,
+            features: Vec::new(),
+            why: Why::default(),
+            acknowledged: true,
+            label,
+        };
+        // One without an id comes with the next commit.
+        let incidents = [
+            incident(7, None),
+            incident(4, Some(Label::False)),
+            incident(0, None),
+        ];
+        let remembered = Remembered {
+            incidents: &incidents,
+            counts: &BTreeMap::from([(Entity::named("a"), 3)]),
+            total: 9,
+            last_change: 20,
+        };
+        refill(&path, &remembered).unwrap();
+        let (mut journal, notice) = Journal::open(&path).unwrap();
+        assert_eq!(notice, None);
+        for kept in &incidents[..2] {
+            assert_eq!(journal.get(kept.id).unwrap().as_ref(), Some(kept));
+        }
+        assert_eq!(journal.counts().unwrap()[&Entity::named("a")], 3);
+        assert_eq!(
+            (journal.total().unwrap(), journal.last_change().unwrap()),
+            (9, 22)
+        );
+        assert_eq!(journal.insert(&incident(0, None)).unwrap(), 8);
+    }
 }

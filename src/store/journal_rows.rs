@@ -12,6 +12,10 @@ use crate::domain::{Contribution, Entity, Incident, IncidentState, Label, Time, 
 /// What [`read`] expects of a query, in this order.
 pub(super) const COLUMNS: &str = "id, entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq, peak_alarm";
 
+/// The columns of what [`measured`] returns, in its order.
+pub(super) const MEASURED: &str =
+    "entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, peak_alarm";
+
 /// Runs a query for [`COLUMNS`] and returns its rows.
 pub(super) fn read(
     connection: &Connection,
@@ -73,8 +77,7 @@ fn parse(row: &Row<'_>) -> Result<Change, String> {
     })
 }
 
-/// What was measured of an incident, as it is stored: from `entity` to `why` in [`COLUMNS`], then
-/// `peak_alarm`.
+/// What was measured of an incident, as it is stored in the columns [`MEASURED`].
 pub(super) fn measured(incident: &Incident) -> [Value; 9] {
     [
         incident.entity.name().to_owned().into(),

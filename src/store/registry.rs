@@ -147,6 +147,7 @@ impl Registry {
             self.point_at(&version)?;
         }
         self.prune(keep);
+        self.remove_unfinished();
         Ok(version)
     }
 
@@ -332,6 +333,22 @@ impl Registry {
         Ok(versions)
     }
 
+    /// Removes what a process left that was killed while it stored a version: the figures are written last. Nobody else stores
+    /// one at this time, as the caller owns the data directory.
+    fn remove_unfinished(&self) {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten();
+        for entry in entries.filter_map(Result::ok) {
+            let named = entry.file_name().to_str().is_some_and(is_version);
+            let folder = entry.path();
+            if named
+                && !folder.join(META).exists()
+                && let Err(error) = fs::remove_dir_all(&folder)
+            {
+                tracing::warn!(folder = %folder.display(), %error, "an unfinished model can't be removed");
+            }
+        }
+    }
+
     /// Removes the oldest versions over `keep` of each sort. A model is stored and in use by now, so what can't be removed is left.
     fn prune(&self, keep: usize) {
         let all = self.list().unwrap_or_default();
@@ -346,6 +363,16 @@ impl Registry {
             }
         }
     }
+}
+
+/// Whether a folder is named as [`version_of`] does: `20261101T120000Z-1c291ca3`.
+fn is_version(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(end, sum)| {
+        end.len() == 16
+            && end.ends_with('Z')
+            && sum.len() == 8
+            && sum.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 fn version_of(bytes: &[u8], end: Time) -> String {

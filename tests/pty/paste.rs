@@ -23,6 +23,10 @@ fn pasted_text_is_no_keys() {
     terminal.press(&paste("them\x07e\nq\n"));
     terminal.sees("theme");
     terminal.press("\x1b");
+    // Escape and a letter that come together are one key with Alt.
+    terminal.until("the line is closed", |screen| {
+        !screen.contents().contains("theme")
+    });
     terminal.press("q");
     assert!(terminal.ended().success());
     terminal.is_given_back();

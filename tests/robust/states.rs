@@ -279,10 +279,12 @@ async fn a_young_server_is_learned_from_as_soon_as_readiness_says_so() {
     let mut config = config(&fake.url(), &["cpu", "load"]);
     config.history.period = pulsewatch::config::Span::secs(14 * 86_400);
     let mut driver = Driver::open(&config, dir.path(), Time::from_secs(NOW));
-    let snapshot = driver
-        .until("some windows", |s| s.live.readiness.have >= 81)
+    driver
+        .until("some windows", |s| {
+            let readiness = &s.live.readiness;
+            readiness.have >= 81 && readiness.text.contains("of 120 windows")
+        })
         .await;
-    assert!(snapshot.live.readiness.text.contains("of 120 windows"));
     let first = NOW + (139 - 100) * STEP;
     let snapshot = driver
         .until("the first model", |s| s.live.model.is_some())

@@ -99,10 +99,10 @@ async fn withdrawn_verdicts_are_withdrawn_everywhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_hangs_does_not_stay_fresh() {
     let mut hung = two_features();
-    hung.made = Instant::now() - Duration::from_secs(59);
+    hung.made = Instant::now().checked_sub(Duration::from_secs(59)).unwrap();
     let server = Running::start(hung.clone());
     assert_eq!(server.get("/livez").await.status(), 200);
-    hung.made = Instant::now() - Duration::from_secs(61);
+    hung.made = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
     server.publish(hung.clone());
     let body = problem(server.get("/livez").await, 503).await;
     assert!(
@@ -112,7 +112,9 @@ async fn an_engine_that_hangs_does_not_stay_fresh() {
             .contains("published nothing")
     );
     // The collections were in time when the engine last spoke.
-    hung.made = Instant::now() - Duration::from_secs(301);
+    hung.made = Instant::now()
+        .checked_sub(Duration::from_secs(301))
+        .unwrap();
     server.publish(hung);
     let text = server.metrics().await;
     assert_eq!(value(&text, "anomaly_score"), None);

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use pulsewatch::config::{Config, SourceKind};
 use pulsewatch::domain::{Entity, HistoryQuery, PipelineId, Snapshot, Time};
+use pulsewatch::source::Collect as _;
 use pulsewatch::source::any::Source;
 use pulsewatch::source::host::{HostSource, Probe, Reading};
 
 use super::common::driver::Driver;
-use super::{MINUTE, history, memory, minute};
+use super::{MINUTE, memory, minute};
 
 /// Memory that is never the same twice.
 struct Restless(u32);
@@ -89,7 +90,9 @@ async fn a_row_of_the_host_is_judged_as_it_is_shown_learned_and_kept() {
     assert!(all_shown.len() > 55, "a row for each step: {all_shown:?}");
     assert_eq!(all_learned, all_shown);
     let (host, _) = HostSource::with_probe(Restless(0), "box", MINUTE, kept, minute(90));
-    let frame = &history(&host, &[(minute(0), minute(90))]).frames[0];
+    let periods = [(minute(0), minute(90))];
+    let batch = host.history(&periods, None, &|_| {}).await.unwrap();
+    let frame = &batch.frames[0];
     let mut all_kept = Values::new();
     add(
         &mut all_kept,

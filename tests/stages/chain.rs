@@ -1,6 +1,7 @@
 //! `collect`, `preprocess`, `train`, `filter`: each alone, chained by files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -49,7 +50,8 @@ fn without_a_configuration_the_stages_leave_their_files() {
     let prepared = shell.json(&["preprocess", "--json"]);
     assert_eq!(prepared["rows"], 4032);
     let windows = prepared["windows"].as_u64().unwrap();
-    assert!((3800..4013).contains(&windows), "{windows}");
+    // As many as the engine learns from: by the step of the rows, not by the configured one.
+    assert!((3700..4013).contains(&windows), "{windows}");
     let scaler: serde_json::Value = datasets::load_json(&shell.data("scaler.json")).unwrap();
     assert!(scaler["pooled"].is_object() && scaler["entities"].is_object());
 
@@ -312,14 +314,14 @@ fn a_young_history_has_the_same_windows_however_much_nothing_lies_before_it() {
         let shell = Shell::new();
         let mut text = String::from("timestamp,cpu,latency\n");
         if let Some(first) = first {
-            text.push_str(&format!("{},50,50\n", START - first));
+            writeln!(text, "{},50,50", START - first).unwrap();
         }
         for row in 0..149 {
             // A busy host: one row of thirteen stands out.
             let spike = if row % 13 == 5 { 60.0 } else { 0.0 };
             let value = 40.0 + f64::from(row * 7919 % 100) / 10.0 + spike;
             let time = START + i64::from(row) * 5;
-            text.push_str(&format!("{time},{value},{}\n", 90.0 - value / 2.0));
+            writeln!(text, "{time},{value},{}", 90.0 - value / 2.0).unwrap();
         }
         let input = shell.write("rows.csv", &text);
         shell.ok(&["collect", "--input", input.to_str().unwrap()]);

@@ -24,7 +24,7 @@ fn add(journal: &mut Journal, incidents: &[Incident]) {
 fn old_incidents_go_a_bounded_number_at_once_the_oldest_first() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = open(&dir.path().join("j"));
-    let many = PRUNED_AT_ONCE as i64 + 10;
+    let many = i64::try_from(PRUNED_AT_ONCE).unwrap() + 10;
     let all: Vec<Incident> = (0..many).map(|n| closed("a", n * 60)).collect();
     add(&mut journal, &all);
     let before = Time::from_secs(many * 100);

@@ -35,7 +35,7 @@ fn rescue(journal: &mut Journal) -> Rescued {
         [2, 3]
             .map(|id| pulsewatch::domain::Incident {
                 id,
-                ..incident("a", 100 * id as i64)
+                ..incident("a", 100 * id.cast_signed())
             })
             .to_vec()
     });
@@ -106,7 +106,7 @@ fn a_journal_that_was_replaced_by_another_file_is_written_again_and_the_file_set
 fn a_journal_that_was_overwritten_is_written_again_from_memory() {
     let dir = tempfile::tempdir().unwrap();
     let (data, mut journal) = filled(dir.path());
-    fs::write(data.journal(), [0xA5; 20_000]).unwrap();
+    fs::write(data.journal(), vec![0xA5; 20_000]).unwrap();
     // The log as well: nothing of it can be read.
     fs::write(dir.path().join("journal.sqlite-wal"), b"").unwrap();
     assert!(!data.has_journal());

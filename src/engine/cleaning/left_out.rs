@@ -44,6 +44,7 @@ impl fmt::Debug for LeftOut {
             .field("own", &self.own)
             .field("normal", &self.normal)
             .field("recurring", &self.recurring.len())
+            .field("labelled", &self.labelled.len())
             .finish()
     }
 }

@@ -81,9 +81,15 @@ impl SourceStatus {
         self.report(answer, now);
         let took = answer.took.as_secs_f64();
         self.counters.collect_seconds.observe(took);
-        if let Err(error) = &answer.result {
-            let errors = &mut self.counters.collect_errors;
-            *errors.entry(error.reason()).or_default() += 1;
+        match &answer.result {
+            Ok(batch) => {
+                self.counters.series_dropped += batch.dropped;
+                self.counters.series_left_out = batch.dropped;
+            }
+            Err(error) => {
+                let errors = &mut self.counters.collect_errors;
+                *errors.entry(error.reason()).or_default() += 1;
+            }
         }
     }
 
@@ -116,8 +122,6 @@ impl SourceStatus {
             .chain(batch.warnings.iter().cloned())
             .take(WARNINGS)
             .collect();
-        self.counters.series_dropped += batch.dropped;
-        self.counters.series_left_out = batch.dropped;
         self.view.state = if finished {
             SourceState::Finished
         } else {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::domain::{Entity, Time};
+use crate::domain::{Entity, Incident, Time};
 use crate::engine::checkpoint::{CHECKPOINT, Checkpoint, Kept};
 use crate::engine::drifting::DRIFT;
 use crate::engine::judging::span;
@@ -16,8 +16,10 @@ const EVERY: Duration = Duration::from_mins(5);
 /// What of a pipeline is in its journal.
 #[derive(Debug, Default)]
 pub struct Journaled {
-    /// The header of the last whole checkpoint of this process; `None` before the first.
-    header: Option<Option<Time>>,
+    /// A whole checkpoint was written by this process, and none is wanted at once.
+    is_whole: bool,
+    /// Newest row with a final verdict in the last whole checkpoint.
+    judged: Option<Time>,
     /// Entities that were let go since.
     gone: BTreeSet<Entity>,
 }
@@ -30,11 +32,11 @@ impl Journaled {
 
     /// Whether a whole checkpoint is due when rows up to `judged` are.
     fn is_due(&self, judged: Option<Time>) -> bool {
-        match (self.header, judged) {
-            (Some(Some(header)), Some(judged)) => judged < header || judged.since(header) >= EVERY,
-            (Some(header), judged) => header != judged,
-            (None, _) => true,
-        }
+        let is_recent = match (self.judged, judged) {
+            (Some(written), Some(judged)) => judged >= written && judged.since(written) < EVERY,
+            (written, judged) => written == judged,
+        };
+        !(self.is_whole && is_recent)
     }
 }
 
@@ -63,8 +65,11 @@ impl Pipeline {
         })?;
         self.labelling.write();
         if due {
-            self.journaled.header = Some(self.judged);
-            self.journaled.gone.clear();
+            self.journaled = Journaled {
+                is_whole: true,
+                judged: self.judged,
+                gone: BTreeSet::new(),
+            };
         }
         for incident in new {
             let open = self
@@ -80,9 +85,14 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Incidents that commits wrote as opened or over since the last call.
+    pub fn take_changes(&mut self) -> Vec<Incident> {
+        self.ledger.take_changes()
+    }
+
     /// The next commit writes the checkpoint of all, however little time has passed.
     pub fn checkpoint_now(&mut self) {
-        self.journaled.header = None;
+        self.journaled.is_whole = false;
     }
 
     fn header(&self) -> Vec<u8> {
@@ -102,7 +112,7 @@ impl Pipeline {
             .iter()
             .cloned()
             .map(|entity| (entity, None));
-        let first = self.journaled.header.is_none();
+        let first = !self.journaled.is_whole;
         let restored = self
             .restored
             .iter()
@@ -145,11 +155,11 @@ impl Pipeline {
     /// # Errors
     /// [`JournalError`]; the next call tries again.
     pub fn prune(&mut self, now: Time, due: bool) -> Result<bool, JournalError> {
-        let newest = self.judged.map_or(now, |judged| judged.min(now));
-        let Some(journal) = self.ledger.journal_mut() else {
+        // Before anything is judged, nothing says what is old: a recording's rows may all be.
+        let (Some(judged), Some(journal)) = (self.judged, self.ledger.journal_mut()) else {
             return Ok(false);
         };
-        let more = self.labelling.prune(journal, newest, due)?;
+        let more = self.labelling.prune(journal, judged.min(now), due)?;
         let Some(incident) = self.ledger.newest().filter(|_| due) else {
             return Ok(more);
         };

@@ -1,10 +1,9 @@
 //! What operators say of incidents, and what the pipeline makes of it and of its own errors for the next training.
 
 use super::Pipeline;
-use crate::domain::{Label, Level};
-use crate::engine::cleaning::{self, LeftOut};
+use crate::domain::{Entity, Label, Level};
 use crate::engine::labelling::Grounds;
-use crate::store::{Journal, JournalError};
+use crate::store::JournalError;
 
 impl Pipeline {
     /// Marks an incident as seen; whether there is one of that id.
@@ -29,7 +28,7 @@ impl Pipeline {
         for watched in self.entities.values_mut() {
             watched.tracker.label(id, label);
         }
-        self.exclude_labelled();
+        self.exclude_labelled(None);
         self.labelling.labels_changed();
         if let Err(error) = self.weigh_labels() {
             self.told.push((Level::Warning, format!(
@@ -89,36 +88,19 @@ impl Pipeline {
         self.checkpoint_now();
     }
 
-    /// What a training leaves out, by the configuration and the journal's labels.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the journal can't be read.
-    pub fn left_out(&self) -> Result<LeftOut, JournalError> {
-        let labelled = self.ledger.journal().map(Journal::labelled);
-        let labelled = labelled.transpose()?.unwrap_or_default();
-        let around = cleaning::around(&self.config);
-        Ok(LeftOut::of(&self.config).and_incidents(&labelled, around))
-    }
-
-    /// Reads anew which rows operators' labels exclude; what can't be read excludes what it did.
-    pub(super) fn exclude_labelled(&mut self) {
-        let Ok(excluded) = self.left_out() else {
-            return;
-        };
-        self.excluded = excluded;
-        for watched in self.entities.values_mut() {
-            watched.counted.change(watched.tail.grid().len());
-        }
-    }
-
     /// Takes over what was said of incidents through another process.
     ///
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
     pub fn hear(&mut self) -> Result<(), JournalError> {
         let changed = self.ledger.hear()?;
-        if changed.iter().any(|i| self.excluded.concerns(i)) {
-            self.exclude_labelled();
+        let concerned = changed.iter().filter(|i| self.excluded.concerns(i));
+        let mut whose: Vec<Entity> = concerned.map(|i| i.entity.clone()).collect();
+        whose.dedup();
+        match whose.as_slice() {
+            [] => {}
+            [entity] => self.exclude_labelled(Some(entity)),
+            _ => self.exclude_labelled(None),
         }
         self.labelling.incidents_changed(&changed);
         for incident in changed {

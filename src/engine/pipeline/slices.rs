@@ -237,10 +237,10 @@ impl Pipeline {
         let last = rows_before(&grid, until).min(first.saturating_add(most));
         let rows = [watched.rows(first..last, scorer.context())];
         let mut state = [stretch.state];
-        let scores = scorer.score(&rows, &mut state, &mut self.space)?;
+        let found = scorer.score(&rows, &mut state, &mut self.space)?;
         [stretch.state] = state;
         let times = grid.slice(first, last);
-        for (time, score) in times.times().zip(scores.into_iter().flatten()) {
+        for (time, score) in times.times().zip(found.into_iter().flatten()) {
             watched.show_score(time, &score.raised(raise));
         }
         stretch.from = times.last().map_or(until, |last| last + grid.step());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::domain::{Level, PipelineId};
+use crate::engine::events;
 use crate::engine::scorer::Scorer;
 use crate::engine::{EngineError, models};
 use crate::store::ModelMeta;
@@ -90,9 +91,14 @@ impl Core {
         meta: &ModelMeta,
         held_back: &[f64],
     ) {
+        let now = self.clock.now();
         let Some(lane) = self.lane(id) else { return };
         lane.has_history &= !lane.pipeline.adopt(Arc::new(scorer));
-        lane.model = Some(models::view(meta));
+        let model = models::view(meta);
+        if id == PipelineId::Live {
+            events::model_active(&model, now);
+        }
+        lane.model = Some(model);
         lane.forecast_at = None;
         lane.look_back();
         lane.touch();

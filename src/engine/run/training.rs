@@ -1,11 +1,13 @@
 //! What the loop does around a training: its job, and what becomes of its model.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{CANCELLED, Core};
 use crate::domain::{Component, Decision, Frame, Level, PipelineId, Time, TrainingOutcome};
 use crate::engine::cleaning::LeftOut;
-use crate::engine::lane::{Columns, Training};
+use crate::engine::events;
+use crate::engine::lane::{Cause, Columns, Training};
 use crate::engine::learn::{LearnError, Learned};
 use crate::engine::scorer::Scorer;
 use crate::engine::trainer::{Ended, Job, Taught};
@@ -32,7 +34,10 @@ impl Core {
             && (lane.training != Training::Idle
                 || (lane.model.is_none() && lane.training_is_due(now).is_some()));
         if wanted {
-            lane.training = Training::Idle;
+            let cause = match std::mem::replace(&mut lane.training, Training::Idle) {
+                Training::Wanted(cause) => cause,
+                Training::Idle => Cause::First,
+            };
             let out = lane.pipeline.left_out();
             let scoring = lane.pipeline.scorer().zip(lane.model.as_ref());
             let champion =
@@ -47,6 +52,12 @@ impl Core {
                 );
                 LeftOut::of(&config)
             });
+            if id == PipelineId::Live {
+                let rows = frames.iter().map(|frame| frame.grid().len()).sum();
+                let entities: BTreeSet<_> = frames.iter().map(Frame::entity).collect();
+                let active = champion.as_ref().map(|(version, _)| version.as_str());
+                events::training_begun(cause, rows, entities.len(), active);
+            }
             let job = Job {
                 pipeline: id,
                 frames,
@@ -175,6 +186,12 @@ impl Core {
             PipelineId::Live => self.keep(&learned, &decision, times),
             PipelineId::Test => models::meta(&learned.bundle, times.0, times.1),
         };
+        if id == PipelineId::Live {
+            let left_out = learned.left_out.to_string();
+            let took = times.1.since(times.0);
+            events::training_finished(&models::view(&meta), &left_out, took);
+            events::decided(&meta.version, &decision);
+        }
         let first = self.lane(id).is_none_or(|lane| lane.model.is_none());
         // A first model has nothing to be compared with, and says enough by scoring.
         if !first {
@@ -182,7 +199,11 @@ impl Core {
             if !decision.promoted && id == PipelineId::Live {
                 told.push_str("; it is kept, `pulsewatch models use` takes it all the same");
             }
-            self.note(Level::Info, told);
+            if id == PipelineId::Live {
+                self.show(Level::Info, told);
+            } else {
+                self.note(Level::Info, told);
+            }
         }
         let Some(lane) = self.lane(id) else {
             return Ok((meta.version, decision));

@@ -49,8 +49,9 @@ impl Mean {
     }
 }
 
-/// Complete rows by grid time, and what was sampled of the step under way. At most [`KEPT_DAYS`] days' worth and [`MOST_ROWS`] rows. When full, the row farthest from the present
-/// goes first: the oldest, unless a clock that was wrong left rows in the future.
+/// Complete rows by grid time, and what was sampled of the step under way. At most [`KEPT_DAYS`] days' worth and
+/// [`MOST_ROWS`] rows: when full, the row farthest from the present goes first: the oldest, unless a clock that was wrong
+/// left rows in the future.
 #[derive(Debug)]
 pub(super) struct Kept {
     dir: Option<PathBuf>,

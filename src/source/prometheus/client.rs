@@ -284,6 +284,7 @@ impl Client {
                 if let Some(error) = health.down() {
                     return Err(Trouble::last(error));
                 }
+                collection.sent();
                 self.attempt(call, read()).await
             };
             let trouble = match outcome {

@@ -1,6 +1,7 @@
 //! Bounds the requests of one collection: until when they go on, whom they let pass, and what they learn of the server
 //! together.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use crate::source::SourceError;
 pub(super) struct Collection {
     health: Health,
     limit: Option<Limit>,
+    /// Requests that were sent.
+    requests: AtomicUsize,
+    /// Chunks that the cache had.
+    cached: AtomicUsize,
     /// It lets others pass: see [`super::client::Client`].
     pub background: bool,
 }
@@ -67,6 +72,22 @@ impl Collection {
                 done.map_err(|_| limit.length)
             }
         }
+    }
+
+    /// A request is sent.
+    pub fn sent(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The cache had a chunk.
+    pub fn was_cached(&self) {
+        self.cached.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that were sent, and chunks that the cache had.
+    pub fn fetched(&self) -> (usize, usize) {
+        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        (count(&self.requests), count(&self.cached))
     }
 
     /// What is known of the server.

@@ -202,6 +202,7 @@ async fn from_cache(job: &Job<'_>, query: &Query, gathered: &mut Gathered) -> Ve
             gathered.note(warning);
         }
         if let Some(block) = block {
+            job.collection.was_cached();
             gathered.add(&block, job.grids, &job.room);
             (job.done)(grid.len());
         } else {

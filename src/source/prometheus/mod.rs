@@ -170,6 +170,7 @@ impl PrometheusSource {
         let mut batch = assemble::assemble(parts, &self.entities, grids, schema);
         batch.warnings.splice(0..0, notes);
         batch.stored = job.stored().take();
+        batch.fetched = collection.fetched();
         progress(1.0);
         Ok(batch)
     }

@@ -53,18 +53,15 @@ impl Reading {
         let mut read = Vec::with_capacity(text.len());
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            match self.escape(rest) {
-                Some((length, bytes)) => {
-                    let span = at..at + length;
-                    read.extend(bytes.as_slice().iter().map(|byte| (*byte, span.clone())));
-                    at += length;
-                }
-                None => {
-                    let length = rest.chars().next().map_or(1, char::len_utf8);
-                    let bytes = rest.bytes().take(length).enumerate();
-                    read.extend(bytes.map(|(i, byte)| (byte, at + i..at + i + 1)));
-                    at += length;
-                }
+            if let Some((length, bytes)) = self.escape(rest) {
+                let span = at..at + length;
+                read.extend(bytes.as_slice().iter().map(|byte| (*byte, span.clone())));
+                at += length;
+            } else {
+                let length = rest.chars().next().map_or(1, char::len_utf8);
+                let bytes = rest.bytes().take(length).enumerate();
+                read.extend(bytes.map(|(i, byte)| (byte, at + i..at + i + 1)));
+                at += length;
             }
         }
         read

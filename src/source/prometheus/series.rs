@@ -427,9 +427,7 @@ mod tests {
         let part = read_in(&text, grid(60, 4), 10_000).unwrap();
         assert!(part.over && part.block.series.len() < 50);
         assert!(!read_in(&text, grid(60, 4), 100_000).unwrap().over);
-        let names: Vec<String> = (0..MAX_LABELS + 1)
-            .map(|n| format!(r#""{n}":"""#))
-            .collect();
+        let names: Vec<String> = (0..=MAX_LABELS).map(|n| format!(r#""{n}":"""#)).collect();
         let wide = format!(
             r#"{{"metric":{{{}}},"values":[[60,"1"]]}}"#,
             names.join(",")

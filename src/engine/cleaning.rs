@@ -11,10 +11,11 @@
 //!    by a measure that does not depend on the threshold. Their rows are left out and, when they were more than a trace of
 //!    what was trained on, the network is trained once more without them; else only the threshold is derived anew.
 //!
-//! What comes back an hour, a day or a week later is no contamination in either case, and neither takes anything out when what
-//! is left is spread over the history: bursts that come again and again, at whatever times, are how that metric is. Only what
-//! is confined to a quarter of the history is taken for contamination. (Without that rule the area under the precision-recall curve fell by a quarter on six bursty multivariate series; with it five of them
-//! stayed as they were without trimming, and one still lost.)
+//! What comes back an hour, a day or a week later is no contamination in either case, and neither takes anything out when
+//! what is left is spread over the history: bursts that come again and again, at whatever times, are how that metric is.
+//! Only what is confined to a quarter of the history is taken for contamination. (Without that rule the area under the
+//! precision-recall curve fell by a quarter on six bursty multivariate series; with it five of them stayed as they were
+//! without trimming, and one still lost.)
 //!
 //! This is trimmed training (iterative trimmed loss minimisation, Shen & Sanghavi 2019) with a single round.
 

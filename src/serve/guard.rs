@@ -15,8 +15,8 @@ use super::Problem;
 ///
 /// The Host must name this listener, so that a page whose name was bound to a loopback address can't get in; the Origin,
 /// when there is one, must be that same host, so that another page's form can't either. A browser that says that the
-/// request comes from another site's page (`Sec-Fetch-Site`) is believed: images and links have no Origin. The token is asked for whenever
-/// one is set. A listener that others can reach and that has no token lets nobody change anything.
+/// request comes from another site's page (`Sec-Fetch-Site`) is believed: images and links have no Origin. The token is
+/// asked for whenever one is set. A listener that others can reach and that has no token lets nobody change anything.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     listen: SocketAddr,
@@ -122,7 +122,7 @@ fn check_one_origin(origin: &HeaderValue, host: &Authority) -> Result<(), Proble
     }
 }
 
-/// Fetch metadata: `none` is what a person typed into the address bar; what is no browser sends nothing.
+/// Fetch metadata: `none` is what a person typed into the address bar; a client that is no browser sends nothing.
 fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
     let own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     if headers.get_all("sec-fetch-site").iter().all(own) {

@@ -17,7 +17,8 @@ use crate::domain::{Grid, PipelineId, Schema, Time};
 use crate::source::any::Source;
 use crate::source::{Batch, Collect, SourceError};
 
-/// Longest that a look at recent rows may take, or two intervals when that is longer: beyond it the task is given up.
+/// Longest that a look at recent rows may take, or two intervals or three `[source] timeout` when that is longer: a source ends
+/// its looks sooner, so a task that is given up then is one that hangs.
 const LOOK_LIMIT: Duration = Duration::from_mins(2);
 
 /// A fetch of history is given up when it makes no progress for this long.
@@ -74,8 +75,8 @@ pub struct Collecting {
     pub latency: Duration,
     /// Rows asked for at the start.
     pub backlog: usize,
-    /// Between two looks.
-    pub interval: Duration,
+    /// A look that takes longer is given up.
+    pub patience: Duration,
     /// What to learn from.
     pub history: HistoryConfig,
 }
@@ -93,7 +94,9 @@ impl Collecting {
             step: config.source.step.0,
             latency,
             backlog: config.ui.max_points.max(window),
-            interval: config.detect.interval.0,
+            patience: LOOK_LIMIT
+                .max(config.detect.interval.0.saturating_mul(2))
+                .max(config.source.timeout.0.saturating_mul(3)),
             history: config.history.clone(),
         }
     }
@@ -155,7 +158,7 @@ impl Collector {
 
     /// Asks for recent rows.
     pub fn look(&self, wanted: Wanted) {
-        let limit = LOOK_LIMIT.max(self.settings.interval * 2);
+        let limit = self.settings.patience;
         let (source, settings) = (Arc::clone(&self.source), Arc::clone(&self.settings));
         let wall = self.clock.now();
         let now = source.now(wall);
@@ -396,7 +399,7 @@ mod tests {
             step: Duration::from_secs(60),
             latency: Duration::ZERO,
             backlog: 500,
-            interval: Duration::from_secs(60),
+            patience: LOOK_LIMIT,
             history: config.history,
         };
         let now = Time::from_secs(60 * 10_000);

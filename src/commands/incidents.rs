@@ -12,10 +12,7 @@ use crate::config::{Config, Span, Threshold};
 use crate::domain::{Contribution, Gate, Incident, Label, LabelEffect, OTHERS, Time, Unit};
 use crate::engine::labelling::{self, Grounds};
 use crate::report::table::{Align, Table};
-use crate::store::{IncidentFilter, Journal, Registry};
-
-/// Name of the journal within a data directory.
-const JOURNAL: &str = "journal.sqlite";
+use crate::store::{DataDir, IncidentFilter, Journal, Registry};
 
 /// Features named in a line of the list.
 const NAMED: usize = 3;
@@ -114,7 +111,7 @@ pub fn label(
     let path = holding(data_dir, id)?;
     let journal = Journal::open_to_read(&path)?;
     find(&journal, id)?;
-    let grounds = Grounds::current(&Registry::open(&data_dir.join("models")), config);
+    let grounds = Grounds::current(&Registry::open(&DataDir::at(data_dir).models()), config);
     let effect = labelling::preview(&journal, &grounds, config, (id, label))?;
     drop(journal);
     if !args.preview {
@@ -149,7 +146,7 @@ const fn word(label: LabelWord) -> Option<Label> {
 
 /// The journal's file, if there is one: asking a question must not make one.
 fn existing(data_dir: &Path) -> Option<PathBuf> {
-    let path = data_dir.join(JOURNAL);
+    let path = DataDir::at(data_dir).journal();
     path.exists().then_some(path)
 }
 
@@ -395,7 +392,7 @@ mod tests {
     /// A data directory with two incidents, and the engine that has the journal open.
     fn data_dir() -> (tempfile::TempDir, Journal) {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(&dir.path().join(JOURNAL)).unwrap();
+        let (mut journal, _) = Journal::open(&DataDir::at(dir.path()).journal()).unwrap();
         for state in [IncidentState::Closed, IncidentState::Open] {
             journal.insert(&incident(state)).unwrap();
         }

@@ -10,7 +10,7 @@ use super::incidents::{ago, print_json, span};
 use crate::disk::DirLock;
 use crate::domain::{Decision, Time};
 use crate::report::table::{Align, Table};
-use crate::store::{ListedModel, Registry};
+use crate::store::{DataDir, ListedModel, Registry};
 
 /// Lists model versions with their figures, newest first; a star marks the one that scores.
 ///
@@ -54,7 +54,7 @@ pub fn rollback(data_dir: &Path, json: bool, out: &mut dyn Write) -> anyhow::Res
 }
 
 fn registry(data_dir: &Path) -> Registry {
-    Registry::open(&data_dir.join("models"))
+    Registry::open(&DataDir::at(data_dir).models())
 }
 
 fn chosen(version: &str, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {

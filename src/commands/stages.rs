@@ -31,7 +31,7 @@ use crate::source::recording::Recording;
 use crate::source::replay::ReplaySource;
 use crate::source::{Collect, SourceError};
 use crate::store::datasets::{self, Calendar};
-use crate::store::{Journal, ModelMeta, Registry};
+use crate::store::{DataDir, Journal, ModelMeta, Registry};
 
 const NORMAL: &str = "normal_sequences.npy";
 
@@ -256,14 +256,14 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         cleaning::refine(&mut prepared, &out, &config, &mut training)?
     };
     drop(bar);
-    let registry = Registry::open(&context.data_dir.join("models"));
+    let registry = Registry::open(&DataDir::at(&context.data_dir).models());
     let champion = models::load(&registry, &config)?
         .model
         .map(|(bundle, _)| bundle);
     let decision = promotion::decide(&prepared, &learned, champion.as_ref(), args.force, &config)?;
     let times = (started, context.now());
     let meta = models::keep(&registry, &learned, &decision, times, config.retrain.keep)?;
-    let plots = context.data_dir.join("plots");
+    let plots = DataDir::at(&context.data_dir).plots();
     draw(&learned, &plots)?;
     let summary = json!({
         "version": meta.version, "model": meta, "suggested_threshold_mse": meta.threshold_mse, "plots": plots,
@@ -307,7 +307,7 @@ fn left_out(
 
 /// The journal, if there is one. Only the owner of the data directory sets a damaged one aside or brings an older one over.
 fn journal(context: &Context, owned: Option<&DirLock>) -> anyhow::Result<Option<Journal>> {
-    let path = context.data_dir.join("journal.sqlite");
+    let path = DataDir::at(&context.data_dir).journal();
     if !path.exists() {
         return Ok(None);
     }
@@ -372,7 +372,7 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
     let dir = &context.data_dir;
     let prepared = load_processed(&dir.join("processed.parquet"))?;
     let config = on_step(&context.config, step(&prepared));
-    let registry = Registry::open(&dir.join("models"));
+    let registry = Registry::open(&DataDir::at(dir).models());
     let (bundle, meta) = current_model(&registry, &config)?;
     let version = meta.version;
     bundle.fits(&prepared.schema)?;

@@ -100,6 +100,16 @@ impl Grid {
             .filter(|row| *row < self.len)
     }
 
+    /// How many rows are before `time`: the first row at or after it, or the grid's length.
+    #[must_use]
+    pub fn rows_before(&self, time: Time) -> usize {
+        let steps = time
+            .since(self.start)
+            .as_millis()
+            .div_ceil(u128::from(self.step_ms.unsigned_abs()));
+        usize::try_from(steps).unwrap_or(usize::MAX).min(self.len)
+    }
+
     /// All times in order.
     pub fn times(&self) -> impl ExactSizeIterator<Item = Time> + '_ {
         (0..self.len).map(|row| self.time(row))
@@ -156,5 +166,13 @@ mod tests {
         assert_eq!(grid.row(Time::from_secs(29)), None);
         assert_eq!(grid.row(Time::from_secs(211)), None);
         assert_eq!(grid.ahead(2).start(), Time::from_secs(240));
+    }
+
+    #[test]
+    fn rows_before_a_time_are_those_that_are_earlier() {
+        let grid = Grid::new(Time::from_secs(60), MINUTE, 3);
+        let before = |secs| grid.rows_before(Time::from_secs(secs));
+        assert_eq!([0, 60, 61, 120, 181].map(before), [0, 0, 1, 1, 3]);
+        assert_eq!(before(10_000), 3);
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! The screen's notices are sentences of their own; an event that has a line here is not logged a second time as a notice.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::lane::Cause;
 use crate::config::Config;
 use crate::domain::{
-    Contribution, Decision, FeatureVerdict, Incident, IncidentState, ModelView, SourceView, Time,
+    Contribution, Decision, FeatureVerdict, Frame, Incident, IncidentState, ModelView, SourceView,
+    Time,
 };
 
 /// Features that a line about an incident names.
@@ -28,6 +30,13 @@ fn digits(value: f64) -> String {
         _ if magnitude < 10.0 => format!("{value:.3}"),
         _ => format!("{value:.1}"),
     }
+}
+
+/// Rows of all frames, and of how many entities they are.
+fn size(frames: &[Frame]) -> (usize, usize) {
+    let rows = frames.iter().map(|frame| frame.grid().len()).sum();
+    let entities: BTreeSet<_> = frames.iter().map(Frame::entity).collect();
+    (rows, entities.len())
 }
 
 /// The engine begins.
@@ -62,12 +71,8 @@ pub fn source_back(source: &SourceView, away: Option<Duration>) {
 }
 
 /// History has come.
-pub fn history_fetched(
-    rows: usize,
-    entities: usize,
-    (requests, cached): (usize, usize),
-    took: Duration,
-) {
+pub fn history_fetched(frames: &[Frame], (requests, cached): (usize, usize), took: Duration) {
+    let (rows, entities) = size(frames);
     tracing::info!(
         rows,
         entities,
@@ -79,7 +84,8 @@ pub fn history_fetched(
 }
 
 /// A training begins.
-pub fn training_begun(cause: Cause, rows: usize, entities: usize, champion: Option<&str>) {
+pub fn training_begun(cause: Cause, frames: &[Frame], champion: Option<&str>) {
+    let (rows, entities) = size(frames);
     tracing::info!(
         cause = cause.word(),
         rows,

@@ -55,15 +55,10 @@ pub fn answer(pipeline: &Pipeline, query: &HistoryQuery) -> Result<HistoryAnswer
 /// Rows of the tail in `[from, to]`, `None` when there are none.
 fn rows(watched: &Watched, from: Option<Time>, to: Option<Time>) -> Option<(usize, usize)> {
     let grid = watched.tail.grid();
-    let at = |time: Time| -> usize {
-        let steps = time
-            .since(grid.start())
-            .as_millis()
-            .div_ceil(grid.step().max(Duration::from_millis(1)).as_millis());
-        usize::try_from(steps).unwrap_or(usize::MAX).min(grid.len())
-    };
-    let first = from.map_or(0, at);
-    let last = to.map_or(grid.len(), |to| at(to + Duration::from_millis(1)));
+    let first = from.map_or(0, |from| grid.rows_before(from));
+    let last = to.map_or(grid.len(), |to| {
+        grid.rows_before(to + Duration::from_millis(1))
+    });
     (first < last).then_some((first, last))
 }
 

@@ -137,8 +137,8 @@ impl Pipeline {
             let newer = watched.judge.latest().map(|latest| latest + slice.step());
             let from = newer.map_or(slice.start(), |newer| newer.max(slice.start()));
             let grid = watched.tail.grid();
-            let last = rows_before(grid, end);
-            rows_before(grid, from).min(last)..last
+            let last = grid.rows_before(end);
+            grid.rows_before(from).min(last)..last
         };
         let ranges: Vec<_> = self.entities.values().map(range).collect();
         let times = self.entities.values().zip(&ranges);
@@ -198,8 +198,8 @@ impl Pipeline {
                 continue;
             };
             let grid = watched.tail.grid();
-            let end = rows_before(grid, judged + step);
-            let learned = rows_before(grid, scorer.bundle.trained_on.1 + step);
+            let end = grid.rows_before(judged + step);
+            let learned = grid.rows_before(scorer.bundle.trained_on.1 + step);
             let first = learned
                 .min(end.saturating_sub(self.config.ui.max_points))
                 .max(end.saturating_sub(most));
@@ -233,8 +233,8 @@ impl Pipeline {
             stretch.end
         };
         let grid = *watched.tail.grid();
-        let first = rows_before(&grid, stretch.from);
-        let last = rows_before(&grid, until).min(first.saturating_add(most));
+        let first = grid.rows_before(stretch.from);
+        let last = grid.rows_before(until).min(first.saturating_add(most));
         let rows = [watched.rows(first..last, scorer.context())];
         let mut state = [stretch.state];
         let found = scorer.score(&rows, &mut state, &mut self.space)?;
@@ -251,11 +251,4 @@ impl Pipeline {
         }
         Ok(last - first)
     }
-}
-
-/// Rows of a grid whose time is before `time`.
-fn rows_before(grid: &Grid, time: Time) -> usize {
-    let rows = time.since(grid.start()).as_millis();
-    let rows = rows.div_ceil(grid.step().as_millis().max(1));
-    usize::try_from(rows).unwrap_or(usize::MAX).min(grid.len())
 }

@@ -1,9 +1,7 @@
 //! Takes what the sources answer, and judges its rows slice by slice.
 
-use std::collections::BTreeSet;
-
 use super::{Core, SLICE};
-use crate::domain::{Component, Frame, Level, PipelineId, Time};
+use crate::domain::{Component, Level, PipelineId, Time};
 use crate::engine::collector::{Answer, Kind};
 use crate::engine::events;
 use crate::engine::lane::{Change, roughly};
@@ -85,10 +83,7 @@ impl Core {
         match answer.result {
             Ok(batch) => {
                 if id == PipelineId::Live {
-                    let rows = batch.frames.iter().map(|frame| frame.grid().len()).sum();
-                    let entities = batch.frames.iter().map(Frame::entity);
-                    let entities = entities.collect::<BTreeSet<_>>().len();
-                    events::history_fetched(rows, entities, batch.fetched, answer.took);
+                    events::history_fetched(&batch.frames, batch.fetched, answer.took);
                 }
                 self.take_history(id, batch.frames, columns, now);
             }

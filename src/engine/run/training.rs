@@ -1,6 +1,5 @@
 //! What the loop does around a training: its job, and what becomes of its model.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{CANCELLED, Core};
@@ -53,10 +52,8 @@ impl Core {
                 LeftOut::of(&config)
             });
             if id == PipelineId::Live {
-                let rows = frames.iter().map(|frame| frame.grid().len()).sum();
-                let entities: BTreeSet<_> = frames.iter().map(Frame::entity).collect();
                 let active = champion.as_ref().map(|(version, _)| version.as_str());
-                events::training_begun(cause, rows, entities.len(), active);
+                events::training_begun(cause, &frames, active);
             }
             let job = Job {
                 pipeline: id,

@@ -454,7 +454,7 @@ impl Lane {
         let columns = self.history.end().unwrap_or(Columns::OfModel);
         self.source.count(answer, now);
         if answer.result.is_ok() {
-            self.history_backoff.worked(now);
+            self.history_backoff.reset(now);
         }
         columns
     }

@@ -151,10 +151,20 @@ impl Ledger {
         }
     }
 
-    /// The newest of the shown incidents of an entity.
-    pub fn latest(&self, entity: &Entity) -> Option<&Incident> {
-        let own = self.shown.iter().filter(|known| known.entity == *entity);
-        own.max_by_key(|known| (known.end, known.id))
+    /// The incident of an entity that ended last, or goes on. A ledger in memory knows those that it shows.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal can't be read.
+    pub fn latest(&self, entity: &Entity) -> Result<Option<Incident>, JournalError> {
+        let own = self.shown.iter().chain(&self.unwritten);
+        let known = own
+            .filter(|known| known.entity == *entity)
+            .max_by_key(|known| (known.end, known.id));
+        match &self.journal {
+            // Fewer are shown than a snapshot may carry: there are no others.
+            Some(journal) if known.is_none() && self.shown.len() == SHOWN => journal.latest(entity),
+            _ => Ok(known.cloned()),
+        }
     }
 
     fn hold(&mut self, incident: &Incident) {
@@ -467,5 +477,10 @@ mod tests {
             });
             assert_eq!(ledger.open_incidents().len(), 249 - entity);
         }
+        ledger.commit(&Batch::default()).unwrap();
+        assert!(ledger.shown.iter().all(|shown| shown.entity != first));
+        let latest = ledger.latest(&first).unwrap().unwrap();
+        assert_eq!((latest.id, latest.state), (id, IncidentState::Closed));
+        assert_eq!(ledger.latest(&Entity::named("host-250")).unwrap(), None);
     }
 }

@@ -229,7 +229,10 @@ impl Pipeline {
             return is_set_back;
         };
         for frame in frames {
-            let watched = self.watch(frame.entity(), filled);
+            self.watch(frame.entity(), filled);
+            let Some(watched) = self.entities.get_mut(frame.entity()) else {
+                continue;
+            };
             for (time, row) in frame.grid().times().zip(frame.values().rows()) {
                 if time <= filled {
                     watched.amend(time, &row.to_vec());
@@ -319,29 +322,37 @@ impl Pipeline {
         self.told.push((Level::Warning, text));
     }
 
-    /// The entity's state, made when it is new: its rows then begin after `filled`.
-    fn watch(&mut self, entity: &Entity, filled: Time) -> &mut Watched {
+    /// Makes the state of an entity that is new: its rows begin after `filled`.
+    fn watch(&mut self, entity: &Entity, filled: Time) {
+        if !self.entities.contains_key(entity) {
+            let watched = self.newly_watched(entity, filled);
+            self.entities.insert(entity.clone(), watched);
+        }
+    }
+
+    /// State for an entity that comes or comes back: it goes on from its checkpoint, or from its latest incident.
+    fn newly_watched(&mut self, entity: &Entity, filled: Time) -> Watched {
         let columns = self.schema.as_ref().map_or(0, |s| s.len());
-        let capacity = self.capacity(columns);
         let (step, points) = (self.step(), self.config.ui.max_points);
-        let restored = self.restored.remove(entity);
-        let known = self.ledger.latest(entity).filter(|known| !known.is_open());
-        self.entities.entry(entity.clone()).or_insert_with(|| {
-            let mut watched = Watched::new(
-                entity.clone(),
-                Grid::new(filled + step, step, 0),
-                columns,
-                capacity,
-                points,
-            );
-            if let Some(kept) = restored {
-                (watched.judge, watched.tracker) = (kept.judge, kept.tracker);
-                watched.fusing = kept.fusing;
-            } else if let Some(known) = known {
-                watched.tracker.resume(known.clone());
+        let rows = Grid::new(filled + step, step, 0);
+        let capacity = self.capacity(columns);
+        let mut watched = Watched::new(entity.clone(), rows, columns, capacity, points);
+        if let Some(kept) = self.restored.remove(entity) {
+            (watched.judge, watched.tracker) = (kept.judge, kept.tracker);
+            watched.fusing = kept.fusing;
+            return watched;
+        }
+        match self.ledger.latest(entity) {
+            Ok(Some(known)) if !known.is_open() => {
+                watched.tracker.resume(known);
             }
-            watched
-        })
+            Ok(_) => {}
+            Err(error) => self.told.push((
+                Level::Warning,
+                format!("{error}: a further deviation of `{entity}` is an incident of its own"),
+            )),
+        }
+        watched
     }
 
     /// Entities that came or went change what each of them may keep.

@@ -83,6 +83,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE sequence ADD COLUMN opened INTEGER NOT NULL DEFAULT 0;
     UPDATE sequence SET opened = (SELECT coalesce(sum(total), 0) FROM opened);
 ",
+    "CREATE INDEX incidents_by_entity ON incidents (entity, end_ms);",
 ];
 
 /// Most rows that one question brings back.
@@ -331,6 +332,18 @@ impl Journal {
             ],
         )?;
         Ok(found.into_iter().map(|change| change.incident).collect())
+    }
+
+    /// The incident of an entity that ended last, or goes on.
+    ///
+    /// # Errors
+    /// The path and the reason.
+    pub fn latest(&self, entity: &Entity) -> Result<Option<Incident>, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM incidents WHERE entity = ?1 ORDER BY end_ms DESC, id DESC LIMIT 1"
+        );
+        let found = rows::read(&self.connection, &self.path, &sql, params![entity.name()])?;
+        Ok(found.into_iter().next().map(|change| change.incident))
     }
 
     /// Incidents that an operator labelled, the newest first, at most 10,000.

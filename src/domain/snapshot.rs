@@ -88,8 +88,10 @@ pub struct SourceView {
     pub state: SourceState,
     /// Last collection that worked.
     pub last_success: Option<Time>,
-    /// Warnings of the server or the collector that still hold (bounded to 16).
+    /// Warnings of the server or the collector that still hold: the first 16.
     pub warnings: Vec<String>,
+    /// How many more there are.
+    pub more_warnings: usize,
 }
 
 /// The model that scores now.

@@ -21,6 +21,7 @@ pub fn pipeline(id: PipelineId) -> PipelineView {
             state: SourceState::Connecting,
             last_success: None,
             warnings: Vec::new(),
+            more_warnings: 0,
         },
         step: MINUTE,
         window: 20,

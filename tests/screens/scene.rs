@@ -79,6 +79,7 @@ pub fn warming_up() -> Scene {
         state: SourceState::Up,
         last_success: Some(fixture::now()),
         warnings: Vec::new(),
+        more_warnings: 0,
     };
     pipeline.readiness = Readiness {
         have: 41,

@@ -50,6 +50,7 @@ impl SourceStatus {
                 state: SourceState::Connecting,
                 last_success: None,
                 warnings: Vec::new(),
+                more_warnings: 0,
             },
             board,
             failures: 0,
@@ -117,11 +118,11 @@ impl SourceStatus {
         let change = self.is_stale().then_some(Change::Back(away));
         self.failures = 0;
         self.view.last_success = Some(now);
-        self.view.warnings = without_column(&batch.unknown)
+        let mut warnings = without_column(&batch.unknown)
             .into_iter()
-            .chain(batch.warnings.iter().cloned())
-            .take(WARNINGS)
-            .collect();
+            .chain(batch.warnings.iter().cloned());
+        self.view.warnings = warnings.by_ref().take(WARNINGS).collect();
+        self.view.more_warnings = warnings.count();
         self.view.state = if finished {
             SourceState::Finished
         } else {

@@ -143,6 +143,7 @@ fn source(pipeline: &PipelineView, freshness: Freshness<'_>) -> Value {
         "error": freshness.reason().map(|reason| reason.to_string()),
         "last_success": pipeline.source.last_success.map(stamp),
         "warnings": pipeline.source.warnings,
+        "more_warnings": pipeline.source.more_warnings,
     })
 }
 

@@ -69,7 +69,8 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
             alerts.push(Alert::Failed(outcome, why, pipeline.model.is_some()));
         }
         if let Some(first) = pipeline.source.warnings.first() {
-            alerts.push(Alert::Warning(first, pipeline.source.warnings.len() - 1));
+            let others = pipeline.source.warnings.len() - 1 + pipeline.source.more_warnings;
+            alerts.push(Alert::Warning(first, others));
         }
     }
     if let (Mode::LongTerm, Some(error)) = (state.mode, state.history.error) {

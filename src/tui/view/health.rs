@@ -391,5 +391,9 @@ fn warnings(pipeline: &PipelineView, theme: &Theme) -> Vec<Row> {
     for warning in warnings {
         rows.push(Row::Words(format!("! {warning}"), theme.warn));
     }
+    if pipeline.source.more_warnings > 0 {
+        let more = format!("and {} more", pipeline.source.more_warnings);
+        rows.push(Row::Words(more, theme.warn));
+    }
     rows
 }

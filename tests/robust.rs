@@ -28,6 +28,8 @@ mod fixture;
 mod labels;
 #[path = "robust/restart.rs"]
 mod restart;
+#[path = "robust/secrets.rs"]
+mod secrets;
 #[path = "robust/slow.rs"]
 mod slow;
 #[path = "robust/states.rs"]

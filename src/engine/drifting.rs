@@ -145,4 +145,28 @@ mod tests {
         drifts.model("in memory", &usual);
         assert_eq!(drifts.fired(), None);
     }
+
+    #[test]
+    fn an_entity_that_is_gone_has_no_part_in_the_quota() {
+        let config = Config::default();
+        let mut drifts = Drifts::new(&config, None, &mut BTreeMap::new());
+        let usual: Vec<f64> = (0..200).map(|i| 1e-3 * f64::from(1 + i % 7)).collect();
+        drifts.model("in memory", &usual);
+        let host = |i: u32| Entity::named(&format!("host-{i}"));
+        for row in 0..3000 {
+            for entity in (0..11).map(host) {
+                let mse = if entity == host(0) { 0.1 } else { 2e-3 };
+                drifts.take(&Verdict {
+                    mse: Some(mse),
+                    ..Verdict::unscored(Time::from_secs(row * 60), entity, RowState::Scored)
+                });
+            }
+        }
+        assert_eq!(drifts.fired(), None, "one of eleven");
+        drifts.forget(&host(10));
+        assert_eq!(drifts.fired(), Some(1), "one of ten");
+        drifts.forget(&host(0));
+        assert_eq!(drifts.fired(), None, "the one that had changed is gone");
+        assert!(drifts.test(&host(0)).is_none());
+    }
 }

@@ -433,4 +433,35 @@ mod tests {
         ended.take(&forecaster, &grid(500), vec![series(500, "a")], &stop);
         assert!(ended.forecasts.is_empty());
     }
+
+    #[tokio::test]
+    async fn a_round_that_does_not_end_is_given_up() {
+        let (_done, ended) = oneshot::channel();
+        let mut forecasting = Forecasting::default();
+        let stop = Arc::clone(&forecasting.stop);
+        forecasting.running = Some(Running {
+            done: ended,
+            began: Instant::now() + Duration::from_millis(100) - LONGEST,
+        });
+        let error = forecasting.next().await.unwrap_err();
+        assert_eq!(error, "forecasting took over 30 min and was given up");
+        assert!(stop.load(Ordering::Relaxed), "its thread is told to end");
+        assert!(!forecasting.is_busy());
+    }
+
+    #[tokio::test]
+    async fn a_round_that_panics_is_told() {
+        let (done, ended) = oneshot::channel();
+        done.send(Err("out of range".into())).unwrap();
+        let mut forecasting = Forecasting {
+            running: Some(Running {
+                done: ended,
+                began: Instant::now(),
+            }),
+            ..Forecasting::default()
+        };
+        let error = forecasting.next().await.unwrap_err();
+        assert_eq!(error, "forecasting ended with a panic: out of range");
+        assert!(!forecasting.is_busy());
+    }
 }

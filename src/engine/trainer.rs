@@ -308,6 +308,8 @@ impl Heard {
 mod tests {
     use super::*;
 
+    type Outcome = Result<Taught, LearnError>;
+
     #[test]
     fn each_pass_has_one_loss_and_the_next_network_begins_anew() {
         let mut heard = Heard::default();
@@ -329,5 +331,35 @@ mod tests {
         assert_eq!(hear(3, 0.1, Some(0.5)), [0.9, 0.5]);
         assert!(hear(1, 0.1, None).is_empty());
         assert!(hear(0, 0.5, Some(0.5)).is_empty(), "before the first pass");
+    }
+
+    #[tokio::test]
+    async fn a_training_without_progress_is_given_up_and_one_with_progress_is_not() {
+        let (progress, heard) = watch::channel(Heard::default());
+        let (_done, done) = oneshot::channel::<Outcome>();
+        let mut trainer = Trainer::default();
+        let soon = Duration::from_millis(300);
+        trainer.running = Some(Running {
+            pipeline: PipelineId::Live,
+            champion: None,
+            started: Time::from_secs(0),
+            cancel: Arc::default(),
+            heard,
+            moved: Instant::now() + soon - STILL_LIMIT,
+            done,
+        });
+        let cancel = Arc::clone(&trainer.running.as_ref().unwrap().cancel);
+        progress.send_modify(|heard| heard.epoch += 1);
+        assert!(trainer.next().await.is_none(), "it makes progress");
+        let moved = trainer.running.as_mut().unwrap();
+        assert!(
+            moved.moved.elapsed() < STILL_LIMIT / 2,
+            "it is given time anew"
+        );
+        moved.moved = Instant::now() + soon - STILL_LIMIT;
+        let ended = trainer.next().await.unwrap();
+        assert!(matches!(ended.result, Err(LearnError::Still(STILL_LIMIT))));
+        assert!(cancel.load(Ordering::Relaxed), "its thread is told to end");
+        assert!(!trainer.is_busy_with(PipelineId::Live));
     }
 }

@@ -72,7 +72,8 @@ impl App {
         self.signal("-HUP");
     }
 
-    fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&Self) -> Option<T>) -> T {
+    /// Waits until what is looked for is there.
+    pub fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&Self) -> Option<T>) -> T {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             if let Some(found) = wanted(self) {
@@ -98,7 +99,8 @@ impl App {
         panic!("it does not end:\n{}", self.log());
     }
 
-    fn stop(self) -> String {
+    /// Ends it as a service manager does; gives back what it said.
+    pub fn stop(self) -> String {
         self.signal("-TERM");
         let (code, said) = self.ended();
         assert_eq!(code, Some(0), "{said}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command as Process;
 use std::time::Duration;
 
-use pulsewatch::config::{Config, Promote};
+use pulsewatch::config::{Config, Promote, Span};
 use pulsewatch::disk::DirLock;
 use pulsewatch::domain::{Command, Component, Incident, PipelineId, Snapshot};
 use pulsewatch::engine::open::open;
@@ -16,7 +16,9 @@ use crate::common::driver::Driver;
 use crate::common::fake::Fake;
 use crate::common::http;
 use crate::common::servers::free_port;
-use crate::fixture::{STEP, bumped, config, is_scoring, noticed, open_incident, scoring, server};
+use crate::fixture::{
+    STEP, bumped, config, exported, is_scoring, noticed, open_incident, scoring, server, value,
+};
 use crate::restart::break_cpu;
 
 /// A file system of its own, gone when dropped.
@@ -151,6 +153,38 @@ fn fault(snapshot: &Snapshot, part: Component) -> Option<String> {
         .iter()
         .find(|health| health.component == part)?;
     health.fault.as_ref().map(|fault| fault.text.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_can_not_be_written_is_told_until_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file where the folder should be can't be written into, not even by root.
+    let blocked = DataDir::at(dir.path()).cache();
+    fs::write(&blocked, "").unwrap();
+    let fake = server().await;
+    let mut config = config(&fake.url(), &["cpu", "load"]);
+    config.history.cache = true;
+    config.history.chunk = Span::secs(3600);
+    let mut driver = scoring(&config, dir.path()).await;
+    let snapshot = driver.snapshot();
+    let text = fault(&snapshot, Component::Cache).unwrap();
+    assert!(text.contains(&*blocked.to_string_lossy()), "{text}");
+    let exported = exported(&driver).await;
+    assert_eq!(
+        value(&exported, "component_up{component=\"cache\"}"),
+        Some(0.0)
+    );
+
+    fs::remove_file(&blocked).unwrap();
+    driver.send(Command::Retrain(PipelineId::Live));
+    let snapshot = driver
+        .until("written again", |s| fault(s, Component::Cache).is_none())
+        .await;
+    assert!(noticed(&snapshot, "history can be written to disk again"));
+    let told = driver.told();
+    let errors = told.iter().filter(|told| **told == text).count();
+    assert_eq!(errors, 1, "told once: {told:?}");
+    driver.stop().await;
 }
 
 /// An engine that owns its directory, in the middle of an incident that is in the journal.

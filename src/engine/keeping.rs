@@ -15,6 +15,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two rounds of deleting what is older than the retention.
 const PRUNE_AGAIN: Duration = Duration::from_hours(1);
 
+/// A file that was made anew counts as a fault for this long, so that whoever scrapes `/metrics` sees it.
+const REPAIR_SHOWN: Duration = Duration::from_mins(5);
+
 /// Something to tell the readers.
 pub type Told = (Level, String);
 
@@ -33,6 +36,8 @@ pub struct Keeping {
     pruned: Option<Time>,
     /// The content of its file is damaged.
     damaged: bool,
+    /// When directory or journal was last made anew.
+    repaired: Option<Time>,
 }
 
 /// Since when a journal can't be written.
@@ -56,6 +61,7 @@ impl Keeping {
             unread: false,
             pruned: None,
             damaged: false,
+            repaired: None,
         }
     }
 
@@ -93,7 +99,7 @@ impl Keeping {
         let before = self.unwritten.take();
         let was_told = before.is_some_and(|before| before.told);
         let Err(error) = pipeline.commit() else {
-            self.recovered();
+            self.recovered(now);
             return was_told.then(|| (Level::Info, "the journal is written again".into()));
         };
         self.damaged |= error.is_damage();
@@ -112,24 +118,22 @@ impl Keeping {
     /// Takes over what was said of incidents through another process. A journal that can't be read is told once.
     fn look(&mut self, pipeline: &mut Pipeline, now: Time) -> Option<Told> {
         self.looked = Some(now);
-        let failing = self.unread;
+        let was_unread = self.unread;
         let result = pipeline.hear();
         self.unread = result.is_err();
         let Err(error) = result else {
-            if failing {
-                self.recovered();
-            }
+            self.recovered(now);
             return None;
         };
         self.damaged |= error.is_damage();
         let text = format!("what other processes said of incidents could not be read: {error}");
         self.health.fail(Component::Journal, now, text.clone());
-        (!failing).then_some((Level::Warning, text))
+        (!was_unread).then_some((Level::Warning, text))
     }
 
     /// The journal works again when it can be written and read.
-    fn recovered(&self) {
-        if self.unwritten.is_none() && !self.unread {
+    fn recovered(&self, now: Time) {
+        if self.unwritten.is_none() && !self.unread && is_over(self.repaired, REPAIR_SHOWN, now) {
             self.health.recover(Component::Journal);
         }
     }
@@ -157,7 +161,9 @@ impl Keeping {
         let is_owned = found.is_ok();
         let text = match found {
             Ok(Standing::Kept) => {
-                self.health.recover(Component::DataDir);
+                if is_over(self.repaired, REPAIR_SHOWN, now) {
+                    self.health.recover(Component::DataDir);
+                }
                 return self.look_at_journal(pipeline, now).into_iter().collect();
             }
             Ok(Standing::MadeAnew) if self.data_dir.models().exists() => {
@@ -175,6 +181,9 @@ impl Keeping {
                 format!("{what}, {then}: {error}")
             }
         };
+        if is_owned {
+            self.repaired = Some(now);
+        }
         let is_new = self.health.fail(Component::DataDir, now, text.clone());
         let journal = is_owned.then(|| self.look_at_journal(pipeline, now));
         is_new
@@ -196,6 +205,7 @@ impl Keeping {
             Ok(rescued) => {
                 self.data_dir.mark_journal();
                 self.damaged = false;
+                self.repaired = Some(now);
                 // With the checkpoint, which is due now; a failure is told by the next try.
                 let _ = self.write(pipeline, now);
                 let text = match rescued {

@@ -290,6 +290,7 @@ async fn a_journal_that_is_overwritten_loses_no_incident() {
         })
         .await;
     assert!(noticed(&snapshot, "written again"), "{:?}", driver.told());
+    assert!(fault(&snapshot, Component::Journal).is_some());
     driver
         .until("well", |s| fault(s, Component::Journal).is_none())
         .await;

@@ -61,6 +61,8 @@ pub enum StaleReason<'a> {
     Failing(&'a str),
     /// No collection has ended for so long, neither well nor badly.
     Silent(Duration),
+    /// The source answers, but has had no sample for so long.
+    Empty(Duration),
     /// The clock is so far behind what was collected or judged already.
     ClockBehind(Duration),
     /// The newest verdict is so far behind the newest row.
@@ -77,6 +79,11 @@ impl fmt::Display for StaleReason<'_> {
                 "no collection has ended for {}: the source may hang; `pulsewatch check` asks it anew",
                 shown(span)
             ),
+            Self::Empty(span) => write!(
+                f,
+                "the source answers, but has had no sample for {}: are its targets up, and do its clock and this one agree?",
+                shown(span)
+            ),
             Self::ClockBehind(span) => write!(
                 f,
                 "the clock is {} behind the newest row; was it set back? Nothing new is judged until it has caught up",
@@ -89,6 +96,12 @@ impl fmt::Display for StaleReason<'_> {
             ),
         }
     }
+}
+
+/// Whether a source that has had no sample for so long counts as one that has none, rather than as one that is late.
+#[must_use]
+pub fn is_empty(without_samples: Duration, step: Duration) -> bool {
+    without_samples > LOOKBACK.max(step.saturating_mul(LATE_INTERVALS))
 }
 
 impl PipelineView {
@@ -108,6 +121,12 @@ impl PipelineView {
             return failing.map_or(Freshness::Waiting, Freshness::Withdrawn);
         };
         let patience = interval.saturating_mul(LATE_INTERVALS);
+        let rows = self.step.saturating_mul(LATE_INTERVALS);
+        let empty = if source.recorded {
+            Duration::ZERO
+        } else {
+            self.without_samples
+        };
         let silent = now.since(last);
         let silence = failing.unwrap_or(StaleReason::Silent(silent));
         let behind = last.max(self.newest_row().unwrap_or(last)).since(now);
@@ -116,10 +135,14 @@ impl PipelineView {
             Freshness::Withdrawn(silence)
         } else if behind > self.step {
             Freshness::Withdrawn(StaleReason::ClockBehind(behind))
-        } else if unjudged > LOOKBACK.max(self.step.saturating_mul(LATE_INTERVALS)) {
+        } else if is_empty(empty, self.step) {
+            Freshness::Withdrawn(StaleReason::Empty(empty))
+        } else if unjudged > LOOKBACK.max(rows) {
             Freshness::Withdrawn(StaleReason::Unjudged(unjudged))
         } else if failing.is_some() || silent > SHORTEST_SILENCE.max(patience) {
             Freshness::Late(silence)
+        } else if empty > SHORTEST_SILENCE.max(patience.max(rows)) {
+            Freshness::Late(StaleReason::Empty(empty))
         } else if !behind.is_zero() {
             Freshness::Late(StaleReason::ClockBehind(behind))
         } else {

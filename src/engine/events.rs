@@ -70,6 +70,20 @@ pub fn source_back(source: &SourceView, away: Option<Duration>) {
     );
 }
 
+/// The source answers, but has had no sample for so long.
+pub fn samples_missing(source: &SourceView, without: Duration) {
+    tracing::warn!(
+        source = %source.name,
+        seconds = seconds(without),
+        "the source answers, but has no samples: are its targets up, and do its clock and this one agree?"
+    );
+}
+
+/// The source has samples again.
+pub fn samples_back(source: &SourceView) {
+    tracing::info!(source = %source.name, "the source has samples again");
+}
+
 /// History has come.
 pub fn history_fetched(frames: &[Frame], (requests, cached): (usize, usize), took: Duration) {
     let (rows, entities) = size(frames);

@@ -341,6 +341,12 @@ impl Lane {
         self.progress = Progress::Judging { is_more };
     }
 
+    /// All rows that are due were taken in.
+    pub fn took_in(&mut self) -> Option<Change> {
+        let without = self.pipeline.without_samples();
+        self.source.took_in(without, self.pipeline.step())
+    }
+
     /// Whether rows are left to judge.
     pub const fn is_behind(&self) -> bool {
         matches!(self.progress, Progress::Judging { .. })

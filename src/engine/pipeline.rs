@@ -60,6 +60,8 @@ pub struct Pipeline {
     ledger: Ledger,
     /// Newest row that every entity has.
     filled: Option<Time>,
+    /// Newest row with a sample of any entity, also of one that is gone.
+    seen: Option<Time>,
     /// Newest row with a final verdict.
     judged: Option<Time>,
     /// What a restart left of entities that have not come back yet.
@@ -107,6 +109,7 @@ impl Pipeline {
             space: Space::default(),
             ledger,
             filled: None,
+            seen: None,
             judged: restored.judged,
             restored: restored.entities,
             resumed: None,
@@ -154,6 +157,13 @@ impl Pipeline {
     /// Newest row taken in.
     pub fn filled(&self) -> Option<Time> {
         self.filled
+    }
+
+    /// How far the newest row with a sample is behind the newest row taken in.
+    pub fn without_samples(&self) -> Duration {
+        let last = self.seen.or(self.resumed);
+        let rows = self.filled.zip(last);
+        rows.map_or(Duration::ZERO, |(filled, last)| filled.since(last))
     }
 
     /// Newest row with a final verdict.
@@ -259,6 +269,8 @@ impl Pipeline {
             }
         }
         self.filled = Some(rows.last().unwrap_or(filled).max(filled));
+        let seen = self.entities.values().filter_map(|w| w.last_seen).max();
+        self.seen = self.seen.max(seen);
         self.let_go();
         self.count_windows();
         is_set_back
@@ -287,6 +299,7 @@ impl Pipeline {
             }
         }
         self.filled = Some(back);
+        self.seen = self.seen.map(|seen| seen.min(back));
         self.judged = self.judged.map(|judged| judged.min(back));
         if is_set_back {
             self.tell_set_back(filled, due);

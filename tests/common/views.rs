@@ -41,6 +41,7 @@ pub fn pipeline(id: PipelineId) -> PipelineView {
         open_incidents: Arc::new(BTreeMap::new()),
         counters: Arc::new(Counters::default()),
         last_scored: None,
+        without_samples: Duration::ZERO,
         catching_up: None,
     }
 }

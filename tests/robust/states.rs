@@ -64,6 +64,51 @@ async fn a_server_that_is_not_there_is_tried_at_every_second_tick() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_samples_is_told_once_and_when_it_has_them_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = server().await;
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let mut driver = scoring(&config, dir.path()).await;
+    let freshness = |s: &Snapshot| {
+        s.live
+            .freshness(s.now, s.interval)
+            .reason()
+            .map(|r| r.to_string())
+    };
+    assert_eq!(freshness(&driver.snapshot()), None);
+    fake.change(|world| {
+        for expr in ["cpu", "load"] {
+            world.forget(expr);
+        }
+    });
+    driver.go_on(12).await;
+    let snapshot = driver.snapshot();
+    assert!(is_up(&snapshot), "it answers: {:?}", driver.told());
+    assert_eq!(snapshot.live.without_samples, Duration::from_secs(12 * 60));
+    let why = freshness(&snapshot).unwrap();
+    assert!(why.contains("has had no sample for 12 min"), "{why}");
+    let told = |driver: &Driver, text: &str| {
+        let told = driver.told();
+        told.iter().filter(|told| told.contains(text)).count()
+    };
+    assert_eq!(
+        told(&driver, "has had no sample for"),
+        1,
+        "{:?}",
+        driver.told()
+    );
+    fake.change(two_waves);
+    driver
+        .until("scoring again", |s| {
+            s.live.without_samples.is_zero() && is_scoring(s)
+        })
+        .await;
+    assert_eq!(told(&driver, "has samples again"), 1);
+    assert_eq!(freshness(&driver.snapshot()), None);
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_bad_query_leaves_the_others_working() {
     let dir = tempfile::tempdir().unwrap();
     let fake = server().await;

@@ -146,6 +146,29 @@ async fn a_clock_that_was_ahead_withdraws_what_it_judged() {
     assert_eq!(value(&text, "samples_stale"), Some(1.0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_answers_without_samples_is_said_to() {
+    let empty = |seconds: u64| {
+        with_live(two_features(), |live| {
+            live.without_samples = Duration::from_secs(seconds);
+        })
+    };
+    let server = Running::start(empty(180));
+    assert_eq!(value(&server.metrics().await, "samples_stale"), Some(0.0));
+    server.publish(empty(240));
+    let text = server.metrics().await;
+    assert_eq!(value(&text, "samples_stale"), Some(1.0));
+    assert_eq!(value(&text, "anomaly_score"), Some(1.5));
+    assert_eq!(server.get("/readyz").await.status(), 200);
+    server.publish(empty(3600));
+    let text = server.metrics().await;
+    assert_eq!(value(&text, "source_up"), Some(1.0), "it answers");
+    assert_eq!(value(&text, "anomaly_score"), None);
+    let body = problem(server.get("/readyz").await, 503).await;
+    let error = body["error"].as_str().unwrap();
+    assert!(error.contains("has had no sample for 1 h"), "{error}");
+}
+
 #[test]
 fn every_case_of_the_rule() {
     let start = two_features();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{Component, Counters, HealthBoard, Histogram, SourceState, SourceView, Time};
+use crate::domain::{
+    Component, Counters, HealthBoard, Histogram, SourceState, SourceView, Time, is_empty,
+};
 use crate::engine::collector::{Answer, Kind};
 use crate::source::any::Source;
 use crate::source::{Batch, Collect as _, SourceError};
@@ -23,6 +25,10 @@ pub enum Change {
     Lost(String),
     /// It works again, after so long, where it had worked before.
     Back(Option<Duration>),
+    /// It answers, but has had no sample of any entity for so long.
+    Empty(Duration),
+    /// It has samples again.
+    Filled,
 }
 
 /// How a lane's source is doing.
@@ -34,6 +40,8 @@ pub struct SourceStatus {
     board: Option<HealthBoard>,
     /// Looks that failed in a row.
     failures: u32,
+    /// It answers, but without samples.
+    is_empty: bool,
 }
 
 impl SourceStatus {
@@ -54,6 +62,7 @@ impl SourceStatus {
             },
             board,
             failures: 0,
+            is_empty: false,
         }
     }
 
@@ -129,6 +138,17 @@ impl SourceStatus {
             SourceState::Up
         };
         change
+    }
+
+    /// All rows that are due were taken in; the newest sample is so far behind the newest of them.
+    pub(super) fn took_in(&mut self, without_samples: Duration, step: Duration) -> Option<Change> {
+        let before = self.is_empty;
+        self.is_empty = !self.view.recorded && is_empty(without_samples, step);
+        match (before, self.is_empty) {
+            (false, true) => Some(Change::Empty(without_samples)),
+            (true, false) => Some(Change::Filled),
+            _ => None,
+        }
     }
 
     /// A look failed; the next one is at `retry_at`.

@@ -109,6 +109,7 @@ impl Lane {
                 ..self.source.counters.clone()
             }),
             last_scored: self.last_scored,
+            without_samples: self.pipeline.without_samples(),
             catching_up: self.catching_up(),
         })
     }

@@ -1,7 +1,7 @@
 //! Takes what the sources answer, and judges its rows slice by slice.
 
 use super::{Core, SLICE};
-use crate::domain::{Component, Level, PipelineId, Time};
+use crate::domain::{Component, Level, PipelineId, StaleReason, Time};
 use crate::engine::collector::{Answer, Kind};
 use crate::engine::events;
 use crate::engine::lane::{Change, roughly};
@@ -71,7 +71,12 @@ impl Core {
             if !is_learning {
                 lane.met(batch.unknown, now);
             }
-            lane.begin_judging(answer.due < answer.newest_due);
+            let is_behind = answer.due < answer.newest_due;
+            lane.begin_judging(is_behind);
+            if !is_behind {
+                let samples = lane.took_in();
+                self.tell_change(id, samples);
+            }
         }
         self.tell_change(id, change);
     }
@@ -103,7 +108,7 @@ impl Core {
         }
     }
 
-    /// Tells that a source is lost or back, once each.
+    /// Tells once that a source is lost or back, that it has no samples or has them again.
     fn tell_change(&mut self, id: PipelineId, change: Option<Change>) {
         let Some(change) = change else { return };
         let is_live = id == PipelineId::Live;
@@ -115,6 +120,8 @@ impl Core {
                     away.map_or_else(String::new, |away| format!(" after {}", roughly(away)));
                 (Level::Info, format!("{name} is back{after}"))
             }
+            Change::Empty(without) => (Level::Warning, StaleReason::Empty(*without).to_string()),
+            Change::Filled => (Level::Info, format!("{name} has samples again")),
         };
         if !is_live {
             return self.note(level, text);
@@ -123,6 +130,8 @@ impl Core {
         match &change {
             Change::Lost(error) => events::source_lost(source, error),
             Change::Back(away) => events::source_back(source, *away),
+            Change::Empty(without) => events::samples_missing(source, *without),
+            Change::Filled => events::samples_back(source),
         }
         self.show(level, text);
     }

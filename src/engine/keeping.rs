@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::checkpointing::{self, Checkpointing, Failure};
 use super::pipeline::Pipeline;
 use crate::domain::{Component, HealthBoard, Level, Time};
 use crate::store::{DataDir, Rescued, Standing};
@@ -18,6 +19,9 @@ const PRUNE_AGAIN: Duration = Duration::from_hours(1);
 /// A file that was made anew counts as a fault for this long, so that whoever scrapes `/metrics` sees it.
 const REPAIR_SHOWN: Duration = Duration::from_mins(5);
 
+/// A checkpoint that takes longer to write is told: the disk may hang.
+const STUCK: Duration = Duration::from_mins(1);
+
 /// Something to tell the readers.
 pub type Told = (Level, String);
 
@@ -26,6 +30,7 @@ pub type Told = (Level, String);
 pub struct Keeping {
     data_dir: DataDir,
     health: HealthBoard,
+    checkpointing: Checkpointing,
     /// While it can't be written.
     unwritten: Option<Unwritten>,
     /// When it was last looked into.
@@ -54,6 +59,7 @@ impl Keeping {
     pub fn new(data_dir: DataDir, health: HealthBoard) -> Self {
         data_dir.mark_journal();
         Self {
+            checkpointing: Checkpointing::new(data_dir.journal()),
             data_dir,
             health,
             unwritten: None,
@@ -84,32 +90,110 @@ impl Keeping {
         }
         if is_over(self.looked, LOOK_AGAIN, now) {
             told.extend(self.look(pipeline, now));
-            self.prune(pipeline, now);
+            if !self.is_writing() {
+                self.prune(pipeline, now);
+            }
             told.extend(self.look_at_files(pipeline, now));
         }
+        told.extend(self.look_at_checkpoint(now));
         told
     }
 
-    /// Writes what is to be kept. A journal that can't be written is told once, and once more when it can be again. That another
-    /// process holds it is told only when it does so for longer.
+    /// Tells once that a checkpoint takes too long to write.
+    fn look_at_checkpoint(&self, now: Time) -> Option<Told> {
+        let busy_for = self
+            .checkpointing
+            .busy_for()
+            .filter(|busy| *busy >= STUCK)?;
+        let text = format!(
+            "the checkpoint has been written for {} s, and nothing else is meanwhile; does the disk of {} hang?",
+            busy_for.as_secs(),
+            self.data_dir.path().display()
+        );
+        let is_new = self.health.fail(Component::Journal, now, text.clone());
+        is_new.then_some((Level::Error, text))
+    }
+
+    /// Writes what is to be kept; the checkpoint of all on a thread of its own, and nothing while that one is at work.
     pub fn write(&mut self, pipeline: &mut Pipeline, now: Time) -> Option<Told> {
-        if self.is_lost() {
+        if self.is_lost() || self.is_writing() {
             return None;
         }
+        if let Err(error) = pipeline.commit_changes() {
+            return self.not_written(&error.into(), now);
+        }
+        match pipeline.take_checkpoint() {
+            // What becomes of it says whether the journal can be written.
+            Some(whole) => {
+                self.checkpointing.start(whole);
+                None
+            }
+            None => self.written(now),
+        }
+    }
+
+    /// Whether a checkpoint is being written.
+    pub fn is_writing(&self) -> bool {
+        self.checkpointing.busy_for().is_some()
+    }
+
+    /// Waits for the checkpoint that is being written; for ever when there is none.
+    pub async fn checkpoint(&mut self) -> checkpointing::Ended {
+        self.checkpointing.next().await
+    }
+
+    /// The checkpoint has been written, or could not be.
+    pub fn checkpoint_ended(
+        &mut self,
+        pipeline: &mut Pipeline,
+        ended: checkpointing::Ended,
+        now: Time,
+    ) -> Option<Told> {
+        pipeline.checkpoint_ended(ended.is_ok());
+        match ended {
+            Ok(()) => self.written(now),
+            Err(failure) => self.not_written(&failure, now),
+        }
+    }
+
+    /// Writes all there is at the end of a run, after the checkpoint that was being written.
+    pub async fn finish(&mut self, pipeline: &mut Pipeline, now: Time) -> Vec<Told> {
+        let mut told = Vec::new();
+        if let Some(ended) = self.checkpointing.last().await {
+            told.extend(self.checkpoint_ended(pipeline, ended, now));
+        }
+        if self.is_lost() {
+            return told;
+        }
+        pipeline.checkpoint_now();
+        told.extend(match pipeline.commit() {
+            Ok(()) => self.written(now),
+            Err(error) => self.not_written(&error.into(), now),
+        });
+        told
+    }
+
+    /// The journal could be written: told when it was told that it could not.
+    fn written(&mut self, now: Time) -> Option<Told> {
         let before = self.unwritten.take();
+        self.recovered(now);
         let was_told = before.is_some_and(|before| before.told);
-        let Err(error) = pipeline.commit() else {
-            self.recovered(now);
-            return was_told.then(|| (Level::Info, "the journal is written again".into()));
-        };
-        self.damaged |= error.is_damage();
-        let told = was_told || before.is_some() || !error.is_busy();
+        was_told.then(|| (Level::Info, "the journal is written again".into()))
+    }
+
+    /// The journal could not be written: told once. That another process holds it is told only when it does so for longer.
+    fn not_written(&mut self, failure: &Failure, now: Time) -> Option<Told> {
+        self.damaged |= failure.is_damage;
+        let before = self.unwritten;
+        let was_told = before.is_some_and(|before| before.told);
+        let told = was_told || before.is_some() || !failure.is_busy;
         self.unwritten = Some(Unwritten { tried: now, told });
         if !told {
             return None;
         }
         let text = format!(
-            "the journal could not be written; scoring goes on, what is new is held and tried again: {error}"
+            "the journal could not be written; scoring goes on, what is new is held and tried again: {}",
+            failure.text
         );
         self.health.fail(Component::Journal, now, text.clone());
         (!was_told).then_some((Level::Error, text))
@@ -195,7 +279,8 @@ impl Keeping {
 
     /// Writes the journal anew when it is not in its place or damaged. That it can't be is told once.
     fn look_at_journal(&mut self, pipeline: &mut Pipeline, now: Time) -> Option<Told> {
-        if self.data_dir.has_journal() && !self.damaged {
+        let is_well = self.data_dir.has_journal() && !self.damaged;
+        if is_well || self.is_writing() {
             return None;
         }
         let path = self.data_dir.journal().display().to_string();

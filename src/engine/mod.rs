@@ -10,6 +10,7 @@
 
 pub mod backtest;
 pub mod checkpoint;
+pub mod checkpointing;
 pub mod cleaning;
 pub mod clock;
 pub mod collector;

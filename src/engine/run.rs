@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::checkpointing;
 use super::clock::Clock;
 use super::collector::Answer;
 use super::events::{self, Counted};
@@ -306,8 +307,12 @@ impl Core {
         for lane in self.lanes() {
             lane.collector.stop().await;
         }
-        self.live.pipeline.checkpoint_now();
-        self.commit();
+        let now = self.clock.now();
+        let told = self.keeping.finish(&mut self.live.pipeline, now).await;
+        for (level, text) in told {
+            self.note(level, text);
+        }
+        self.log_incidents();
         publish.send_replace(Arc::new(self.snapshot()));
         events::stopped(self.clock.now().since(self.started));
     }
@@ -345,6 +350,7 @@ impl Core {
             Some((id, answer)) = self.answers.recv() => self.answer(id, answer),
             ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
             round = self.forecasting.next() => self.forecast(round),
+            ended = self.keeping.checkpoint() => self.checkpoint_ended(ended),
             () = std::future::ready(()), if is_behind => {}
             () = clock.sleep(now, wake), if !is_behind => {}
         }
@@ -389,6 +395,20 @@ impl Core {
         if let Some((level, text)) = self.keeping.write(&mut self.live.pipeline, now) {
             self.note(level, text);
         }
+        self.log_incidents();
+    }
+
+    /// The checkpoint has been written, or could not be: what was held meanwhile is written now.
+    fn checkpoint_ended(&mut self, ended: checkpointing::Ended) {
+        let now = self.clock.now();
+        let pipeline = &mut self.live.pipeline;
+        if let Some((level, text)) = self.keeping.checkpoint_ended(pipeline, ended, now) {
+            self.note(level, text);
+        }
+        self.commit();
+    }
+
+    fn log_incidents(&mut self) {
         for incident in self.live.pipeline.take_changes() {
             events::incident(&incident);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ndarray::Array2;
 use pulsewatch::config::{Config, Span, Threshold};
 use pulsewatch::domain::{Entity, Feature, Frame, Grid, HealthBoard, Label, Schema, Time};
-use pulsewatch::engine::keeping::Keeping;
+use pulsewatch::engine::keeping::{Keeping, Told};
 use pulsewatch::engine::learn::{self, Learned};
 use pulsewatch::engine::ledger::Ledger;
 use pulsewatch::engine::pipeline::Pipeline;
@@ -90,6 +90,22 @@ fn pipeline(config: &Arc<Config>, dir: &Path, learned: &Learned) -> Pipeline {
     pipeline
 }
 
+/// Writes what is to be kept, and waits for the checkpoint that is written beside the engine.
+async fn write(keeper: &mut Keeping, pipeline: &mut Pipeline, now: Time) -> Option<Told> {
+    let told = keeper.write(pipeline, now);
+    if !keeper.is_writing() {
+        return told;
+    }
+    assert_eq!(told, None);
+    assert_eq!(
+        keeper.write(pipeline, now),
+        None,
+        "nothing is written meanwhile"
+    );
+    let ended = keeper.checkpoint().await;
+    keeper.checkpoint_ended(pipeline, ended, now)
+}
+
 fn bytes(dir: &Path) -> u64 {
     let files = fs::read_dir(dir).unwrap();
     files
@@ -148,7 +164,8 @@ async fn months_of_pods_that_come_and_go_leave_little_behind() {
                 .collect();
             running.ingest(&frames, at(from + ROWS - 1));
             running.judge().unwrap();
-            assert_eq!(keeper.write(&mut running, at(from + ROWS)), None);
+            let now = at(from + ROWS);
+            assert_eq!(write(&mut keeper, &mut running, now).await, None);
             assert!(keeper.tick(&mut running, at(from + ROWS)).is_empty());
             let now = running.ledger().counts().0;
             assert!(now >= total, "the total fell from {total} to {now}");
@@ -288,8 +305,8 @@ fn what_could_not_be_written_is_not_shown_as_said() {
     assert_eq!((shown.label, shown.acknowledged), (None, false));
 }
 
-#[test]
-fn another_writer_of_a_moment_is_not_reported() {
+#[tokio::test]
+async fn another_writer_of_a_moment_is_not_reported() {
     let dir = tempfile::tempdir().unwrap();
     let mut pipeline = alarmed(dir.path());
     let health = HealthBoard::default();
@@ -304,16 +321,16 @@ fn another_writer_of_a_moment_is_not_reported() {
     let other = rusqlite::Connection::open(DataDir::at(dir.path()).journal()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     pipeline.checkpoint_now();
-    assert_eq!(keeper.write(&mut pipeline, at(LIVES)), None);
+    let now = at(LIVES);
+    assert_eq!(write(&mut keeper, &mut pipeline, now).await, None);
     assert_eq!(faults(), 0);
     let later = at(LIVES) + Duration::from_secs(6);
-    let told = keeper.write(&mut pipeline, later).unwrap();
+    let told = write(&mut keeper, &mut pipeline, later).await.unwrap();
     assert!(told.1.contains("could not be written"), "{told:?}");
     assert_eq!(faults(), 1);
     other.execute_batch("ROLLBACK").unwrap();
-    let told = keeper
-        .write(&mut pipeline, later + Duration::from_secs(6))
-        .unwrap();
+    let later = later + Duration::from_secs(6);
+    let told = write(&mut keeper, &mut pipeline, later).await.unwrap();
     assert_eq!(told.1, "the journal is written again");
     assert_eq!(faults(), 0);
 }

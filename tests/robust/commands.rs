@@ -193,7 +193,7 @@ fn said(snapshot: &Snapshot, id: u64) -> (bool, Option<Label>) {
 async fn what_is_said_of_an_incident_in_the_shell_is_seen_without_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start().await;
-    let (from, to) = (NOW + 10 * STEP, NOW + 30 * STEP);
+    let (from, to) = (NOW + 10 * STEP, NOW + 60 * STEP);
     fake.change(|world| {
         world.until = i64::MAX;
         world.add("cpu", &[], move |t| Some(bumped(t, 0.0, from, to)));

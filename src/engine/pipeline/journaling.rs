@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Pipeline;
 use crate::domain::{Entity, Incident, Time};
-use crate::engine::checkpoint::{CHECKPOINT, Checkpoint, Kept};
-use crate::engine::drifting::DRIFT;
+use crate::engine::checkpoint::{Checkpoint, Kept};
+use crate::engine::checkpointing::Whole;
 use crate::engine::judging::span;
 use crate::store::{Batch, JournalError, Rescued};
 
@@ -16,12 +16,14 @@ const EVERY: Duration = Duration::from_mins(5);
 /// What of a pipeline is in its journal.
 #[derive(Debug, Default)]
 pub struct Journaled {
-    /// A whole checkpoint was written by this process, and none is wanted at once.
+    /// A whole checkpoint was taken by this process, and none is wanted at once.
     is_whole: bool,
     /// Newest row with a final verdict in the last whole checkpoint.
     judged: Option<Time>,
     /// Entities that were let go since.
     gone: BTreeSet<Entity>,
+    /// Those that the checkpoint deletes which is being written.
+    going: BTreeSet<Entity>,
 }
 
 impl Journaled {
@@ -41,36 +43,42 @@ impl Journaled {
 }
 
 impl Pipeline {
-    /// Writes what changed since the last call to the journal, in one transaction: incidents with the checkpoints of their
-    /// entities, and every five minutes of rows the checkpoint of all.
+    /// Writes what changed since the last call to the journal, and every five minutes of rows the checkpoint of all.
     ///
     /// # Errors
     /// [`JournalError`]; nothing is lost, the next call tries again.
     pub fn commit(&mut self) -> Result<(), JournalError> {
-        let due = self.journaled.is_due(self.judged);
+        self.commit_changes()?;
+        let (Some(whole), Some(journal)) = (self.take_checkpoint(), self.ledger.journal_mut())
+        else {
+            return Ok(());
+        };
+        let written = whole.write(journal);
+        self.checkpoint_ended(written.is_ok());
+        written
+    }
+
+    /// Writes what changed since the last call to the journal, in one transaction: incidents with the checkpoints of their
+    /// entities, and rows near the threshold.
+    ///
+    /// # Errors
+    /// [`JournalError`]; nothing is lost, the next call tries again.
+    pub fn commit_changes(&mut self) -> Result<(), JournalError> {
         let scores = self.labelling.unwritten();
-        if self.ledger.journal().is_none()
-            || (!due && self.ledger.is_written() && scores.is_empty())
-        {
+        if self.ledger.journal().is_none() || (self.ledger.is_written() && scores.is_empty()) {
             return Ok(());
         }
-        let entities = if due { self.all() } else { self.touched() };
-        let (header, drift) = (self.header(), self.drifts.bytes());
-        let checkpoints: &[(&str, &[u8])] = &[(CHECKPOINT, &header), (DRIFT, &drift)];
+        let entities: Vec<_> = self
+            .touched()
+            .into_iter()
+            .map(|(entity, kept)| (entity, kept.as_ref().map(Kept::to_bytes)))
+            .collect();
         let new = self.ledger.commit(&Batch {
-            incidents: &[],
             scores,
-            checkpoints: if due { checkpoints } else { &[] },
             entities: &entities,
+            ..Batch::default()
         })?;
         self.labelling.write();
-        if due {
-            self.journaled = Journaled {
-                is_whole: true,
-                judged: self.judged,
-                gone: BTreeSet::new(),
-            };
-        }
         for incident in new {
             let open = self
                 .entities
@@ -83,6 +91,35 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// The checkpoint of all, when it is due, to be written before anything else is; [`Pipeline::checkpoint_ended`] says what
+    /// became of it.
+    pub fn take_checkpoint(&mut self) -> Option<Whole> {
+        if self.ledger.journal().is_none() || !self.journaled.is_due(self.judged) {
+            return None;
+        }
+        let whole = Whole {
+            header: self.header(),
+            drift: self.drifts.bytes(),
+            entities: self.all(),
+        };
+        self.journaled = Journaled {
+            is_whole: true,
+            judged: self.judged,
+            going: std::mem::take(&mut self.journaled.gone),
+            gone: BTreeSet::new(),
+        };
+        Some(whole)
+    }
+
+    /// What became of the checkpoint that was taken: one that could not be written is due again.
+    pub fn checkpoint_ended(&mut self, is_written: bool) {
+        let going = std::mem::take(&mut self.journaled.going);
+        if !is_written {
+            self.journaled.is_whole = false;
+            self.journaled.gone.extend(going);
+        }
     }
 
     /// Incidents that commits wrote as opened or over since the last call.
@@ -105,7 +142,7 @@ impl Pipeline {
 
     /// The checkpoints of all entities. What a restart left of those that have not come back is in the journal, but for the
     /// first one of a process: an older release kept it elsewhere.
-    fn all(&self) -> Vec<(Entity, Option<Vec<u8>>)> {
+    fn all(&self) -> Vec<(Entity, Option<Kept>)> {
         let gone = self
             .journaled
             .gone
@@ -123,7 +160,7 @@ impl Pipeline {
                     drift,
                     ..kept.clone()
                 };
-                (entity.clone(), Some(kept.to_bytes()))
+                (entity.clone(), Some(kept))
             });
         let own = self
             .entities
@@ -134,7 +171,7 @@ impl Pipeline {
     }
 
     /// The checkpoints of the entities whose incidents changed.
-    fn touched(&self) -> Vec<(Entity, Option<Vec<u8>>)> {
+    fn touched(&self) -> Vec<(Entity, Option<Kept>)> {
         let touched = self.ledger.unwritten().into_iter();
         touched
             .filter(|entity| !self.restored.contains_key(entity))
@@ -143,9 +180,9 @@ impl Pipeline {
     }
 
     /// The checkpoint of an entity; `None` when it was let go.
-    fn own(&self, entity: &Entity) -> Option<Vec<u8>> {
+    fn own(&self, entity: &Entity) -> Option<Kept> {
         let watched = self.entities.get(entity)?;
-        Some(watched.kept(self.drifts.test(entity)).to_bytes())
+        Some(watched.kept(self.drifts.test(entity)))
     }
 
     /// Deletes from the journal what is older than its retention, counted from `now` or from the newest incident, whichever is

@@ -139,6 +139,9 @@ impl Checkpointing {
     }
 
     /// Waits for the one under way to end; for ever when there is none.
+    ///
+    /// # Errors
+    /// [`Failure`]: it could not be written, or its thread panicked or could not be started.
     pub async fn next(&mut self) -> Ended {
         let Some(running) = &mut self.running else {
             return std::future::pending().await;

@@ -138,6 +138,9 @@ impl Keeping {
     }
 
     /// Waits for the checkpoint that is being written; for ever when there is none.
+    ///
+    /// # Errors
+    /// [`Failure`], for [`Keeping::checkpoint_ended`].
     pub async fn checkpoint(&mut self) -> checkpointing::Ended {
         self.checkpointing.next().await
     }

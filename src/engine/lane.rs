@@ -190,6 +190,8 @@ pub struct Lane {
     pub history_backoff: Backoff,
     /// When forecasts were last made.
     pub forecast_at: Option<Time>,
+    /// Series without a forecast, as last told: left out, and those that could not be forecast.
+    pub unforecast: (usize, usize),
     /// History has come at least once.
     pub has_history: bool,
     /// The last tick that scored something.
@@ -269,6 +271,7 @@ impl Lane {
             training_backoff: Backoff::new(now),
             history_backoff: Backoff::new(now),
             forecast_at: None,
+            unforecast: (0, 0),
             has_history: false,
             last_scored: None,
             config: Arc::clone(config),

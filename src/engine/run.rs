@@ -463,13 +463,14 @@ impl Core {
                 let left_out = self
                     .forecasting
                     .start(lane.id, &lane.pipeline, config, zone());
-                if left_out > 0 {
+                if left_out > 0 && left_out != lane.unforecast.0 {
                     tracing::warn!(
                         left_out,
                         most = forecasting::most_series(config.model),
                         "series without a forecast"
                     );
                 }
+                lane.unforecast.0 = left_out;
                 return;
             }
         }
@@ -488,12 +489,16 @@ impl Core {
             }
         };
         self.health.recover(Component::Forecast);
-        if let Some((count, reason)) = round.failed {
-            tracing::info!(count, reason, "series could not be forecast");
-        }
         let Some(lane) = self.lane(round.pipeline) else {
             return;
         };
+        // Told when it changes, not with every round.
+        if let Some((count, reason)) = round.failed
+            && count != lane.unforecast.1
+        {
+            lane.unforecast.1 = count;
+            tracing::info!(count, reason, "series could not be forecast");
+        }
         lane.touch();
         let same = |a: &Schema, b: &Schema| a.iter().map(|f| &f.name).eq(b.iter().map(|f| &f.name));
         if !round

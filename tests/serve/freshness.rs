@@ -166,7 +166,7 @@ async fn a_source_that_answers_without_samples_is_said_to() {
     assert_eq!(value(&text, "anomaly_score"), None);
     let body = problem(server.get("/readyz").await, 503).await;
     let error = body["error"].as_str().unwrap();
-    assert!(error.contains("has had no sample for 1 h"), "{error}");
+    assert!(error.contains("has had no sample for 60 min"), "{error}");
 }
 
 #[test]

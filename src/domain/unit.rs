@@ -73,7 +73,7 @@ impl Unit {
             return "–".into();
         }
         match self {
-            Self::None => scaled(value, 1000.0, &["", " k", " M", " G", " T"], ""),
+            Self::None => scaled(value, 1000.0, &["", " k", " M", " G", " T", " P", " E"], ""),
             Self::Percent => format!("{} %", digits(value)),
             Self::Ratio => format!("{} %", digits(value * 100.0)),
             Self::Bytes => scaled(
@@ -90,11 +90,11 @@ impl Unit {
             ),
             Self::Seconds => seconds(value),
             Self::Milliseconds => seconds(value / 1000.0),
-            Self::PerSecond => scaled(value, 1000.0, &[" ", " k", " M", " G"], "/s"),
+            Self::PerSecond => scaled(value, 1000.0, &[" ", " k", " M", " G", " T", " P"], "/s"),
             Self::Celsius => format!("{} °C", digits(value)),
             Self::Other(word) => format!(
                 "{} {word}",
-                scaled(value, 1000.0, &["", " k", " M", " G", " T"], "")
+                scaled(value, 1000.0, &["", " k", " M", " G", " T", " P", " E"], "")
             ),
         }
     }
@@ -103,6 +103,7 @@ impl Unit {
 fn seconds(value: f64) -> String {
     let (number, word): (f64, Cow<'_, str>) = match value.abs() {
         0.0 => (0.0, "s".into()),
+        v if v < 1e-6 => (value * 1e9, "ns".into()),
         v if v < 1e-3 => (value * 1e6, "µs".into()),
         v if v < 1.0 => (value * 1e3, "ms".into()),
         v if v < 120.0 => (value, "s".into()),
@@ -124,8 +125,12 @@ fn scaled(value: f64, base: f64, prefixes: &[&str], suffix: &str) -> String {
     format!("{}{prefix}{suffix}", digits(number))
 }
 
-/// At most three significant digits and no trailing zeros: 0.123, 1.23, 12.3, 123, 1234.
+/// At most three significant digits and no trailing zeros: 0.123, 1.23, 12.3, 123, 1234. What three decimals would show as 0,
+/// and what has over six digits, has a power of ten: 3e-9, 1.2e7.
 fn digits(value: f64) -> String {
+    if value != 0.0 && !(0.0005..999_999.5).contains(&value.abs()) {
+        return format!("{value:.1e}").replace(".0e", "e");
+    }
     let decimals = match value.abs() {
         v if v >= 99.95 => 0,
         v if v >= 9.995 => 1,
@@ -156,8 +161,23 @@ mod tests {
         assert_eq!(Unit::Ratio.show(0.5), "50 %");
         assert_eq!(Unit::Seconds.show(0.84), "840 ms");
         assert_eq!(Unit::PerSecond.show(12_000.0), "12 k/s");
-        assert_eq!(Unit::None.show(-0.0001), "0");
+        assert_eq!(Unit::None.show(-0.0), "0");
+        assert_eq!(Unit::None.show(-0.0001), "-1e-4");
         assert_eq!(Unit::Other("jobs".into()).show(3.0), "3 jobs");
         assert_eq!(Unit::Celsius.show(f64::NAN), "–");
+    }
+
+    #[test]
+    fn every_magnitude_reads_as_what_it_is() {
+        assert_eq!(Unit::None.show(3e-9), "3e-9");
+        assert_eq!(Unit::None.show(0.0005), "0.001");
+        assert_eq!(Unit::None.show(22_054e12), "22.1 P");
+        assert_eq!(Unit::None.show(7e18), "7 E");
+        assert_eq!(Unit::None.show(1.26e27), "1.3e9 E");
+        assert_eq!(Unit::Percent.show(2.5e-5), "2.5e-5 %");
+        assert_eq!(Unit::Percent.show(3e9), "3e9 %");
+        assert_eq!(Unit::Seconds.show(3e-9), "3 ns");
+        assert_eq!(Unit::PerSecond.show(4e15), "4 P/s");
+        assert_eq!(Unit::Bytes.show(1e-5), "1e-5 B");
     }
 }

@@ -143,7 +143,10 @@ pub fn all_in(text: &str, filter: &str) -> bool {
     filter.split_whitespace().all(|word| has(text, word))
 }
 
-/// What a filter of the log looks at: number, entity, features, state, label, whether somebody has seen it.
+/// A feature that carried less of an incident is neither named nor found: its share would read as 0 %.
+pub const LEAST_SHARE: f64 = 0.005;
+
+/// What a filter of the log looks at: number, entity, the features that carried it, state, label, whether somebody has seen it.
 fn words(incident: &Incident) -> String {
     let label = incident.label.map_or("", Label::word);
     let seen = if incident.acknowledged {
@@ -157,7 +160,8 @@ fn words(incident: &Incident) -> String {
         incident.entity,
         incident.state.word()
     );
-    for part in &incident.features {
+    let carried = incident.features.iter();
+    for part in carried.filter(|part| part.share >= LEAST_SHARE) {
         text.push(' ');
         text.push_str(&part.feature);
     }
@@ -289,12 +293,41 @@ impl UiState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Contribution, Entity, IncidentState, Time, Why};
 
     #[test]
     fn every_word_of_a_filter_must_be_there() {
         assert!(all_in("#41 web-1 closed real new memory", "MEM real"));
         assert!(!all_in("#41 web-1 closed real new memory", "memory false"));
         assert!(all_in("anything", "  "));
+    }
+
+    #[test]
+    fn an_incident_is_found_by_the_features_that_carried_it() {
+        let part = |feature: &str, share| Contribution {
+            feature: feature.into(),
+            share,
+            value: 1.0,
+            expected: 2.0,
+            lower: f64::NAN,
+            upper: f64::NAN,
+        };
+        let time = Time::from_secs(0);
+        let incident = Incident {
+            id: 41,
+            entity: Entity::named("web-1"),
+            start: time,
+            end: time,
+            peak: time,
+            peak_score: 2.0,
+            peak_alarm: None,
+            state: IncidentState::Closed,
+            features: vec![part("memory", 0.99), part("temperature", 0.004)],
+            why: Why::default(),
+            acknowledged: false,
+            label: None,
+        };
+        assert_eq!(words(&incident), "#41 web-1 closed  new memory");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
-use crate::tui::lists::{LogOrder, page_start};
+use crate::tui::lists::{LEAST_SHARE, LogOrder, page_start};
 use crate::tui::state::{Panel, Place, UiState};
 use crate::tui::text::{self, moment, percent, short, span, when, width};
 use crate::tui::theme::Theme;
@@ -178,16 +178,13 @@ pub fn peak(incident: &Incident) -> String {
     }
 }
 
-/// Who carried less than this is not named: it would read as 0 %.
-const LEAST: f64 = 0.005;
-
 /// `latency 61 %, cpu 22 %`: at most `count` features, largest first.
 pub fn blame(incident: &Incident, count: usize) -> String {
     let parts: Vec<String> = incident
         .features
         .iter()
         .take(count)
-        .filter(|part| part.share >= LEAST)
+        .filter(|part| part.share >= LEAST_SHARE)
         .map(|part| format!("{} {}", part.feature, percent(part.share)))
         .collect();
     parts.join(", ")

@@ -122,6 +122,10 @@ impl Keeping {
         if let Err(error) = pipeline.commit_changes() {
             return self.not_written(&error.into(), now);
         }
+        if !self.data_dir.has_journal() {
+            // The checkpoint is written by path, and what is there now may be another process's; the next look says so.
+            return None;
+        }
         match pipeline.take_checkpoint() {
             // What becomes of it says whether the journal can be written.
             Some(whole) => {

@@ -305,6 +305,39 @@ fn what_could_not_be_written_is_not_shown_as_said() {
     assert_eq!((shown.label, shown.acknowledged), (None, false));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_checkpoint_never_goes_into_another_ones_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipeline = alarmed(dir.path());
+    let mut keeper = Keeping::new(DataDir::at(dir.path()), HealthBoard::default());
+    let path = DataDir::at(dir.path()).journal();
+    fs::rename(&path, dir.path().join("moved")).unwrap();
+    for beside in ["journal.sqlite-wal", "journal.sqlite-shm"] {
+        fs::remove_file(dir.path().join(beside)).unwrap();
+    }
+    let (other, _) = Journal::open(&path).unwrap();
+    pipeline.checkpoint_now();
+    assert_eq!(write(&mut keeper, &mut pipeline, at(LIVES)).await, None);
+    assert_eq!(other.checkpoint_get("live").unwrap(), None);
+    assert!(other.entity_checkpoints().unwrap().is_empty());
+    drop(other);
+    // The next look finds out, and writes its own anew.
+    let told = keeper.tick(&mut pipeline, at(LIVES + 1));
+    assert!(
+        told.iter()
+            .any(|(_, text)| text.contains("was deleted, replaced or damaged")),
+        "{told:?}"
+    );
+    if keeper.is_writing() {
+        let ended = keeper.checkpoint().await;
+        keeper.checkpoint_ended(&mut pipeline, ended, at(LIVES + 1));
+    }
+    let own = Journal::open_to_read(&path).unwrap();
+    assert!(own.checkpoint_get("live").unwrap().is_some());
+    assert!(own.get(1).is_ok());
+}
+
 #[tokio::test]
 async fn another_writer_of_a_moment_is_not_reported() {
     let dir = tempfile::tempdir().unwrap();

@@ -196,7 +196,7 @@ impl Estimate {
     fn text(&self) -> String {
         use crate::domain::Unit::{Bytes, Seconds};
         format!(
-            "{} series × {:.0} rows: about {} of memory while training, at most {} of training, {} on disk",
+            "{} series × {:.0} rows: about {} of memory while training, training takes up to about {}, {} on disk",
             self.series,
             self.rows,
             Bytes.show(self.memory),

@@ -189,7 +189,7 @@ impl<'c> Run<'c> {
                 (Err(error), Some(before)) => {
                     config = before;
                     notices.push(format!(
-                        "the changed configuration can't work and is not used, the one before it is in force again: {}",
+                        "the changed configuration is rejected, the previous one is kept: {}",
                         with_causes(&error)
                     ));
                 }

@@ -303,7 +303,7 @@ fn budget_gate(ruling: Ruling) -> Gate {
         name: BUDGET.into(),
         passed: excess > threshold,
         detail: format!(
-            "surprise {excess:.2} over the level of the last hours; more than {threshold:.2} is as rare as the alarm budget asks for"
+            "rarity {excess:.2} above the level of the last hours; an alarm needs {threshold:.2} (false_alarms_per_day)"
         ),
     }
 }

@@ -320,9 +320,9 @@ impl Runner {
 
     fn mouse(&mut self, ours: bool) {
         let said = if ours {
-            "clicks and wheel are the dashboard's; Shift gives the terminal's selection"
+            "mouse on (Shift+drag selects text)"
         } else {
-            "clicks and wheel are the terminal's"
+            "mouse off: the terminal selects text"
         };
         self.apply(match Guard::mouse(ours) {
             Ok(()) => Action::Say(Level::Info, said.into()),

@@ -231,9 +231,9 @@ fn files(keys: &mut Keyboard, home: &Path) {
         screen.cell(0, 0).unwrap().bgcolor() != dark
     });
     keys.press("mouse")
-        .sees("clicks and wheel are the dashboard's");
+        .sees("mouse on (Shift+drag selects text)");
     keys.press("mouse")
-        .sees("clicks and wheel are the terminal's");
+        .sees("mouse off: the terminal selects text");
 }
 
 /// The three of them, and a spike.

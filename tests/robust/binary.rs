@@ -220,7 +220,9 @@ fn a_changed_file_is_taken_up_and_a_bad_one_changes_nothing() {
     let address = taken.local_addr().unwrap();
     app.configure(&config(&file, address.port(), ""));
     app.until("taken back", |app| {
-        app.log().contains("in force again").then_some(())
+        app.log()
+            .contains("is rejected, the previous one is kept")
+            .then_some(())
     });
     app.until("back", |app| threshold(app).filter(|t| *t == 0.125));
     assert!(app.log().contains(&address.to_string()), "{}", app.log());

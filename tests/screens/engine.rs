@@ -343,7 +343,7 @@ fn enter_asks_before_another_model_scores() {
     let version = "20261117T225500Z-b01177".to_owned();
     let order = Effect::Send(Command::UseModel(version));
     assert_eq!(screen.press(Intent::Expand), [order]);
-    assert!(screen.toast().contains("is to score"));
+    assert!(screen.toast().contains("switching to model"));
 }
 
 #[test]

@@ -497,7 +497,7 @@ fn entities_are_searched_sorted_and_switched_to() {
         "1 anomalous",
         "1 over the threshold",
         "worst first",
-        "no alarm: budget",
+        "not rare enough",
         "latency 61 %",
         "up to the threshold",
         "entities  40",

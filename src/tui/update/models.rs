@@ -63,7 +63,7 @@ fn ask(state: &mut UiState, snapshot: &Snapshot) {
         ),
         detail: detail(entry, state, snapshot),
         command,
-        said: format!("model {version} is to score"),
+        said: format!("switching to model {version}"),
         again: Intent::Expand,
         ticket: None,
     });

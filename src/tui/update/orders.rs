@@ -76,7 +76,7 @@ fn retrain(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) 
     state.question = Some(Question {
         text: "Train a new model now?".into(),
         detail: vec![format!(
-            "The last training took {}. Scoring goes on meanwhile; the new model scores only if it is no worse.",
+            "The last training took {}. Scoring goes on meanwhile; the new model is used only if it isn't clearly worse.",
             text::span(model.training_took)
         )],
         command,

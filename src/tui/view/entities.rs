@@ -15,6 +15,7 @@ use super::header::threshold_bar;
 use super::heat::{Cells, legend};
 use super::log::lasting;
 use super::pen::{Pen, Segment, boxed, centered, point, table};
+use super::why::glossary;
 
 /// Draws the panel.
 ///
@@ -299,7 +300,7 @@ impl Row<'_> {
                 let mut stopped = gates.filter(|gate| !gate.passed);
                 stopped.next().map_or_else(
                     || "over the threshold".into(),
-                    |gate| format!("no alarm: {}", gate.name),
+                    |gate| glossary::short(gate).to_owned(),
                 )
             }
             Standing::Normal(_) => "normal".into(),

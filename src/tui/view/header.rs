@@ -15,6 +15,7 @@ use crate::tui::text::{self, number, span};
 use crate::tui::theme::Theme;
 
 use super::pen::{Segment, bar, row};
+use super::why::glossary;
 
 /// Columns of the score bar.
 const BAR: u16 = 20;
@@ -175,7 +176,7 @@ fn judgement(
     let words = match verdict.map(|v| v.state) {
         Some(RowState::Stale) => "◌ too few samples to judge",
         Some(RowState::Missing) => "◌ no samples at this time",
-        _ => "◌ the first window fills",
+        _ => "◌ collecting the first window",
     };
     vec![Segment::new(0, vec![Span::styled(words, theme.warn)])]
 }
@@ -184,7 +185,7 @@ fn score_segments(score: f64, verdict: &Verdict, theme: &Theme, wide: bool) -> V
     let stopped_by = verdict.gates.iter().find(|gate| !gate.passed);
     let (word, style) = match (verdict.is_anomaly, score > 1.0, stopped_by) {
         (true, _, _) => ("● anomaly".to_owned(), theme.bad),
-        (false, true, Some(gate)) => (format!("● no alarm: {}", gate.name), theme.warn),
+        (false, true, Some(gate)) => (format!("● no alarm: {}", glossary::short(gate)), theme.warn),
         (false, true, None) => ("● over the threshold".to_owned(), theme.warn),
         (false, false, _) => ("● normal".to_owned(), theme.good),
     };

@@ -175,7 +175,7 @@ fn reach(breach: &Breach, limit: &str, theme: &Theme) -> Vec<Segment> {
         return vec![Segment::new(1, vec![Span::styled(words, theme.bad)])];
     }
     let Some(likely) = breach.likely else {
-        let words = format!("{limit} not before {earliest}");
+        let words = format!("won't reach {limit} within {earliest}");
         return vec![Segment::new(3, vec![Span::styled(words, theme.dim)])];
     };
     let words = format!("reaches {limit} in {}", text::exact_span(likely));

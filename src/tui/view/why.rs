@@ -1,6 +1,6 @@
 //! The explanation of the selected moment or incident, gate by gate.
 
-mod glossary;
+pub mod glossary;
 mod line;
 mod subject;
 mod table;

@@ -163,9 +163,27 @@ impl Checkpointing {
                 seconds = STOP.as_secs(),
                 "the checkpoint that is being written has not ended; it is left behind"
             );
+            self.running = None;
             return None;
         };
         Some(ended)
+    }
+}
+
+#[cfg(test)]
+impl Checkpointing {
+    /// One that has been written for so long and does not end.
+    pub fn hanging(journal: PathBuf, busy: Duration) -> Self {
+        let (done, ended) = oneshot::channel();
+        std::mem::forget(done);
+        Self {
+            journal,
+            running: Some(Running {
+                done: ended,
+                began: Instant::now() - busy,
+                thread: None,
+            }),
+        }
     }
 }
 

@@ -101,13 +101,10 @@ impl Keeping {
 
     /// Tells once that a checkpoint takes too long to write.
     fn look_at_checkpoint(&self, now: Time) -> Option<Told> {
-        let busy_for = self
-            .checkpointing
-            .busy_for()
-            .filter(|busy| *busy >= STUCK)?;
+        let stuck_for = self.stuck_for()?;
         let text = format!(
             "the checkpoint has been written for {} s, and nothing else is meanwhile; does the disk of {} hang?",
-            busy_for.as_secs(),
+            stuck_for.as_secs(),
             self.data_dir.path().display()
         );
         let is_new = self.health.fail(Component::Journal, now, text.clone());
@@ -122,11 +119,12 @@ impl Keeping {
         if let Err(error) = pipeline.commit_changes() {
             return self.not_written(&error.into(), now);
         }
-        if !self.data_dir.has_journal() {
-            // The checkpoint is written by path, and what is there now may be another process's; the next look says so.
-            return None;
-        }
         match pipeline.take_checkpoint() {
+            // It is written by path, and what is there now may be another process's; the next look says so.
+            Some(_) if !self.data_dir.has_journal() => {
+                pipeline.checkpoint_ended(false);
+                None
+            }
             // What becomes of it says whether the journal can be written.
             Some(whole) => {
                 self.checkpointing.start(whole);
@@ -222,9 +220,15 @@ impl Keeping {
         (!was_unread).then_some((Level::Warning, text))
     }
 
+    /// For how long the checkpoint has been written, when that is too long.
+    fn stuck_for(&self) -> Option<Duration> {
+        self.checkpointing.busy_for().filter(|busy| *busy >= STUCK)
+    }
+
     /// The journal works again when it can be written and read.
     fn recovered(&self, now: Time) {
-        if self.unwritten.is_none() && !self.unread && is_over(self.repaired, REPAIR_SHOWN, now) {
+        let is_well = self.unwritten.is_none() && !self.unread && self.stuck_for().is_none();
+        if is_well && is_over(self.repaired, REPAIR_SHOWN, now) {
             self.health.recover(Component::Journal);
         }
     }
@@ -323,4 +327,34 @@ impl Keeping {
 /// Whether `pause` has passed since `last`, or the clock was set back; also when there was none.
 fn is_over(last: Option<Time>, pause: Duration, now: Time) -> bool {
     last.is_none_or(|last| now.since(last) >= pause || now < last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::ledger::Ledger;
+    use crate::store::Journal;
+
+    #[test]
+    fn a_checkpoint_that_hangs_is_told_once_and_stays_a_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(dir.path());
+        let (journal, _) = Journal::open(&data_dir.journal()).unwrap();
+        let ledger = Ledger::new(Some(journal)).unwrap();
+        let mut pipeline = Pipeline::new(Config::default().into(), ledger).unwrap();
+        let health = HealthBoard::default();
+        let mut keeping = Keeping::new(data_dir.clone(), health.clone());
+        keeping.checkpointing = Checkpointing::hanging(data_dir.journal(), STUCK);
+        let mut told = Vec::new();
+        for second in 0..5 {
+            told.extend(keeping.tick(&mut pipeline, Time::from_secs(1000 + second)));
+            let journal = health.view();
+            let journal = journal.iter().find(|h| h.component == Component::Journal);
+            let fault = journal.and_then(|health| health.fault.as_ref());
+            assert!(fault.is_some(), "second {second}");
+        }
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].1.contains("has been written for 60 s"), "{told:?}");
+    }
 }

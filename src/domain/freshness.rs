@@ -98,10 +98,15 @@ impl fmt::Display for StaleReason<'_> {
     }
 }
 
-/// Whether a source that has had no sample for so long counts as one that has none, rather than as one that is late.
+/// After how long without what should come once a `pace` it is late.
+fn late_after(pace: Duration) -> Duration {
+    SHORTEST_SILENCE.max(pace.saturating_mul(LATE_INTERVALS))
+}
+
+/// After how long without what should come once a `pace` verdicts are withdrawn.
 #[must_use]
-pub fn is_empty(without_samples: Duration, step: Duration) -> bool {
-    without_samples > LOOKBACK.max(step.saturating_mul(LATE_INTERVALS))
+pub fn withdrawn_after(pace: Duration) -> Duration {
+    LOOKBACK.max(pace.saturating_mul(LATE_INTERVALS))
 }
 
 impl PipelineView {
@@ -120,28 +125,22 @@ impl PipelineView {
         let Some(last) = source.last_success else {
             return failing.map_or(Freshness::Waiting, Freshness::Withdrawn);
         };
-        let patience = interval.saturating_mul(LATE_INTERVALS);
-        let rows = self.step.saturating_mul(LATE_INTERVALS);
-        let empty = if source.recorded {
-            Duration::ZERO
-        } else {
-            self.without_samples
-        };
+        let empty = self.without_samples;
         let silent = now.since(last);
         let silence = failing.unwrap_or(StaleReason::Silent(silent));
         let behind = last.max(self.newest_row().unwrap_or(last)).since(now);
         let unjudged = self.unjudged();
-        if silent > LOOKBACK.max(patience) {
+        if silent > withdrawn_after(interval) {
             Freshness::Withdrawn(silence)
         } else if behind > self.step {
             Freshness::Withdrawn(StaleReason::ClockBehind(behind))
-        } else if is_empty(empty, self.step) {
+        } else if empty > withdrawn_after(self.step) {
             Freshness::Withdrawn(StaleReason::Empty(empty))
-        } else if unjudged > LOOKBACK.max(rows) {
+        } else if unjudged > withdrawn_after(self.step) {
             Freshness::Withdrawn(StaleReason::Unjudged(unjudged))
-        } else if failing.is_some() || silent > SHORTEST_SILENCE.max(patience) {
+        } else if failing.is_some() || silent > late_after(interval) {
             Freshness::Late(silence)
-        } else if empty > SHORTEST_SILENCE.max(patience.max(rows)) {
+        } else if empty > late_after(interval.max(self.step)) {
             Freshness::Late(StaleReason::Empty(empty))
         } else if !behind.is_zero() {
             Freshness::Late(StaleReason::ClockBehind(behind))

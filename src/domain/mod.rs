@@ -31,7 +31,7 @@ pub use entity::{Entity, Labels};
 pub use feature::{Direction, Feature};
 pub use forecast::{Breach, Forecast, ForecastAccuracy, is_past};
 pub use frame::{Frame, Schema};
-pub use freshness::{Freshness, StaleReason, is_empty};
+pub use freshness::{Freshness, StaleReason, withdrawn_after};
 pub use grid::Grid;
 pub use health::{Component, ComponentHealth, Fault, HealthBoard};
 pub use incident::{Contribution, Incident, IncidentState, OTHERS, Why};

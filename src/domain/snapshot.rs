@@ -357,7 +357,7 @@ pub struct PipelineView {
     pub counters: Arc<Counters>,
     /// Last tick that scored something.
     pub last_scored: Option<Time>,
-    /// How far the newest row with a sample of any entity is behind the newest row that was taken in.
+    /// How far the newest row with a sample of any entity is behind the newest row that was taken in; zero for a recording.
     pub without_samples: Duration,
     /// How far it is while it catches up after an absence.
     pub catching_up: Option<CatchUp>,

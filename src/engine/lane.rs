@@ -346,8 +346,17 @@ impl Lane {
 
     /// All rows that are due were taken in.
     pub fn took_in(&mut self) -> Option<Change> {
-        let without = self.pipeline.without_samples();
+        let without = self.without_samples();
         self.source.took_in(without, self.pipeline.step())
+    }
+
+    /// How far the newest row with a sample is behind; a recording may have gaps of any length.
+    fn without_samples(&self) -> Duration {
+        if self.source.view().recorded {
+            Duration::ZERO
+        } else {
+            self.pipeline.without_samples()
+        }
     }
 
     /// Whether rows are left to judge.

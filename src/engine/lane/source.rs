@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Counters, HealthBoard, Histogram, SourceState, SourceView, Time, is_empty,
+    Component, Counters, HealthBoard, Histogram, SourceState, SourceView, Time, withdrawn_after,
 };
 use crate::engine::collector::{Answer, Kind};
 use crate::source::any::Source;
@@ -143,7 +143,7 @@ impl SourceStatus {
     /// All rows that are due were taken in; the newest sample is so far behind the newest of them.
     pub(super) fn took_in(&mut self, without_samples: Duration, step: Duration) -> Option<Change> {
         let before = self.is_empty;
-        self.is_empty = !self.view.recorded && is_empty(without_samples, step);
+        self.is_empty = without_samples > withdrawn_after(step);
         match (before, self.is_empty) {
             (false, true) => Some(Change::Empty(without_samples)),
             (true, false) => Some(Change::Filled),

@@ -109,7 +109,7 @@ impl Lane {
                 ..self.source.counters.clone()
             }),
             last_scored: self.last_scored,
-            without_samples: self.pipeline.without_samples(),
+            without_samples: self.without_samples(),
             catching_up: self.catching_up(),
         })
     }

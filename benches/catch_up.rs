@@ -22,7 +22,7 @@ use common::driver::Driver;
 use common::fake::{Fake, World};
 use common::query;
 use pulsewatch::config::{Config, SourceKind, Span};
-use pulsewatch::domain::{Entity, HistoryQuery, PipelineId, RowState, Snapshot, Time};
+use pulsewatch::domain::{Entity, HistoryQuery, PipelineId, PipelineView, RowState, Time};
 use serde_json::json;
 
 const HOSTS: usize = 1000;
@@ -59,11 +59,7 @@ async fn main() {
         })
         .await;
     // No look is under way when the absence begins: every row is judged.
-    let judged = |snapshot: &Snapshot| {
-        let latest = snapshot.live.entities.iter().map(|e| e.latest.as_ref());
-        latest.flatten().map(|verdict| verdict.time).min()
-    };
-    while judged(&driver.snapshot()) != Some(driver.now) {
+    while judged(&driver.snapshot().live) != Some(driver.now) {
         driver.set(driver.now + Duration::from_secs(STEP));
         tokio::time::sleep(PAUSE).await;
     }
@@ -82,8 +78,7 @@ async fn main() {
             last = Instant::now();
             let live = &publications.borrow_and_update().live;
             behind |= live.catching_up.is_some();
-            let judged = live.entities.iter().filter_map(|e| e.latest.as_ref());
-            if behind && live.catching_up.is_none() && judged.map(|v| v.time).min() == Some(due) {
+            if behind && live.catching_up.is_none() && judged(live) == Some(due) {
                 break;
             }
         }
@@ -98,8 +93,7 @@ async fn main() {
             to: None,
             max_points: 100,
         };
-        let told = || driver.told().join("\n");
-        assert!(began.elapsed() < LONGEST, "{}", told());
+        assert!(began.elapsed() < LONGEST, "{:#?}", driver.told());
         let asked = Instant::now();
         driver.control().history(query).await.unwrap();
         answers.push(asked.elapsed().as_secs_f64() * 1e3);
@@ -127,6 +121,12 @@ async fn main() {
         })
     );
     driver.stop().await;
+}
+
+/// The newest row of which every entity has its verdict.
+fn judged(live: &PipelineView) -> Option<Time> {
+    let latest = live.entities.iter().filter_map(|e| e.latest.as_ref());
+    latest.map(|verdict| verdict.time).min()
 }
 
 fn resident(line: &str) -> f64 {

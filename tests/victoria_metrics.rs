@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use common::query;
 use common::servers::{History, VictoriaMetrics, hours_ago};
-use pulsewatch::config::{EntitiesConfig, HistoryConfig, SourceConfig};
+use pulsewatch::config::{EntitiesConfig, HistoryConfig, SourceConfig, Span};
 use pulsewatch::domain::Time;
 use pulsewatch::source::Collect;
 use pulsewatch::source::prometheus::PrometheusSource;
@@ -68,4 +68,39 @@ async fn collects_probes_and_reports_bad_queries() {
     let probe = client.probe().await.unwrap();
     assert!(probe.queries[0].error.is_some());
     assert_eq!(probe.queries[1].query, "m");
+}
+
+/// It answers with the value before them for samples of the last 30 s, unless it is told how long they were waited for.
+#[tokio::test]
+async fn its_newest_values_are_not_repeated_ones() {
+    let now = hours_ago(0);
+    let newest = now - now % 5;
+    let server = VictoriaMetrics::start();
+    let samples = (newest - 300..=newest).step_by(5).map(|t| (t, t as f64));
+    server.import(&[History::new("ramp", &[], samples.collect())]);
+    let source = SourceConfig {
+        url: server.url(),
+        step: Span::secs(5),
+        latency_offset: Span::secs(0),
+        ..SourceConfig::default()
+    };
+    let queries = BTreeMap::from([("ramp".to_owned(), query("ramp"))]);
+    let client = PrometheusSource::new(
+        &source,
+        &queries,
+        &EntitiesConfig::default(),
+        &HistoryConfig::default(),
+        None,
+    )
+    .unwrap();
+    let period = (Time::from_secs(newest - 60), Time::from_secs(newest));
+    let batch = client.history(&[period], None, &|_| ()).await.unwrap();
+    let frame = &batch.frames[0];
+    let values: Vec<f64> = frame.column(0).unwrap().to_vec();
+    let expected: Vec<f64> = frame
+        .grid()
+        .times()
+        .map(|t| (t.millis() / 1000) as f64)
+        .collect();
+    assert_eq!(values, expected);
 }

@@ -171,6 +171,7 @@ impl Client {
                     "step",
                     seconds(i64::try_from(grid.step().as_millis()).unwrap_or(i64::MAX)),
                 ),
+                self.latency_offset(),
             ],
             get: false,
         };
@@ -204,11 +205,18 @@ impl Client {
     ) -> Result<Told<Placed>, Trouble> {
         let call = Call {
             endpoint: "query",
-            form: vec![("query", expr.to_owned())],
+            form: vec![("query", expr.to_owned()), self.latency_offset()],
             get: false,
         };
         let nowhere = Grid::new(Time::default(), Duration::from_secs(1), 0);
         self.placed(&call, nowhere, collection).await
+    }
+
+    /// How long the newest samples are waited for: VictoriaMetrics answers with the values before them for 30 s otherwise,
+    /// and a value that is judged is judged for good. Other servers do not know this parameter and pass over it.
+    fn latency_offset(&self) -> (&'static str, String) {
+        let millis = self.source.latency_offset.0.as_millis();
+        ("latency_offset", format!("{millis}ms"))
     }
 
     /// The answer to `call`, its samples placed on `grid`.

@@ -12,8 +12,8 @@ use super::answer::Reading;
 use super::retry::{Cure, Trouble};
 use crate::source::SourceError;
 
-/// How servers say that a request covers too much at once (Prometheus, Thanos, Mimir, VictoriaMetrics).
-const TOO_MUCH: [&str; 7] = [
+/// How servers say that a request covers too much at once (Prometheus, Thanos, Cortex, Mimir, VictoriaMetrics).
+const TOO_MUCH: [&str; 16] = [
     "exceeded maximum resolution",
     "too many points",
     "too many samples",
@@ -21,6 +21,15 @@ const TOO_MUCH: [&str; 7] = [
     "maxSamplesPerQuery",
     "time range exceeds the limit",
     "response too large",
+    "max number of chunks limit",
+    "maximum number of chunks",
+    "exceeded chunks limit",
+    "chunks size limit",
+    "maximum chunks bytes",
+    "max-chunks",
+    "max number of series limit",
+    "exceeded series limit",
+    "estimated-memory-consumption",
 ];
 
 /// The error part of an answer.
@@ -70,10 +79,11 @@ impl Refusal<'_> {
     pub fn trouble(&self, asked: Option<Duration>) -> Trouble {
         let text = self.text.as_deref().unwrap_or("");
         let message = |hint: &str| format!("{}; {hint}", self.line());
-        if TOO_MUCH.iter().any(|words| text.contains(words)) {
+        let is_timeout = self.kind.as_deref() == Some("timeout");
+        if is_timeout || TOO_MUCH.iter().any(|words| text.contains(words)) {
             return Trouble {
                 error: SourceError::Query(message(
-                    "it allows less at once than one step of this query needs",
+                    "it allows less at once than one step of this query needs: raise the server's limit, or make the expression select fewer series",
                 )),
                 cure: Cure::Less,
             };
@@ -225,6 +235,24 @@ mod tests {
         assert_eq!(trouble(400, page).cure, Cure::Less);
         let page = r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}"#;
         assert_eq!(trouble(422, page).cure, Cure::Less);
+    }
+
+    #[test]
+    fn a_limit_that_a_shorter_range_keeps_to_is_no_mistake_of_the_query() {
+        for text in [
+            "the query hit the max number of chunks limit (limit: 2000000 chunks); reduce the range",
+            "the query exceeded the maximum number of chunks (limit: 10 chunks) (err-mimir-max-chunks-per-query)",
+            "the query exceeded the aggregated chunks size limit (limit: 100 bytes) (err-mimir-max-chunks-bytes-per-query)",
+            "exceeded chunks limit: rpc error: limit 10 violated (got 20)",
+            "the query hit the max number of series limit (limit: 10 series)",
+        ] {
+            let page = format!(r#"{{"status":"error","errorType":"execution","error":"{text}"}}"#);
+            let trouble = trouble(422, &page);
+            assert_eq!(trouble.cure, Cure::Less, "{text}");
+            assert!(!trouble.error.to_string().contains("correct the query"));
+        }
+        let page = r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#;
+        assert_eq!(trouble(503, page).cure, Cure::Less);
     }
 
     #[test]

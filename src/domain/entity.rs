@@ -29,14 +29,21 @@ impl Entity {
     }
 
     /// The entity that a label set belongs to: values of `group_by` in that order, joined with `/`; a missing label
-    /// counts as empty.
+    /// counts as empty. A `/` in any value but the last is written as `\/` (and `\` as `\\`), so that no name is that of two
+    /// entities.
     #[must_use]
     pub fn of(labels: &Labels, group_by: &[String]) -> Self {
-        let values: Vec<&str> = group_by
-            .iter()
-            .map(|name| labels.get(name).map_or("", String::as_str))
-            .collect();
-        Self::named(&values.join("/"))
+        let value = |name: &String| labels.get(name).map_or("", String::as_str);
+        let Some((last, others)) = group_by.split_last() else {
+            return Self::sole();
+        };
+        let mut joined = String::new();
+        for name in others {
+            joined.push_str(&value(name).replace('\\', "\\\\").replace('/', "\\/"));
+            joined.push('/');
+        }
+        joined.push_str(value(last));
+        Self::named(&joined)
     }
 
     /// Its name; empty for [`Entity::sole`].
@@ -56,5 +63,34 @@ impl Entity {
 impl fmt::Display for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(if self.is_sole() { "all" } else { &self.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[(&str, &str)]) -> Entity {
+        let labels: Labels = values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Entity::of(&labels, &["job".into(), "instance".into()])
+    }
+
+    #[test]
+    fn two_label_sets_never_have_one_name() {
+        let one = of(&[("job", "mon/node"), ("instance", "x")]);
+        let other = of(&[("job", "mon"), ("instance", "node/x")]);
+        assert_eq!((one.name(), other.name()), (r"mon\/node/x", "mon/node/x"));
+        assert_ne!(
+            of(&[("job", r"a\"), ("instance", "b")]),
+            of(&[("job", "a"), ("instance", "b")])
+        );
+        assert_eq!(
+            of(&[("job", "node"), ("instance", "web-1:9100")]).name(),
+            "node/web-1:9100"
+        );
+        assert!(Entity::of(&Labels::new(), &[]).is_sole());
     }
 }

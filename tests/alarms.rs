@@ -22,6 +22,7 @@ use pulsewatch::domain::{
     Direction, Entity, Feature, FeatureVerdict, Gate, Incident, IncidentState, RowState, Schema,
     Time, Unit, Verdict,
 };
+use pulsewatch::prep::scale::Usual;
 
 const STEP: Duration = Duration::from_secs(60);
 
@@ -46,6 +47,11 @@ fn windows(text: &str) -> Windows {
     Windows::new(&file.maintenance, &TimeZone::UTC).unwrap()
 }
 
+/// What a model has seen of a feature.
+fn seen(median: f64, range: f64) -> Option<Usual> {
+    Some(Usual { median, range })
+}
+
 /// `(value, expected, share)`.
 type Of = (f64, f64, f64);
 
@@ -54,7 +60,7 @@ struct Way {
     rules: JudgeRules,
     judge: Judge,
     tracker: Tracker,
-    typical: Arc<[f64]>,
+    usual: Arc<[Option<Usual>]>,
 }
 
 impl Way {
@@ -63,7 +69,7 @@ impl Way {
             rules: JudgeRules::new(config, &BTreeMap::new(), schema, STEP),
             judge: Judge::new(Entity::sole()),
             tracker: Tracker::new(Entity::sole()),
-            typical: Arc::from([]),
+            usual: Arc::from([]),
         }
     }
 
@@ -90,7 +96,8 @@ impl Way {
             alarm: score,
             mse: score,
             features,
-            typical: Arc::clone(&self.typical),
+            usual: Arc::clone(&self.usual),
+            own: None,
         });
         let verdict = self.judge.judge(&self.rules, row);
         let changes = self.tracker.track(&self.rules, &verdict);
@@ -260,7 +267,7 @@ fn a_wiggle_of_two_percent_is_no_alarm_and_a_jump_is_one() {
 fn what_is_small_is_seen_beside_the_way_that_is_left_to_a_ceiling() {
     let anomaly = |schema: &Schema, typical: f64, value: f64, expected: f64| {
         let mut way = Way::over(&DetectConfig::default(), schema);
-        way.typical = Arc::from([typical]);
+        way.usual = Arc::from([seen(typical, 1.0)]);
         way.row(Time::from_secs(0), 8.0, &[(value, expected, 1.0)])
             .0
             .is_anomaly
@@ -561,4 +568,96 @@ fn what_is_missing_is_told_from_what_is_too_little() {
         serde_json::to_string(&RowState::Missing).unwrap(),
         "\"missing\""
     );
+}
+
+/// Rows a minute apart of a young model's candidate: when it first became an anomaly.
+fn first_alarm(way: &mut Way, rows: i64, of: impl Fn(i64) -> Vec<Of>) -> Option<i64> {
+    (0..rows).find(|row| {
+        way.row(Time::from_secs(row * 60), 4.0, &of(*row))
+            .0
+            .is_anomaly
+    })
+}
+
+fn young(known: Duration, units: &[Unit], usual: &[Option<Usual>]) -> Way {
+    let mut way = Way::over(&DetectConfig::default(), &plain(units));
+    way.rules = way.rules.for_model_of(known);
+    way.usual = Arc::from(usual);
+    way
+}
+
+#[test]
+fn a_model_that_knows_minutes_raises_no_alarm_for_load_and_one_for_an_outage() {
+    let minutes = Duration::from_mins(12);
+    let percent = [Unit::Percent, Unit::None];
+    let usual = [seen(20.0, 25.0), seen(0.0, 0.0)];
+    // A build: the processor is busier than it was, and a device that was silent moves.
+    let build = |_| vec![(60.0, 20.0, 0.6), (40_000.0, 0.0, 0.4)];
+    assert_eq!(
+        first_alarm(&mut young(minutes, &percent, &usual), 60, build),
+        None
+    );
+    let wise = first_alarm(
+        &mut young(Duration::from_mins(60), &percent, &usual),
+        60,
+        build,
+    );
+    assert_eq!(wise, Some(0));
+    // The first movement of what was silent, alone.
+    let silent = |_| vec![(20.0, 20.0, 0.0), (40_000.0, 0.0, 1.0)];
+    assert_eq!(
+        first_alarm(&mut young(minutes, &percent, &usual), 60, silent),
+        None
+    );
+    // A disk that fills slowly: far from what it was only beside how little it has moved.
+    let disk = |row| vec![(73.5 + row as f64 * 0.01, 73.5, 1.0)];
+    let still = [seen(73.5, 0.02)];
+    assert_eq!(
+        first_alarm(&mut young(minutes, &[Unit::Percent], &still), 100, disk),
+        None
+    );
+    // Requests end, latency goes up tenfold: far outside of all, and it lasts.
+    let rates = [Unit::None, Unit::Seconds];
+    let served = [seen(100.0, 30.0), seen(0.1, 0.05)];
+    let outage = |_| vec![(0.0, 100.0, 0.5), (1.0, 0.1, 0.5)];
+    assert_eq!(
+        first_alarm(&mut young(minutes, &rates, &served), 60, outage),
+        Some(4)
+    );
+    let short = |row| {
+        if row < 3 {
+            outage(row)
+        } else {
+            vec![(100.0, 100.0, 0.5), (0.1, 0.1, 0.5)]
+        }
+    };
+    assert_eq!(
+        first_alarm(&mut young(minutes, &rates, &served), 60, short),
+        None
+    );
+}
+
+#[test]
+fn what_a_young_model_calls_an_incident_is_the_new_normal_after_a_quarter_of_an_hour() {
+    let mut way = young(Duration::from_mins(12), &[Unit::None], &[seen(100.0, 30.0)]);
+    let mut ended = None;
+    for row in 0..60 {
+        let (_, changes) = way.row(Time::from_secs(row * 60), 4.0, &[(0.0, 100.0, 1.0)]);
+        let settled = |change: &IncidentChange| change.incident().state == IncidentState::Settled;
+        ended = ended.or(changes.iter().any(settled).then_some(row));
+    }
+    assert_eq!(ended, Some(15));
+}
+
+#[test]
+fn what_never_moved_and_does_not_move_deviates_from_nothing() {
+    for level in [0.0, 1.0, 25.0] {
+        let mut way = Way::over(&DetectConfig::default(), &plain(&[Unit::None]));
+        way.usual = Arc::from([seen(level, 0.0)]);
+        let off = level + 0.0001 + level * 0.1;
+        let (verdict, _) = way.row(Time::from_secs(0), 9.0, &[(level, off, 1.0)]);
+        assert!(!verdict.is_anomaly, "{level}: {:?}", verdict.gates);
+        let (verdict, _) = way.row(Time::from_secs(60), 9.0, &[(level + 10.0, off, 1.0)]);
+        assert!(verdict.is_anomaly, "{level}: {:?}", verdict.gates);
+    }
 }

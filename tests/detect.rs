@@ -68,7 +68,8 @@ fn scored(row: i64, score: f64, of: &[(f64, f64, f64)]) -> Row {
         alarm: score,
         mse: score * 0.01,
         features: features(of),
-        typical: Arc::from([]),
+        usual: Arc::from([]),
+        own: None,
     })
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::maintenance::{Holding, Windows, covers};
 use crate::config::{DetectConfig, MinDeviation, QueryConfig};
 use crate::domain::{Direction, Entity, FeatureVerdict, Gate, Schema, Time, Unit};
+use crate::prep::scale::Usual;
 
 /// Part of the error that features which may raise an alarm must carry.
 const MAJORITY: f64 = 0.5;
@@ -18,6 +19,24 @@ const MAJORITY: f64 = 0.5;
 /// The distance to a ceiling counts this often when it is asked what is small: at 99.99 %, a thousandth of a percent is
 /// something.
 const HEADROOM: f64 = 10.0;
+
+/// A model that has learned from less is young: it can't know how far a host's load moves.
+const YOUNG: Duration = Duration::from_hours(1);
+
+/// A young model's alarm is for a value so many times the range that it has seen away from the median, …
+const YOUNG_RANGES: f64 = 2.0;
+
+/// … and at least this part of the median, …
+const YOUNG_LEVEL: f64 = 0.25;
+
+/// … for so long, …
+const YOUNG_LASTS: Duration = Duration::from_mins(5);
+
+/// … and for so many rows. An outage lasts; a process that starts does not.
+const YOUNG_ROWS: u32 = 5;
+
+/// What goes on for longer than this under a young model is the new normal: the model was too young to know it.
+const YOUNG_INCIDENT: Duration = Duration::from_mins(15);
 
 /// What the configuration says of one feature.
 #[derive(Clone, Debug)]
@@ -27,6 +46,8 @@ struct FeatureRule {
     muted: bool,
     direction: Direction,
     least: Least,
+    /// A change of this size says nothing while little is known, in the feature's unit.
+    movement: f64,
     /// Values that the feature ends at or should not reach, in its unit.
     ceilings: Vec<f64>,
 }
@@ -67,6 +88,8 @@ pub struct JudgeRules {
     pub(super) cooldown: Duration,
     /// An incident that is still up after this is the new normal; zero is never.
     pub(super) max_incident: Duration,
+    /// The model has learned from less than [`YOUNG`].
+    is_young: bool,
 }
 
 /// A candidate as the gates see it.
@@ -78,8 +101,8 @@ pub(super) struct Candidate<'a> {
     pub entity: &'a Entity,
     /// In schema order.
     pub features: &'a [FeatureVerdict],
-    /// What is typical of each feature, in its unit; see [`super::judge::Scored`].
-    pub typical: &'a [f64],
+    /// What the model has seen of each feature; see [`super::judge::Scored`].
+    pub usual: &'a [Option<Usual>],
     /// It goes on with a run of candidates that passed all gates.
     pub running: bool,
     /// A maintenance that is over, but may still be in the error: its name, its end and its queries.
@@ -109,6 +132,7 @@ impl JudgeRules {
                     muted: muted.contains(&*feature.query) || query.is_some_and(|q| q.mute),
                     direction: feature.direction,
                     least: own.map_or(Least::Common(config.min_deviation), Least::Own),
+                    movement: movement(&feature.unit),
                     ceilings: full(&feature.unit)
                         .into_iter()
                         .chain(feature.limit)
@@ -130,6 +154,28 @@ impl JudgeRules {
             // Rows that follow each other are never apart, however short the cooldown.
             cooldown: config.cooldown.0.max(step),
             max_incident: config.max_incident.0,
+            is_young: false,
+        }
+    }
+
+    /// The same rules for a model that has learned from `known`: one that knows less than an hour raises an alarm only for
+    /// what is far outside of everything it has seen and lasts, and an incident that goes on is soon the new normal.
+    #[must_use]
+    pub fn for_model_of(self, known: Duration) -> Self {
+        if known >= YOUNG {
+            return self;
+        }
+        let most = if self.max_incident.is_zero() {
+            YOUNG_INCIDENT
+        } else {
+            self.max_incident.min(YOUNG_INCIDENT)
+        };
+        let lasts = YOUNG_LASTS.max(self.step.saturating_mul(YOUNG_ROWS));
+        Self {
+            min_duration: self.min_duration.max(lasts),
+            max_incident: most.max(lasts * 2),
+            is_young: true,
+            ..self
         }
     }
 
@@ -170,6 +216,7 @@ impl JudgeRules {
     pub(super) fn ask(&self, candidate: &Candidate<'_>) -> Vec<Gate> {
         let mut left = Left::of(self.features.iter().zip(candidate.features));
         let any = |has: fn(&FeatureRule) -> bool| self.features.iter().any(has);
+        let usual = |column: usize| candidate.usual.get(column).copied().flatten();
         let mut gates = Vec::new();
         gates.extend(self.maintenance(candidate, &mut left));
         if any(|rule| rule.muted) {
@@ -185,15 +232,16 @@ impl JudgeRules {
         }
         if any(|rule| rule.least.excuses()) {
             left.excuse(|rule, feature, column| {
-                let typical = candidate.typical.get(column).copied();
-                too_small(
-                    rule,
-                    feature,
-                    typical.unwrap_or(f64::NAN),
-                    candidate.running,
-                )
+                too_small(rule, feature, usual(column), candidate.running)
             });
             gates.push(left.gate("min_deviation", "those that deviate far enough"));
+        }
+        if self.is_young {
+            left.excuse(|rule, feature, column| !is_extreme(rule, feature, usual(column)));
+            gates.push(left.gate(
+                YOUNG_MODEL,
+                "the model knows less than an hour: those far outside of all that it has seen",
+            ));
         }
         gates
     }
@@ -235,6 +283,9 @@ impl JudgeRules {
         })
     }
 }
+
+/// Name of the gate of a model that knows little.
+const YOUNG_MODEL: &str = "young_model";
 
 /// Name of the gate that maintenance closes.
 pub(super) const MAINTENANCE: &str = "maintenance";
@@ -305,8 +356,18 @@ fn harmless(direction: Direction, feature: &FeatureVerdict) -> bool {
 }
 
 /// Whether the row deviates by less than one of the minima. A missing value is unknown, and so is no excuse.
-fn too_small(rule: &FeatureRule, feature: &FeatureVerdict, typical: f64, running: bool) -> bool {
+fn too_small(
+    rule: &FeatureRule,
+    feature: &FeatureVerdict,
+    usual: Option<Usual>,
+    running: bool,
+) -> bool {
+    // What never moved and does not move now deviates from nothing: what was expected is off.
+    if usual.is_some_and(|usual| usual.range == 0.0 && is_same(feature.value, usual.median)) {
+        return true;
+    }
     let deviation = (feature.value - feature.expected).abs();
+    let typical = usual.map_or(f64::NAN, |usual| usual.median);
     let (least, size) = match rule.least {
         Least::Own(least) => (least, feature.expected.abs()),
         // What deviated far enough once need not do so in every row: errors of a shape pass through 0.
@@ -326,6 +387,33 @@ fn size(rule: &FeatureRule, expected: f64, typical: f64) -> f64 {
         .iter()
         .map(|ceiling| HEADROOM * (ceiling - expected).abs())
         .fold(size, f64::min)
+}
+
+/// Whether two values differ by rounding only.
+fn is_same(a: f64, b: f64) -> bool {
+    const ROUNDING: f64 = 1e-9;
+    (a - b).abs() <= ROUNDING * a.abs().max(b.abs())
+}
+
+/// Whether a value is far outside of all that a young model has seen. The first movement of what was 0 all the time is not:
+/// nobody knows yet how far it moves. A missing value is unknown.
+fn is_extreme(rule: &FeatureRule, feature: &FeatureVerdict, usual: Option<Usual>) -> bool {
+    let Some(usual) = usual else { return false };
+    if usual.range == 0.0 && usual.median == 0.0 {
+        return false;
+    }
+    let level = YOUNG_LEVEL * usual.median.abs();
+    let far = (YOUNG_RANGES * usual.range).max(level).max(rule.movement);
+    (feature.value - usual.median).abs() >= far
+}
+
+/// What a feature of this unit moves by every day on many a host.
+fn movement(unit: &Unit) -> f64 {
+    match unit {
+        Unit::Percent => 10.0,
+        Unit::Ratio => 0.1,
+        _ => 0.0,
+    }
 }
 
 /// What a unit ends at.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::gates::{Candidate, JudgeRules, MAINTENANCE, share};
 use super::threshold::Ruling;
 use crate::domain::{Entity, FeatureVerdict, Gate, Incident, RowState, Time, Verdict};
+use crate::prep::scale::Usual;
 
 /// Scores above this say no more; an overflowing error is cut to it, so that a verdict always holds a number.
 const HIGHEST: f64 = 1e9;
@@ -32,9 +33,12 @@ pub struct Scored {
     pub mse: f64,
     /// In schema order.
     pub features: Vec<FeatureVerdict>,
-    /// What is typical of each feature, such as its median, in its unit and in schema order; NaN or left out where that is
-    /// not known. The default `min_deviation` is a part of it.
-    pub typical: Arc<[f64]>,
+    /// What the model has seen of each feature, in schema order; `None` or left out where that is not known. The default
+    /// `min_deviation` is a part of the median.
+    pub usual: Arc<[Option<Usual>]>,
+    /// For an entity that the model has not learned from: how far the row is from the entity's own last rows, over 1 is far;
+    /// NaN when that is not known. `None` for one that it has learned from.
+    pub own: Option<f64>,
 }
 
 /// What a judge is told of a grid time.
@@ -190,7 +194,7 @@ impl Judge {
             time: scored.time,
             entity: &self.entity,
             features: &scored.features,
-            typical: &scored.typical,
+            usual: &scored.usual,
             running: self.running(rules, scored.time).is_some(),
             lingering: self
                 .lingering
@@ -198,6 +202,7 @@ impl Judge {
                 .filter(|l| scored.time.since(l.until) < rules.linger)
                 .map(|l| (l.name.as_str(), l.until, l.queries.as_slice())),
         });
+        gates.extend(scored.own.map(own_gate));
         gates.extend(self.settled.map(|settled| Gate {
             name: MAX_INCIDENT.into(),
             passed: scored.score > settled.peak_score * NEWS,
@@ -308,6 +313,22 @@ fn budget_gate(ruling: Ruling) -> Gate {
     }
 }
 
+/// A model measures an entity that it has not learned from as it measures others.
+fn own_gate(own: f64) -> Gate {
+    let detail = if own.is_nan() {
+        "the model has not learned from it, and its own rows are too few".to_owned()
+    } else {
+        format!(
+            "the model has not learned from it; beside its own last rows {own:.2}, over 1 is far"
+        )
+    };
+    Gate {
+        name: NEW_ENTITY.into(),
+        passed: own > 1.0,
+        detail,
+    }
+}
+
 /// Asked only when a duration is configured. Rows are counted, not time, so that a gap does not count as lasting.
 fn duration_gate(rules: &JudgeRules, run: Option<Run>) -> Option<Gate> {
     let rows = u32::try_from(run.map_or(0, |run| run.rows)).unwrap_or(u32::MAX);
@@ -325,6 +346,9 @@ fn duration_gate(rules: &JudgeRules, run: Option<Run>) -> Option<Gate> {
 
 /// Name of the gate that a score over the threshold opens.
 const THRESHOLD: &str = "threshold";
+
+/// Name of the gate that asks an entity's own rows where the model has not learned from it.
+const NEW_ENTITY: &str = "new_entity";
 
 /// Name of the gate that a settled incident closes.
 const MAX_INCIDENT: &str = "max_incident";

@@ -139,7 +139,8 @@ fn replay(rows: &[KeptScore], rules: &JudgeRules, raise: f64) -> Vec<Replayed> {
                     ruling: None,
                     mse: f64::NAN,
                     features: Vec::new(),
-                    typical: [].into(),
+                    usual: [].into(),
+                    own: None,
                 };
                 let verdict = judge.judge(rules, Row::Scored(scored));
                 for change in tracker.track(rules, &verdict) {

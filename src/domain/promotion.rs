@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Comparison {
     /// Windows compared.
     pub windows: usize,
-    /// Geometric mean of the champion's error (its scaled units squared).
+    /// Geometric mean of the champion's error (spreads of the windows' values, squared).
     pub champion_error: f64,
     /// Geometric mean of the challenger's error, in the same units.
     pub challenger_error: f64,
@@ -24,7 +24,7 @@ impl Comparison {
     #[must_use]
     pub fn told(&self) -> String {
         format!(
-            "on {} clean windows its error is {:.3e} against {:.3e} and it raises alarms on {:.1} % against {:.1} %",
+            "on {} clean windows its error is {:.4} against {:.4} and it raises alarms on {:.1} % against {:.1} %",
             self.windows,
             self.challenger_error,
             self.champion_error,

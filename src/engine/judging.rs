@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::learn;
 use super::ledger::Ledger;
-use super::scorer::{RowScore, Scorer};
+use super::scorer::RowScore;
 use super::watched::Watched;
-use crate::config::Config;
+use crate::config::{Config, Threshold};
 use crate::detect::gates::JudgeRules;
 use crate::detect::incident::{IncidentChange, Tracker};
 use crate::detect::judge::{Row, Scored};
 use crate::detect::maintenance::Windows;
 use crate::domain::{Entity, IncidentState, RowState, Schema, Time, Verdict};
+use crate::model::Bundle;
+use crate::prep::scale::Usual;
 
 /// A length of time that can be multiplied and added without care.
 const CENTURY: Duration = Duration::from_hours(876_000);
@@ -31,17 +33,76 @@ pub fn record(ledger: &mut Ledger, tracker: &mut Tracker, change: IncidentChange
     }
 }
 
+/// The rules for entities that the model has learned from, and for those that it has not. Where operators have set the
+/// threshold themselves, it alone decides: the rules are the same.
+#[derive(Debug)]
+pub struct Rules {
+    learned: JudgeRules,
+    /// `None` where they are the same.
+    new: Option<JudgeRules>,
+}
+
+impl Rules {
+    /// The rules for one schema under a model, if there is one.
+    pub fn new(
+        config: &Config,
+        schema: &Schema,
+        windows: &Windows,
+        bundle: Option<&Bundle>,
+    ) -> Self {
+        // The views are smoothed: what was in a window has left the score half a window after it.
+        let linger = span(config) * 3 / 2;
+        let rules = rules(config, schema).with_maintenance(windows.clone(), linger);
+        match bundle.filter(|_| config.detect.threshold == Threshold::Auto) {
+            Some(bundle) => Self {
+                new: Some(rules.clone().for_model_of(Duration::ZERO)),
+                learned: rules.for_model_of(bundle.known()),
+            },
+            None => Self {
+                learned: rules,
+                new: None,
+            },
+        }
+    }
+}
+
+/// What one entity's rows are judged by.
+pub struct Known<'a> {
+    rules: &'a JudgeRules,
+    usual: Arc<[Option<Usual>]>,
+    /// The model has not learned from this entity: it measures it as others are.
+    is_new: bool,
+}
+
+impl<'a> Known<'a> {
+    /// What `bundle` makes of an entity; without one nothing is an anomaly.
+    pub fn of(rules: &'a Rules, bundle: Option<&Bundle>, entity: &Entity) -> Self {
+        let new = rules
+            .new
+            .as_ref()
+            .filter(|_| bundle.is_some_and(|bundle| !bundle.scalers.contains_key(entity)));
+        let is_new = new.is_some();
+        let rules = new.unwrap_or(&rules.learned);
+        let scaler = bundle.map(|bundle| bundle.scaler(entity));
+        let usual = |column| scaler.and_then(|scaler| scaler.usual(column));
+        Self {
+            rules,
+            usual: (0..rules.columns()).map(usual).collect(),
+            is_new,
+        }
+    }
+}
+
 /// The verdict on a row that has this score, and what becomes of the entity's incidents with it. `alarm`: what its alarm goes
 /// by, before labels raised the threshold.
 pub fn judge(
     watched: &mut Watched,
-    rules: &JudgeRules,
+    known: &Known<'_>,
     ledger: &mut Ledger,
-    (time, score, alarm): (Time, &RowScore, f64),
-    typical: &Arc<[f64]>,
+    row: (Time, &RowScore, f64),
 ) -> Verdict {
-    let verdict = verdict(watched, rules, (time, score, alarm), typical);
-    for change in watched.tracker.track(rules, &verdict) {
+    let verdict = verdict(watched, known, row);
+    for change in watched.tracker.track(known.rules, &verdict) {
         if change.incident().state == IncidentState::Settled {
             watched.judge.settle(change.incident());
         }
@@ -52,40 +113,34 @@ pub fn judge(
 
 fn verdict(
     watched: &mut Watched,
-    rules: &JudgeRules,
+    known: &Known<'_>,
     (time, score, alarm): (Time, &RowScore, f64),
-    typical: &Arc<[f64]>,
 ) -> Verdict {
     let row = match score.state {
-        RowState::Scored => Row::Scored(Scored {
-            time,
-            score: score.score,
-            alarm,
-            ruling: score.ruling,
-            mse: score.mse,
-            features: score.features.clone(),
-            typical: Arc::clone(typical),
-        }),
+        RowState::Scored => {
+            let own = known.is_new.then(|| watched.provisional(time));
+            Row::Scored(Scored {
+                time,
+                score: score.score,
+                alarm,
+                ruling: score.ruling,
+                mse: score.mse,
+                features: score.features.clone(),
+                usual: Arc::clone(&known.usual),
+                own: own.map(|own| own.map_or(f64::NAN, |own| own.score)),
+            })
+        }
         _ if watched.is_missing(time) => Row::Unscored {
             time,
             state: RowState::Missing,
         },
         state => Row::Unscored { time, state },
     };
-    let mut verdict = watched.judge.judge(rules, row);
+    let mut verdict = watched.judge.judge(known.rules, row);
     if verdict.state == RowState::WarmingUp {
         verdict.provisional = watched.provisional(time);
     }
     verdict
-}
-
-/// The median of each feature as far as the model knows it.
-pub fn typical(scorer: Option<&Scorer>, entity: &Entity, columns: usize) -> Arc<[f64]> {
-    let scaler = scorer.map(|scorer| scorer.bundle.scaler(entity));
-    let median = |column| scaler.and_then(|scaler| scaler.center(column));
-    (0..columns)
-        .map(|column| median(column).unwrap_or(f64::NAN))
-        .collect()
 }
 
 /// The rules for one schema, without maintenance windows. An error is a whole window's: it lingers after its cause is gone and

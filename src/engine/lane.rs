@@ -39,6 +39,12 @@ const ROWS_AT_ONCE: usize = 32;
 /// failure.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 
+/// Entities that came after a training are learned this long after it at the earliest.
+const LEARN_NEW: Duration = Duration::from_hours(1);
+
+/// An incident that begins this soon after a training, or within two windows, began with its model.
+const WITH_MODEL: Duration = Duration::from_mins(10);
+
 /// Longest wait between two such tries.
 const TRY_AGAIN_AT_MOST: Duration = Duration::from_hours(1);
 
@@ -102,6 +108,10 @@ pub enum Cause {
     Growth,
     /// The data of so many entities have changed for good.
     Drift(usize),
+    /// So many entities came after the last one.
+    NewEntities(usize),
+    /// An incident of most features began with the model that scores.
+    Suspect,
 }
 
 impl Cause {
@@ -113,6 +123,8 @@ impl Cause {
             Self::Schedule => "schedule",
             Self::Growth => "history has doubled",
             Self::Drift(_) => "drift",
+            Self::NewEntities(_) => "new entities",
+            Self::Suspect => "an incident of most features began with the model",
         }
     }
 }
@@ -495,9 +507,24 @@ impl Lane {
             Some(Cause::Schedule)
         } else if is_live && self.has_doubled(trained_on) {
             Some(Cause::Growth)
+        } else if is_live && self.is_suspect(model) {
+            Some(Cause::Suspect)
+        } else if let Some(new) = self.pipeline.unlearned()
+            && now.since(trained_at) >= LEARN_NEW
+        {
+            Some(Cause::NewEntities(new))
         } else {
             self.has_drifted().map(Cause::Drift)
         }
+    }
+
+    /// Whether an incident of most features began with the model: then the model is the likelier cause. Asked until a training
+    /// has followed.
+    fn is_suspect(&self, model: &ModelView) -> bool {
+        let since = model.trained_at;
+        let is_newest = self.learned.is_none_or(|(learned, _)| learned <= since);
+        let soon = WITH_MODEL.max(self.pipeline.span() * 2);
+        is_newest && self.pipeline.has_broad_incident((since, since + soon))
     }
 
     /// How many entities' data have changed for good, if that is to be learned.

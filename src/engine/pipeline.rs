@@ -17,7 +17,7 @@ use super::cleaning::LeftOut;
 use super::columns::{by_entity, by_name, places, same_names};
 use super::drifting::{DRIFT, Drifts};
 use super::fusing::State;
-use super::judging::{maintenance, record, rules, span};
+use super::judging::{Rules, maintenance, record, span};
 use super::labelling::Labelling;
 use super::ledger::Ledger;
 use super::recent;
@@ -26,7 +26,6 @@ use super::watched::Watched;
 use slices::LookBack;
 
 use crate::config::Config;
-use crate::detect::gates::JudgeRules;
 use crate::detect::maintenance::Windows;
 use crate::domain::{Entity, Frame, Grid, Level, Schema, Time};
 use crate::store::JournalError;
@@ -51,7 +50,7 @@ const VANISHED: Duration = Duration::from_hours(1);
 pub struct Pipeline {
     config: Arc<Config>,
     schema: Option<Schema>,
-    rules: Option<JudgeRules>,
+    rules: Option<Rules>,
     maintenance: Windows,
     entities: BTreeMap<Entity, Watched>,
     scorer: Option<Arc<Scorer>>,
@@ -62,8 +61,10 @@ pub struct Pipeline {
     filled: Option<Time>,
     /// Newest row with a sample of any entity, also of one that is gone.
     seen: Option<Time>,
-    /// Newest row with a final verdict.
+    /// Newest row with a final verdict of every entity.
     judged: Option<Time>,
+    /// The last entity with verdicts of the grid time after that, when a part of the entities has them.
+    judged_part: Option<Entity>,
     /// What a restart left of entities that have not come back yet.
     restored: BTreeMap<Entity, Kept>,
     /// Newest row at the first look: when the wait for them began.
@@ -112,6 +113,7 @@ impl Pipeline {
             seen: None,
             judged: restored.judged,
             restored: restored.entities,
+            judged_part: None,
             resumed: None,
             journaled: Journaled::default(),
             look_back: LookBack::default(),
@@ -176,16 +178,20 @@ impl Pipeline {
         self.judged = Some(time);
     }
 
+    /// How long a window of rows is.
+    pub fn span(&self) -> Duration {
+        span(&self.config)
+    }
+
     /// Step of the grid.
     pub fn step(&self) -> Duration {
         self.config.source.step.0
     }
 
     fn set_schema(&mut self, schema: &Schema) {
-        let rules = rules(&self.config, schema);
-        // The views are smoothed: what was in a window has left the score half a window after it.
-        let linger = span(&self.config) * 3 / 2;
-        self.rules = Some(rules.with_maintenance(self.maintenance.clone(), linger));
+        let bundle = self.scorer.as_ref().map(|scorer| &scorer.bundle);
+        let rules = Rules::new(&self.config, schema, &self.maintenance, bundle);
+        self.rules = Some(rules);
         self.schema = Some(Arc::clone(schema));
     }
 
@@ -301,6 +307,7 @@ impl Pipeline {
         self.filled = Some(back);
         self.seen = self.seen.map(|seen| seen.min(back));
         self.judged = self.judged.map(|judged| judged.min(back));
+        self.judged_part = None;
         if is_set_back {
             self.tell_set_back(filled, due);
         }
@@ -428,8 +435,8 @@ impl Pipeline {
         if others {
             self.carry_over(&schema);
         }
-        self.set_schema(&schema);
         self.scorer = Some(scorer);
+        self.set_schema(&schema);
         self.plan_look_back();
         others
     }

@@ -1,20 +1,21 @@
 //! Whether a new model (the challenger) takes the place of the one that scores (the champion).
 //!
 //! Both reconstruct the same windows: the newest of those that the challenger was not trained on and that neither stick out
-//! nor are excluded. Each model has a scale of its own, so the challenger's output is first brought into the champion's
-//! units; then the mean of the logarithm of the ratio of their errors says by what factor one is better, without a few
-//! large windows deciding. What matters to people is compared too: how many of these windows each would call anomalous by
-//! its own threshold.
+//! nor are excluded, each as it would see them when it scores. A feature's error is measured in spreads of its values in these
+//! windows, not below what its unit and level make of a movement, and bounded: so neither a scale that one of the models has
+//! learned nor a feature that hardly moves decides. The mean of the logarithm of the ratio of the windows' errors says by what
+//! factor one is better, without a few large windows deciding. What matters to people is compared too: how many of these
+//! windows each would call anomalous by its own threshold.
 //!
-//! The challenger wins unless it is clearly worse, since it knows more of the present: the windows it is compared on
-//! are, if anything, the champion's home. Neighbouring windows share rows, so the standard error counts a window's length of
-//! them as one.
+//! A champion that raises alarms on much of what is normal loses. Else the challenger wins unless it is clearly worse, since
+//! it knows more of the present: the windows it is compared on are, if anything, the champion's home. Neighbouring windows
+//! share rows, so the standard error counts a window's length of them as one.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 
 use super::learn::{LearnError, Learned, Prepared};
 use crate::config::{Config, Promote};
-use crate::domain::{Comparison, Decision, Entity, Time};
+use crate::domain::{Comparison, Decision, Entity, Feature, Time, Unit};
 use crate::model::{Bundle, ModelError, window_errors};
 use crate::prep::scale::Scaler;
 
@@ -27,24 +28,57 @@ const FEWEST: usize = 40;
 /// Clearly worse is an error this many times the champion's, …
 const WORSE: f64 = 1.25;
 
+/// … or so many times when the champion learned from half as much or less, …
+const WORSE_THAN_YOUNGER: f64 = 2.0;
+
 /// … by this many standard errors, …
 const SURE: f64 = 2.0;
 
 /// … or alarms on this part more of the windows.
 const NOISIER: f64 = 0.02;
 
-/// Why the challenger is clearly worse; `None` when it is not.
-#[must_use]
-pub fn against(figures: &Comparison) -> Option<String> {
-    let ratio = (figures.challenger_error / figures.champion_error).ln();
-    if ratio > WORSE.ln() && ratio > SURE * figures.uncertainty {
-        return Some(format!(
-            "its error is {:.2} times that of the model that scores",
-            ratio.exp()
+/// A champion that raises alarms on this part more of the windows than the challenger loses, whatever the errors are.
+const TOO_NOISY: f64 = 0.1;
+
+/// Errors over so many spreads say no more.
+const BOUND: f64 = 10.0;
+
+/// A spread is at least this part of what is typical …
+const LEVEL: f64 = 0.01;
+
+/// … and this part of a unit's whole range.
+const UNIT: f64 = 0.01;
+
+/// Whether the challenger is promoted, and why. `is_wiser`: it learned from twice as much as the champion or more.
+///
+/// # Errors
+/// Why it is refused.
+pub fn verdict(figures: &Comparison, is_wiser: bool) -> Result<String, String> {
+    let more = figures.champion_alarms - figures.challenger_alarms;
+    if more > TOO_NOISY {
+        return Ok(format!(
+            "the model that scores raises alarms on {:.1} % of what is normal",
+            figures.champion_alarms * 100.0
         ));
     }
-    (figures.challenger_alarms - figures.champion_alarms > NOISIER)
-        .then(|| "it raises more alarms on clean windows than the model that scores".into())
+    if -more > NOISIER {
+        return Err("it raises more alarms on clean windows than the model that scores".into());
+    }
+    let ratio = (figures.challenger_error / figures.champion_error).ln();
+    let tolerated = if is_wiser { WORSE_THAN_YOUNGER } else { WORSE };
+    let told = format!(
+        "its error is {:.2} times that of the model that scores",
+        ratio.exp()
+    );
+    if ratio > tolerated.ln() && ratio > SURE * figures.uncertainty {
+        Err(format!("{told}; at most {tolerated} times is tolerated"))
+    } else if ratio <= 0.0 {
+        Ok(told)
+    } else if ratio <= tolerated.ln() {
+        Ok(format!("{told}; up to {tolerated} times is tolerated"))
+    } else {
+        Ok(format!("{told}, which may be chance"))
+    }
 }
 
 /// What becomes of a model that was just trained, with `champion` scoring so far. `forced`: somebody insists on it.
@@ -70,14 +104,14 @@ pub fn decide(
     let Some(figures) = comparison else {
         return Ok(promoted("there is nothing to compare the two on", None));
     };
-    let against = against(&figures);
-    Ok(match against {
-        None => promoted("it is not worse", comparison),
-        Some(_) if forced => promoted("it was forced", comparison),
-        Some(_) if config.retrain.promote == Promote::Always => {
+    let is_wiser = learned.bundle.known() >= champion.known() * 2;
+    Ok(match verdict(&figures, is_wiser) {
+        Ok(reason) => promoted(&reason, comparison),
+        Err(_) if forced => promoted("it was forced", comparison),
+        Err(_) if config.retrain.promote == Promote::Always => {
             promoted("[retrain] promote is \"always\"", comparison)
         }
-        Some(reason) => Decision {
+        Err(reason) => Decision {
             promoted: false,
             reason,
             comparison,
@@ -112,22 +146,21 @@ fn compare(
         }
         let (from, to) = (learned.bundle.scaler(entity), champion.scaler(entity));
         let columns = Columns::between(&learned.bundle, champion, from, to);
-        if !columns.counts.contains(&true) {
+        if columns.shared.is_empty() {
             continue;
         }
         let rebuilt = new.reconstruct(windows.view()).map_err(defect)?;
-        let own = mse(&windows, &rebuilt, &from.known());
-        let (input, output) = (columns.bring(&windows), columns.bring(&rebuilt));
+        let input = columns.bring(&windows);
         let before = old.reconstruct(input.view()).map_err(defect)?;
-        pairs.new.extend(mse(&input, &output, &columns.counts));
-        pairs.old.extend(mse(&input, &before, &columns.counts));
-        let limit = learned.bundle.calibration.threshold_mse;
-        pairs.new_alarms += own.iter().filter(|error| **error > limit).count();
+        let spreads = columns.spreads(&windows);
+        let same = |output, side| columns.errors(&windows, output, side, &spreads);
+        pairs.new.extend(same(&rebuilt, Side::Challenger));
+        pairs.old.extend(same(&before, Side::Champion));
+        let (own, limit) = (&learned.bundle.calibration, &champion.calibration);
+        pairs.new_alarms += over(&windows, &rebuilt, &from.known(), own.threshold_mse);
+        pairs.old_alarms += over(&input, &before, &columns.counts(), limit.threshold_mse);
     }
-    Ok(pairs.compared(
-        champion.calibration.threshold_mse,
-        config.autoencoder.window,
-    ))
+    Ok(pairs.compared(config.autoencoder.window))
 }
 
 fn defect(error: ModelError) -> LearnError {
@@ -140,10 +173,11 @@ struct Pairs {
     new: Vec<f64>,
     old: Vec<f64>,
     new_alarms: usize,
+    old_alarms: usize,
 }
 
 impl Pairs {
-    fn compared(&self, limit: f64, window: usize) -> Option<Comparison> {
+    fn compared(&self, window: usize) -> Option<Comparison> {
         /// Below this an error is rounding of single precision: nobody is better by it.
         const ROUNDING: f64 = 1e-10;
         let log = |error: &f64| error.max(ROUNDING).ln();
@@ -169,8 +203,7 @@ impl Pairs {
             champion_error,
             challenger_error: champion_error * mean(&ratios).exp(),
             uncertainty: (spread / (count - 1.0).max(1.0) / count).sqrt(),
-            champion_alarms: self.old.iter().filter(|e| **e > limit).count() as f64
-                / windows as f64,
+            champion_alarms: self.old_alarms as f64 / windows as f64,
             challenger_alarms: self.new_alarms as f64 / windows as f64,
         })
     }
@@ -198,71 +231,205 @@ fn gather(
     ndarray::stack(Axis(0), &views).unwrap_or_else(|_| Array3::zeros((0, window, 0)))
 }
 
-fn mse(input: &Array3<f32>, output: &Array3<f32>, counts: &[bool]) -> Vec<f64> {
+/// How many windows have an error over `limit`, the mean over the features that count.
+fn over(input: &Array3<f32>, output: &Array3<f32>, counts: &[bool], limit: f64) -> usize {
     let mask = Array2::from_shape_fn((input.dim().0, counts.len()), |(_, column)| {
         counts.get(column).copied().unwrap_or(false)
     });
-    window_errors(input.view(), output.view(), mask.view()).mse
+    let errors = window_errors(input.view(), output.view(), mask.view());
+    errors.mse.iter().filter(|error| **error > limit).count()
+}
+
+/// Whose output it is.
+#[derive(Clone, Copy)]
+enum Side {
+    Champion,
+    Challenger,
+}
+
+/// A feature that both models know.
+struct Shared {
+    /// Its column with the champion and with the challenger.
+    at: (usize, usize),
+    /// The least that counts as its spread, beside its level.
+    least: f64,
 }
 
 /// How the challenger's columns become the champion's.
-struct Columns {
-    /// For each of the champion's columns (the calendar's at the end): where it is with the challenger, and the factor and
-    /// the summand that bring it over.
-    from: Vec<Option<(usize, f64, f64)>>,
-    /// Which of the champion's features both know.
-    counts: Vec<bool>,
+struct Columns<'a> {
+    /// The challenger's scaler and the champion's.
+    scalers: (&'a Scaler, &'a Scaler),
+    /// For each of the champion's columns (the calendar's at the end): where it is with the challenger.
+    from: Vec<Option<usize>>,
+    shared: Vec<Shared>,
 }
 
-impl Columns {
-    fn between(new: &Bundle, old: &Bundle, from: &Scaler, to: &Scaler) -> Self {
+impl<'a> Columns<'a> {
+    fn between(new: &Bundle, old: &Bundle, from: &'a Scaler, to: &'a Scaler) -> Self {
         let (known_new, known_old) = (from.known(), to.known());
-        let mut columns: Vec<Option<(usize, f64, f64)>> = Vec::new();
-        let mut counts = Vec::new();
+        let mut columns: Vec<Option<usize>> = Vec::new();
+        let mut shared = Vec::new();
         for (column, feature) in old.schema.iter().enumerate() {
-            let at = new
-                .schema
-                .iter()
-                .position(|other| other.name == feature.name);
-            let over = at.map(|at| {
-                let unit = to.inverse(column, 1.0) - to.inverse(column, 0.0);
-                let factor = (from.inverse(at, 1.0) - from.inverse(at, 0.0)) / unit;
-                (
-                    at,
-                    factor,
-                    (from.inverse(at, 0.0) - to.inverse(column, 0.0)) / unit,
-                )
-            });
-            let over = over
-                .filter(|(at, factor, _)| factor.is_finite() && known_new.get(*at) == Some(&true));
-            counts.push(over.is_some() && known_old.get(column) == Some(&true));
-            columns.push(over);
+            let same = |other: &Feature| other.name == feature.name;
+            let at = new.schema.iter().position(same);
+            let at = at.filter(|at| known_new.get(*at) == Some(&true));
+            if let Some(at) = at.filter(|_| known_old.get(column) == Some(&true)) {
+                let least = UNIT * whole(&feature.unit);
+                let at = (column, at);
+                shared.push(Shared { at, least });
+            }
+            columns.push(at);
         }
         let calendar = super::learn::CALENDAR;
-        columns.extend((0..calendar).map(|extra| Some((new.schema.len() + extra, 1.0, 0.0))));
+        columns.extend((0..calendar).map(|extra| Some(new.schema.len() + extra)));
         Self {
+            scalers: (from, to),
             from: columns,
-            counts,
+            shared,
         }
     }
 
-    /// Windows in the champion's columns and units; a column that the challenger lacks is 0, as an unknown one is.
+    /// Which of the champion's features both know.
+    fn counts(&self) -> Vec<bool> {
+        let known = |column| self.shared.iter().any(|shared| shared.at.0 == column);
+        let calendar = super::learn::CALENDAR;
+        (0..self.from.len().saturating_sub(calendar))
+            .map(known)
+            .collect()
+    }
+
+    /// Windows in the champion's columns and units, as it sees them when it scores; a column that the challenger lacks is 0,
+    /// as an unknown one is.
     fn bring(&self, windows: &Array3<f32>) -> Array3<f32> {
-        let (count, rows, _) = windows.dim();
+        let (count, rows, columns) = windows.dim();
+        let (from, to) = self.scalers;
         let mut brought = Array3::zeros((count, rows, self.from.len()));
-        for (mut slot, from) in brought.axis_iter_mut(Axis(2)).zip(&self.from) {
-            let Some((at, factor, summand)) =
-                from.filter(|(at, _, _)| *at < windows.len_of(Axis(2)))
+        for (column, mut slot) in brought.axis_iter_mut(Axis(2)).enumerate() {
+            let Some(at) = self
+                .from
+                .get(column)
+                .copied()
+                .flatten()
+                .filter(|at| *at < columns)
             else {
                 continue;
             };
-            #[allow(clippy::cast_possible_truncation)] // The network's own precision.
-            slot.assign(
-                &windows
-                    .index_axis(Axis(2), at)
-                    .mapv(|v| (f64::from(v) * factor + summand) as f32),
-            );
+            let values = windows.index_axis(Axis(2), at);
+            if column < to.features() {
+                slot.assign(&values.mapv(|v| to.scaled(column, from.inverse(at, f64::from(v)))));
+            } else {
+                slot.assign(&values);
+            }
         }
         brought
+    }
+
+    /// What counts as one spread of each shared feature, in its unit.
+    fn spreads(&self, windows: &Array3<f32>) -> Vec<f64> {
+        let spread = |shared: &Shared| {
+            let raw = |v: &f32| self.scalers.0.inverse(shared.at.1, f64::from(*v));
+            let values: Vec<f64> = windows
+                .index_axis(Axis(2), shared.at.1)
+                .iter()
+                .map(raw)
+                .collect();
+            let count = values.len().max(1) as f64;
+            let mean = values.iter().map(|v| v / count).sum::<f64>();
+            let variance = values
+                .iter()
+                .map(|v| (v - mean).powi(2) / count)
+                .sum::<f64>();
+            let least = shared.least.max(LEVEL * mean.abs());
+            let spread = variance.sqrt().max(least);
+            if spread > 0.0 { spread } else { 1.0 }
+        };
+        self.shared.iter().map(spread).collect()
+    }
+
+    /// The error of each window: the mean square of its shared features' errors in spreads.
+    fn errors(
+        &self,
+        windows: &Array3<f32>,
+        output: &Array3<f32>,
+        side: Side,
+        spreads: &[f64],
+    ) -> Vec<f64> {
+        let (count, rows, _) = windows.dim();
+        let (from, to) = self.scalers;
+        let mut sums = vec![0.0; count];
+        for (shared, spread) in self.shared.iter().zip(spreads) {
+            let (old, new) = shared.at;
+            let (column, scaler) = match side {
+                Side::Champion => (old, to),
+                Side::Challenger => (new, from),
+            };
+            let input = windows.index_axis(Axis(2), new);
+            let output = output.index_axis(Axis(2), column);
+            for (sum, (input, output)) in sums
+                .iter_mut()
+                .zip(input.outer_iter().zip(output.outer_iter()))
+            {
+                let away = |(input, output): (&f32, &f32)| {
+                    let off = from.inverse(new, f64::from(*input))
+                        - scaler.inverse(column, f64::from(*output));
+                    (off / spread).clamp(-BOUND, BOUND).powi(2)
+                };
+                *sum += input.iter().zip(output).map(away).sum::<f64>();
+            }
+        }
+        let cells = (rows * self.shared.len()).max(1) as f64;
+        sums.iter_mut().for_each(|sum| *sum /= cells);
+        sums
+    }
+}
+
+/// What a unit reaches from end to end; 0 where it has no ends.
+fn whole(unit: &Unit) -> f64 {
+    match unit {
+        Unit::Percent => 100.0,
+        Unit::Ratio => 1.0,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(errors: (f64, f64), alarms: (f64, f64)) -> Comparison {
+        Comparison {
+            windows: 100,
+            challenger_error: errors.0,
+            champion_error: errors.1,
+            uncertainty: 0.05,
+            challenger_alarms: alarms.0,
+            champion_alarms: alarms.1,
+        }
+    }
+
+    #[test]
+    fn a_champion_that_alarms_on_what_is_normal_loses_whatever_the_errors_are() {
+        let verdict = verdict(&figures((5.0, 1.0), (0.0, 0.5)), false).unwrap();
+        assert!(verdict.contains("50.0 % of what is normal"), "{verdict}");
+    }
+
+    #[test]
+    fn more_alarms_or_a_larger_error_are_refused_and_the_limit_is_told() {
+        let noisier = verdict(&figures((0.5, 1.0), (0.05, 0.0)), true).unwrap_err();
+        assert!(noisier.contains("more alarms"), "{noisier}");
+        let worse = figures((1.57, 1.0), (0.0, 0.0));
+        let refused = verdict(&worse, false).unwrap_err();
+        assert!(
+            refused.contains("1.57 times") && refused.contains("at most 1.25"),
+            "{refused}"
+        );
+        let wiser = verdict(&worse, true).unwrap();
+        assert!(wiser.contains("up to 2 times is tolerated"), "{wiser}");
+        assert!(verdict(&figures((2.5, 1.0), (0.0, 0.0)), true).is_err());
+        let unsure = Comparison {
+            uncertainty: 0.5,
+            ..worse
+        };
+        assert!(verdict(&unsure, false).unwrap().contains("may be chance"));
     }
 }

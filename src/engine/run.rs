@@ -432,11 +432,20 @@ impl Core {
             if (is_first || is_wanted) && lane.history_backoff.is_over(now) {
                 lane.ask_history(now);
             }
-            if let Some(Cause::Drift(entities)) = cause {
-                self.note(
-                    Level::Info,
-                    format!("the data have changed for good since the model was trained ({entities} of the entities): training a new one"),
-                );
+            let told = match cause {
+                Some(Cause::Drift(entities)) => Some(format!(
+                    "the data have changed for good since the model was trained ({entities} of the entities): training a new one"
+                )),
+                Some(Cause::NewEntities(new)) => Some(format!(
+                    "the model has not learned from {new} of the entities: training a new one"
+                )),
+                Some(Cause::Suspect) => Some(
+                    "an incident of most features began with the new model, which is the likelier cause: training another one".into(),
+                ),
+                _ => None,
+            };
+            if let Some(text) = told {
+                self.note(Level::Info, text);
             }
         }
         self.start_forecast(now);

@@ -101,6 +101,18 @@ impl Bundle {
             .or_else(|| self.networks.get(&Entity::sole()))
     }
 
+    /// How long each entity was observed in training, on average: no longer than from the first row to the last, and shorter
+    /// where most of that is a gap.
+    #[must_use]
+    pub fn known(&self) -> Duration {
+        let each = self.windows / self.scalers.len().max(1);
+        let observed = self
+            .step
+            .saturating_mul(u32::try_from(each).unwrap_or(u32::MAX));
+        let (first, last) = self.trained_on;
+        observed.min(last.since(first))
+    }
+
     /// The scaling of `entity`: its own, else the pooled one.
     #[must_use]
     pub fn scaler(&self, entity: &Entity) -> &Scaler {

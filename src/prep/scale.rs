@@ -29,6 +29,17 @@ struct Column {
     median: f64,
     /// At least one value was observed.
     known: bool,
+    /// All of its values were the same, but for rounding.
+    still: bool,
+}
+
+/// What was seen of one feature, in its own unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usual {
+    /// The median of its values.
+    pub median: f64,
+    /// From the lowest to the highest, about; 0 when it never moved.
+    pub range: f64,
 }
 
 /// Numbers that describe one column in [`Scaler::table`].
@@ -98,6 +109,28 @@ impl Scaler {
             .map(|c| c.median)
     }
 
+    /// What was seen of the feature; `None` when it is unknown or there is no such feature.
+    #[must_use]
+    pub fn usual(&self, feature: usize) -> Option<Usual> {
+        /// From about the lowest to the highest of a normal distribution's values: in deviations, and in interquartile ranges.
+        const DEVIATIONS: f64 = 6.0;
+        const QUARTILES: f64 = 4.5;
+        let column = self.columns.get(feature).filter(|c| c.known)?;
+        let width = match self.kind {
+            ScalerKind::Minmax => 1.0,
+            ScalerKind::Standard => DEVIATIONS,
+            ScalerKind::Robust => QUARTILES,
+        };
+        Some(Usual {
+            median: column.median,
+            range: if column.still {
+                0.0
+            } else {
+                column.scale * width
+            },
+        })
+    }
+
     /// One raw value per feature that stands in where nothing better is at hand: the mean for [`Fill::Mean`], else the
     /// median; 0 for an unknown feature.
     #[must_use]
@@ -122,6 +155,12 @@ impl Scaler {
         })
     }
 
+    /// A raw value on the network's scale, within ±[`LIMIT`]; 0 when the feature is unknown or there is no such feature.
+    #[must_use]
+    pub fn scaled(&self, feature: usize, raw: f64) -> f32 {
+        self.columns.get(feature).map_or(0.0, |c| c.scaled(raw))
+    }
+
     /// The raw value of a scaled one; NaN when the feature is unknown or there is no such feature.
     #[must_use]
     pub fn inverse(&self, feature: usize, scaled: f64) -> f64 {
@@ -141,7 +180,7 @@ impl Scaler {
                 c.scale,
                 c.mean,
                 c.median,
-                f64::from(u8::from(c.known)),
+                f64::from(u8::from(c.known) + u8::from(c.still)),
             ]));
         }
         table
@@ -166,6 +205,7 @@ impl Scaler {
                     mean: row[2],
                     median: row[3],
                     known: row[4] > 0.5,
+                    still: row[4] > 1.5,
                 })
                 .collect(),
         })
@@ -184,6 +224,7 @@ impl Column {
                 mean: 0.0,
                 median: 0.0,
                 known: false,
+                still: false,
             };
         };
         let median = quantile(&sorted, 0.5);
@@ -212,6 +253,7 @@ impl Column {
             mean,
             median,
             known: true,
+            still: constant,
         }
     }
 

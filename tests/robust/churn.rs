@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ndarray::Array2;
 use pulsewatch::config::{Config, Span, Threshold};
-use pulsewatch::domain::{Entity, Feature, Frame, Grid, HealthBoard, Label, Schema, Time};
+use pulsewatch::domain::{Entity, Feature, Frame, Grid, HealthBoard, Label, Schema, Time, Verdict};
 use pulsewatch::engine::keeping::{Keeping, Told};
 use pulsewatch::engine::learn::{self, Learned};
 use pulsewatch::engine::ledger::Ledger;
@@ -213,6 +213,81 @@ async fn months_of_pods_that_come_and_go_leave_little_behind() {
     assert!(lines.count() <= 1001 + 3 * AT_ONCE, "{page}");
     assert_eq!(driver.snapshot().live.counters.incidents_total, total);
     driver.stop().await;
+}
+
+/// The verdicts on `rows` of pods, `most` rows at a time.
+fn verdicts(config: &Arc<Config>, model: &Learned, most: usize, rows: i64) -> Vec<Verdict> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipeline = pipeline(config, dir.path(), model);
+    let mut all = Vec::new();
+    for row in 0..rows {
+        // One comes later, with a name before those of the others.
+        let pods = (0..7).filter(|pod| *pod > 0 || row >= 9);
+        let frames: Vec<Frame> = pods
+            .map(|pod| frame(&format!("old-{pod}"), (row, row + 1), 12..14))
+            .collect();
+        pipeline.ingest(&frames, at(row));
+        loop {
+            let judged = pipeline.judge_some(most).unwrap();
+            assert!(judged.verdicts.len() <= most);
+            all.extend(judged.verdicts);
+            if !judged.is_more {
+                break;
+            }
+        }
+        assert_eq!(pipeline.judged(), Some(at(row)));
+    }
+    all
+}
+
+#[test]
+fn a_grid_time_of_many_entities_is_judged_in_parts() {
+    let config = Arc::new(settings());
+    let model = learned(&config);
+    let of = |most| -> Vec<(Time, Entity, Option<f64>, bool)> {
+        let verdicts = verdicts(&config, &model, most, 20).into_iter();
+        verdicts
+            .map(|v| (v.time, v.entity, v.score, v.is_anomaly))
+            .collect()
+    };
+    let (whole, parts) = (of(usize::MAX), of(3));
+    assert_eq!(whole, parts);
+    assert_eq!(whole.len(), 7 * 20 - 9);
+    assert!(whole.iter().any(|(.., is_anomaly)| *is_anomaly));
+}
+
+#[test]
+fn an_entity_that_the_model_has_not_learned_from_is_measured_by_its_own_rows_too() {
+    let mut config = settings();
+    config.detect.threshold = Threshold::Auto;
+    let config = Arc::new(config);
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipeline = pipeline(&config, dir.path(), &learned(&config));
+    let mut alarms = Vec::new();
+    let mut stopped = false;
+    for row in 0..80 {
+        // Higher than all that was learned, and after 60 rows far higher than itself.
+        let own = frame("new", (row, row + 1), 60..99);
+        let values = own.values().mapv(|value| value + 60.0);
+        let own = Frame::new(own.entity().clone(), schema(), *own.grid(), values).unwrap();
+        pipeline.ingest(&[own], at(row));
+        for verdict in pipeline.judge().unwrap() {
+            stopped |= verdict
+                .gates
+                .iter()
+                .any(|g| g.name == "new_entity" && !g.passed);
+            if verdict.is_anomaly {
+                alarms.push(row);
+            }
+        }
+    }
+    assert!(stopped, "its level alone would have been an alarm");
+    assert_eq!(
+        alarms.first(),
+        Some(&64),
+        "five rows of the jump: {alarms:?}"
+    );
+    assert_eq!(pipeline.unlearned(), None, "too few windows to learn from");
 }
 
 /// A pipeline with an open incident of pod `a`, in the journal with id 1.

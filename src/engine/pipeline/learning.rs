@@ -2,9 +2,11 @@
 
 use super::Pipeline;
 use crate::config::Weights;
-use crate::domain::Entity;
+use crate::domain::{Entity, Incident, OTHERS, Time};
 use crate::engine::cleaning::{self, LeftOut};
+use crate::engine::learn::FEWEST_WINDOWS;
 use crate::engine::readiness::Counting;
+use crate::engine::watched::Watched;
 use crate::store::{Journal, JournalError};
 
 impl Pipeline {
@@ -44,6 +46,33 @@ impl Pipeline {
         };
         let all = self.entities.iter_mut();
         counting.of_all(all.map(|(entity, own)| (entity, &own.tail, &mut own.counted)));
+    }
+
+    /// Entities with enough windows that the model has not learned from, when they are a tenth of all or more.
+    pub fn unlearned(&self) -> Option<usize> {
+        /// So many entities for one that is new.
+        const FEW: usize = 10;
+        let scalers = &self.scorer.as_ref()?.bundle.scalers;
+        let is_new = |(entity, own): &(&Entity, &Watched)| {
+            own.counted.windows() >= FEWEST_WINDOWS && !scalers.contains_key(*entity)
+        };
+        let new = self.entities.iter().filter(is_new).count();
+        (new > 0 && new * FEW >= self.entities.len()).then_some(new)
+    }
+
+    /// Whether an incident that is open and began within `times` is about most of the features.
+    pub fn has_broad_incident(&self, (from, to): (Time, Time)) -> bool {
+        let columns = self.schema.as_ref().map_or(0, |schema| schema.len());
+        let even = 1.0 / columns.max(1) as f64;
+        let is_broad = |incident: &Incident| {
+            let parts = incident.features.iter();
+            let much = parts.filter(|part| &*part.feature != OTHERS && part.share * 2.0 >= even);
+            (from..=to).contains(&incident.start) && columns > 2 && much.count() * 2 > columns
+        };
+        self.ledger
+            .open_incidents()
+            .values()
+            .any(|open| is_broad(open))
     }
 
     /// Windows that a training would have: of all entities for a shared network, of the entity with the most where each has

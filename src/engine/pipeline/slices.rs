@@ -2,11 +2,12 @@
 //! goes on answering.
 
 use std::collections::VecDeque;
+use std::ops::{Bound, RangeInclusive};
 
 use super::Pipeline;
 use crate::domain::{Entity, Grid, RowState, Time, Verdict};
 use crate::engine::fusing::State;
-use crate::engine::judging::{judge, typical};
+use crate::engine::judging::{Known, judge};
 use crate::engine::scorer::{RowScore, Rows, Scorer};
 use crate::engine::watched::Watched;
 use crate::model::ModelError;
@@ -68,7 +69,8 @@ impl Pipeline {
         self.judge_some(usize::MAX).map(|judged| judged.verdicts)
     }
 
-    /// As [`Pipeline::judge`], but at most about `most` rows over all entities: at least one grid time, whole grid times.
+    /// As [`Pipeline::judge`], but at most about `most` rows over all entities: whole grid times, or a part of the entities of
+    /// one grid time when they are more than that.
     ///
     /// # Errors
     /// [`ModelError`] when the network can't take the windows; the rows are tried again with the next call.
@@ -81,11 +83,16 @@ impl Pipeline {
                 ..Judged::default()
             });
         }
-        let rows = ((most - spent) / self.entities.len().max(1)).max(1);
+        // A grid time that was judged in part is finished by itself: other entities have no verdict of the times after it.
+        let rows = match &self.judged_part {
+            Some(_) => 1,
+            None => ((most - spent) / self.entities.len().max(1)).max(1),
+        };
         let slice = todo.slice(0, rows.min(todo.len()));
+        let verdicts = self.judge_slice(&slice, most)?;
         Ok(Judged {
-            verdicts: self.judge_slice(&slice)?,
-            is_more: slice.len() < todo.len(),
+            verdicts,
+            is_more: self.judged_part.is_some() || slice.len() < todo.len(),
         })
     }
 
@@ -102,21 +109,40 @@ impl Pipeline {
         Grid::covering(first, filled, step)
     }
 
-    fn judge_slice(&mut self, slice: &Grid) -> Result<Vec<Verdict>, ModelError> {
+    /// The names of the next `most` entities whose rows of a slice are judged.
+    fn next_part(&self, most: usize) -> Vec<Entity> {
+        let from = match &self.judged_part {
+            Some(last) => Bound::Excluded(last),
+            None => Bound::Unbounded,
+        };
+        let rest = self.entities.range((from, Bound::Unbounded));
+        rest.take(most).map(|(entity, _)| entity.clone()).collect()
+    }
+
+    /// Judges the rows of at most `most` entities within `slice`; the slice is done with the last of them.
+    fn judge_slice(&mut self, slice: &Grid, most: usize) -> Result<Vec<Verdict>, ModelError> {
         let Some(last) = slice.last() else {
             return Ok(Vec::new());
         };
-        let scores = self.scores(slice)?;
+        let part = self.next_part(most.max(1));
+        let (Some(first), Some(end)) = (part.first(), part.last()) else {
+            self.finish_slice(last);
+            return Ok(Vec::new());
+        };
+        let part = first.clone()..=end.clone();
+        let scores = self.scores(slice, &part)?;
         let raise = self.labelling.raise();
         let mut verdicts = Vec::new();
         if let Some(rules) = &self.rules {
-            for (watched, (times, scores)) in self.entities.values_mut().zip(scores) {
-                let typical = typical(self.scorer.as_deref(), &watched.entity, rules.columns());
+            let bundle = self.scorer.as_ref().map(|scorer| &scorer.bundle);
+            let own = self.entities.range_mut(part.clone());
+            for ((_, watched), (times, scores)) in own.zip(scores) {
+                let known = Known::of(rules, bundle, &watched.entity);
                 for (time, score) in times.times().zip(scores) {
-                    let (known, shown) = (score.alarm(), score.raised(raise));
-                    let row = (time, &shown, known);
-                    let verdict = judge(watched, rules, &mut self.ledger, row, &typical);
-                    self.labelling.take(&verdict, known);
+                    let (alarm, shown) = (score.alarm(), score.raised(raise));
+                    let row = (time, &shown, alarm);
+                    let verdict = judge(watched, &known, &mut self.ledger, row);
+                    self.labelling.take(&verdict, alarm);
                     self.drifts.take(&verdict);
                     watched.take(verdict.clone(), self.config.autoencoder.window);
                     verdicts.push(verdict);
@@ -124,13 +150,27 @@ impl Pipeline {
             }
         }
         verdicts.sort_by_key(|verdict| verdict.time);
-        self.judged = Some(last);
+        if self.entities.keys().next_back() == Some(part.end()) {
+            self.finish_slice(last);
+        } else {
+            self.judged_part = Some(part.end().clone());
+        }
         Ok(verdicts)
     }
 
-    /// The scores of every entity's rows within `slice`, with their times, in the order of the entities. An entity that came
-    /// later has fewer rows.
-    fn scores(&mut self, slice: &Grid) -> Result<Vec<(Grid, Vec<RowScore>)>, ModelError> {
+    /// Every entity has its verdicts up to `last`.
+    fn finish_slice(&mut self, last: Time) {
+        self.judged = Some(last);
+        self.judged_part = None;
+    }
+
+    /// The scores of the rows of `part`'s entities within `slice`, with their times, in the order of the entities. An entity
+    /// that came later has fewer rows.
+    fn scores(
+        &mut self,
+        slice: &Grid,
+        part: &RangeInclusive<Entity>,
+    ) -> Result<Vec<(Grid, Vec<RowScore>)>, ModelError> {
         let end = slice.time(slice.len());
         let range = |watched: &Watched| {
             // After a crash an entity's checkpoint may be newer than the pipeline's: its rows are judged once.
@@ -140,11 +180,14 @@ impl Pipeline {
             let last = grid.rows_before(end);
             grid.rows_before(from).min(last)..last
         };
-        let ranges: Vec<_> = self.entities.values().map(range).collect();
-        let times = self.entities.values().zip(&ranges);
-        let times: Vec<Grid> = times
-            .map(|(watched, range)| watched.tail.grid().slice(range.start, range.end))
-            .collect();
+        let own = self.entities.range(part.clone());
+        let (ranges, times): (Vec<_>, Vec<Grid>) = own
+            .map(|(_, watched)| {
+                let range = range(watched);
+                let times = watched.tail.grid().slice(range.start, range.end);
+                (range, times)
+            })
+            .unzip();
         let Some(scorer) = &self.scorer else {
             let none = RowScore::unscored(RowState::WarmingUp);
             let unscored = times.into_iter().map(|times| {
@@ -153,16 +196,15 @@ impl Pipeline {
             });
             return Ok(unscored.collect());
         };
-        let own = self.entities.values_mut();
-        let mut states: Vec<State> = own.map(|w| std::mem::take(&mut w.fusing)).collect();
-        let items: Vec<Rows<'_>> = self
-            .entities
-            .values()
-            .zip(ranges)
-            .map(|(watched, range)| watched.rows(range, scorer.context()))
+        let own = self.entities.range_mut(part.clone());
+        let mut states: Vec<State> = own.map(|(_, w)| std::mem::take(&mut w.fusing)).collect();
+        let own = self.entities.range(part.clone()).zip(ranges);
+        let items: Vec<Rows<'_>> = own
+            .map(|((_, watched), range)| watched.rows(range, scorer.context()))
             .collect();
         let found = scorer.score(&items, &mut states, &mut self.space);
-        for (watched, state) in self.entities.values_mut().zip(states) {
+        let own = self.entities.range_mut(part.clone());
+        for ((_, watched), state) in own.zip(states) {
             watched.fusing = state;
         }
         Ok(times.into_iter().zip(found?).collect())

@@ -15,7 +15,7 @@ pub struct Entry {
 }
 
 /// Every gate, in the order in which they are asked.
-const GATES: [Entry; 8] = [
+const GATES: [Entry; 10] = [
     Entry {
         name: "threshold",
         asks: "is the score over what normal rows reach?",
@@ -51,6 +51,18 @@ const GATES: [Entry; 8] = [
         asks: "is it far enough off to matter?",
         short: "deviation too small",
         setting: "[detect] min_deviation, or that of the query",
+    },
+    Entry {
+        name: "young_model",
+        asks: "is it far outside of all that a model of less than an hour has seen?",
+        short: "the model knows less than an hour",
+        setting: "no setting: it ends when the model has learned from an hour",
+    },
+    Entry {
+        name: "new_entity",
+        asks: "the model has not learned from it: is it far from its own last rows too?",
+        short: "the model has not learned from it",
+        setting: "no setting: it ends with the next training",
     },
     Entry {
         name: "max_incident",

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::cli::CheckArgs;
-use crate::config::{Config, SourceKind};
+use crate::config::{Config, ConfigErrors, SourceKind, Weights, Written};
 use crate::disk::free_space;
+use crate::engine::collector::Collecting;
 use crate::engine::open;
 use crate::model::Shape;
 use crate::serve::Server;
 use crate::source::any::Source;
-use crate::source::prometheus::ProbeReport;
+use crate::source::prometheus::{ProbeReport, QueryProbe};
 
 /// Bytes that one stored value takes in Parquet, roughly: metrics compress to a quarter or less.
 const STORED: f64 = 4.0;
@@ -23,16 +24,24 @@ const FLOPS: f64 = 4e9;
 /// `check`: what a run would refuse, source, series per query, disk, and an estimate of the cost.
 ///
 /// # Errors
-/// When a run could not begin, the source can't be reached or a query fails.
+/// When a run could not begin or never train, the source can't be reached or a query fails.
 pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = &context.config;
     context.ready_to_run()?;
     // A port that is taken is no fault here: it may be the engine that this configuration is for.
     Server::bind(&config.exporter, &config.api, false)?;
+    let may_share =
+        !config.entities.group_by.is_empty() && config.entities.weights == Weights::Shared;
+    if !may_share {
+        can_train(context, 1)?;
+    }
     let probe = ask(context, args)?;
+    if let Some(probe) = &probe {
+        can_train(context, probe.entities())?;
+    }
     let series: usize = probe
         .as_ref()
-        .map_or(0, |p| p.queries.iter().map(|q| q.series).sum());
+        .map_or(0, |p| p.queries.iter().map(most_series).sum());
     let estimate = estimate(config, series.max(config.queries.len()).max(1));
     let nearest = context.data_dir.ancestors().find(|path| path.exists());
     let free = nearest.and_then(|path| free_space(path).ok());
@@ -80,6 +89,22 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
     Ok(())
 }
 
+/// Whether the history can hold enough windows of so many entities.
+fn can_train(context: &Context, entities: usize) -> Result<(), ConfigErrors> {
+    let too_short = context.config.history_too_short(entities);
+    let found = too_short.map(|(key, problem, remedy)| {
+        let path = ["history", key];
+        context.written.error(&path, problem, remedy)
+    });
+    Written::refuse(found.into_iter().collect())
+}
+
+/// Series that a query has, now or in its history.
+fn most_series(query: &QueryProbe) -> usize {
+    let past = query.past.as_ref().map_or(0, |past| past.series);
+    query.series.max(past)
+}
+
 /// Opens the source as a run would, and asks a Prometheus-compatible server unless `--offline`; other sources have nothing to
 /// ask over the network.
 fn ask(context: &Context, args: &CheckArgs) -> anyhow::Result<Option<ProbeReport>> {
@@ -87,7 +112,9 @@ fn ask(context: &Context, args: &CheckArgs) -> anyhow::Result<Option<ProbeReport
         // It would take over the history that a running engine keeps.
         return Ok(None);
     }
-    let opened = open::open(&context.config, &context.data_dir, context.now())?;
+    let now = context.now();
+    let opened = open::open(&context.config, &context.data_dir, now)?;
+    let settings = Collecting::of(&opened.config, &opened.source);
     let Source::Prometheus(source) = opened.source else {
         return Ok(None);
     };
@@ -97,7 +124,9 @@ fn ask(context: &Context, args: &CheckArgs) -> anyhow::Result<Option<ProbeReport
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    Ok(Some(runtime.block_on(source.probe())?))
+    Ok(Some(
+        runtime.block_on(source.probe(&settings.periods(now)))?,
+    ))
 }
 
 fn say_source(
@@ -138,8 +167,12 @@ fn say_source(
     }
 }
 
-fn query_json(query: &crate::source::prometheus::QueryProbe) -> Value {
-    json!({ "name": query.query, "expr": query.expr, "series": query.series, "error": query.error.as_ref().map(ToString::to_string), "warnings": query.warnings })
+fn query_json(query: &QueryProbe) -> Value {
+    let past = query
+        .past
+        .as_ref()
+        .map(|past| json!({ "series": past.series, "not_a_number": past.not_a_number }));
+    json!({ "name": query.query, "expr": query.expr, "series": query.series, "history": past, "error": query.error.as_ref().map(ToString::to_string), "warnings": query.warnings })
 }
 
 /// What a run will cost, roughly.

@@ -11,6 +11,7 @@ mod later;
 mod learning;
 mod load;
 mod maintenance;
+mod needed;
 mod paths;
 pub mod presets;
 mod reader;

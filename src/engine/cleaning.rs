@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use ndarray::Array2;
 
-use super::learn::{self, FEWEST_WINDOWS, LearnError, Learned, Prepared};
+use super::learn::{self, LearnError, Learned, Prepared};
 use super::training::Training;
 use crate::config::Config;
 use crate::domain::{Entity, Time};
@@ -49,6 +49,9 @@ const EXTREME: f64 = 5.0;
 
 /// Windows of one entity that are looked at after training, evenly spread: every row lies in one of them.
 const LOOKED_AT: usize = 4000;
+
+/// With fewer values than this, or fewer windows, it can't be told what is usual and what sticks out.
+const ENOUGH: usize = 120;
 
 /// Windows in one pass through the network.
 const PASS: usize = 512;
@@ -101,7 +104,7 @@ fn trimmed(
     learned.left_out.extreme_rows += rows;
     if rows as f64 >= TRACE * all as f64 {
         let groups = learn::groups(prepared, config)?;
-        if learn::are_enough(&groups, &learned.bundle.networks) {
+        if learn::are_enough(&groups, &learned.bundle.networks, config) {
             tracing::info!(rows, "trained once more without rows that stick out");
             return learn::learn_from(prepared, groups, config, training);
         }
@@ -227,7 +230,7 @@ fn extreme_cut(errors: &[f64]) -> Option<f64> {
         .filter(|e| e.is_finite() && **e > 0.0)
         .map(|e| e.ln())
         .collect();
-    if logs.len() < FEWEST_WINDOWS {
+    if logs.len() < ENOUGH {
         return None;
     }
     logs.sort_by(f64::total_cmp);

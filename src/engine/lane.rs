@@ -15,7 +15,6 @@ use self::source::SourceStatus;
 use super::clock::Clock;
 use super::collector::{Answer, Collecting, Collector, Wanted};
 use super::events::{self, Counted};
-use super::learn::FEWEST_WINDOWS;
 use super::pipeline::{OVERLAP, Pipeline};
 use crate::config::Config;
 use crate::domain::{
@@ -446,7 +445,7 @@ impl Lane {
     /// A training found `have` windows, too few of them: the next one waits until the others may have come, and that is no
     /// failure.
     pub fn lacks_windows(&mut self, have: usize, now: Time) {
-        let missing = FEWEST_WINDOWS.saturating_sub(have);
+        let missing = self.config.windows_needed().saturating_sub(have);
         let wait = self.wait_for(missing).unwrap_or(TRY_AGAIN);
         let wait = wait.clamp(TRY_AGAIN, TRY_AGAIN_AT_MOST);
         self.training_backoff.rest(now, wait);
@@ -491,9 +490,10 @@ impl Lane {
 
     /// Why a training is due by itself, if one is: none yet, the schedule, or a history that has doubled since.
     pub fn training_is_due(&self, now: Time) -> Option<Cause> {
+        let readiness = self.readiness();
         if !self.config.autoencoder.enabled
             || !self.training_backoff.is_over(now)
-            || self.readiness().have < FEWEST_WINDOWS
+            || readiness.have < readiness.need
         {
             return None;
         }

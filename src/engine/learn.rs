@@ -24,9 +24,6 @@ use crate::prep::{calendar, counter};
 /// Columns that every network has after the metrics: day of week and hour of day.
 pub const CALENDAR: usize = 2;
 
-/// Windows without which a network is not trained.
-pub const FEWEST_WINDOWS: usize = 120;
-
 /// Why nothing was learned.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnError {
@@ -282,11 +279,13 @@ pub fn windows<'a>(
 pub fn are_enough(
     groups: &[(Entity, WindowSet)],
     networks: &BTreeMap<Entity, Autoencoder>,
+    config: &Config,
 ) -> bool {
+    let need = config.windows_needed();
     let mut trained = groups
         .iter()
         .filter(|(entity, _)| networks.contains_key(entity));
-    trained.all(|(_, set)| set.len() >= FEWEST_WINDOWS)
+    trained.all(|(_, set)| set.len() >= need)
 }
 
 /// The windows that each network learns from: all entities' for a shared one, each entity's own else. Rows are shared with
@@ -370,16 +369,14 @@ pub fn learn_from(
     let (mut losses, mut best_epoch) = (Vec::new(), 0);
     let have = groups.iter().map(|(_, set)| set.len()).max();
     let have = have.ok_or(LearnError::Nothing("series"))?;
-    if have < FEWEST_WINDOWS {
-        return Err(LearnError::TooLittle {
-            have,
-            need: FEWEST_WINDOWS,
-        });
+    let need = config.windows_needed();
+    if have < need {
+        return Err(LearnError::TooLittle { have, need });
     }
     let mut left_out = prepared.left_out.clone();
     for (entity, set) in groups {
         let have = set.len();
-        if have < FEWEST_WINDOWS {
+        if have < need {
             left_out.young_entities += 1;
             continue;
         }

@@ -2,7 +2,6 @@
 
 use super::cleaning::rows::{self, Rows};
 use super::cleaning::{LeftOut, LeftOutReport};
-use super::learn::FEWEST_WINDOWS;
 use super::tail::Tail;
 use crate::config::Config;
 use crate::domain::{Entity, Grid, Schema, Time};
@@ -33,13 +32,10 @@ impl Counted {
         self.changed = self.changed.saturating_add(rows);
     }
 
-    /// Whether to count again, when each entity may go through `each` rows for every row that came.
-    fn is_due(&self, rows: usize, each: usize) -> bool {
-        let seldom = if self.windows < FEWEST_WINDOWS {
-            each
-        } else {
-            SELDOM
-        };
+    /// Whether to count again, when each entity may go through `each` rows for every row that came and `need` windows are
+    /// enough.
+    fn is_due(&self, rows: usize, each: usize, need: usize) -> bool {
+        let seldom = if self.windows < need { each } else { SELDOM };
         self.changed > 0 && self.changed.saturating_mul(seldom) >= rows
     }
 }
@@ -63,9 +59,10 @@ impl Counting<'_> {
     ) {
         let each = (ROWS_AT_ONCE / entities.len().max(1)).max(1);
         let mut left = ROWS_AT_ONCE;
+        let need = self.config.windows_needed();
         for (entity, tail, counted) in entities {
             let rows = tail.grid().len();
-            if left > 0 && counted.is_due(rows, each) {
+            if left > 0 && counted.is_due(rows, each, need) {
                 left = left.saturating_sub(rows);
                 *counted = Counted {
                     windows: self.windows(entity, tail),
@@ -218,8 +215,9 @@ mod tests {
                 _ => crate::config::Fill::FfillBfill,
             };
         }
-        assert!(counts.iter().any(|count| *count > FEWEST_WINDOWS));
-        assert!(counts.iter().any(|count| *count < FEWEST_WINDOWS));
+        let need = config.windows_needed();
+        assert!(counts.iter().any(|count| *count > need));
+        assert!(counts.iter().any(|count| *count < need));
     }
 
     #[test]

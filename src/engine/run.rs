@@ -23,7 +23,7 @@ use super::events::{self, Counted};
 use super::forecasting::{self, Forecasting, Round};
 use super::keeping::Keeping;
 use super::lane::{Cause, Lane, Training};
-use super::learn::{FEWEST_WINDOWS, time_zone};
+use super::learn::time_zone;
 use super::ledger::Ledger;
 use super::notices::Notices;
 use super::pipeline::Pipeline;
@@ -466,7 +466,8 @@ impl Core {
             {
                 return;
             }
-            let enough = lane.readiness().have >= FEWEST_WINDOWS;
+            let readiness = lane.readiness();
+            let enough = readiness.have >= readiness.need;
             if lane.has_history && enough && due && !self.trainer.is_busy_with(lane.id) {
                 lane.forecast_at = Some(now);
                 let left_out = self

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::checkpoint::Kept;
 use super::fusing::State;
-use super::learn::FEWEST_WINDOWS;
 use super::readiness::Counted;
 use super::recent::Recent;
 use super::scorer::{RowScore, Rows};
@@ -366,7 +365,7 @@ impl Watched {
             (season.0, known.min(1.0))
         };
         EntityReadiness {
-            windows: (self.counted.windows() as f64 / FEWEST_WINDOWS as f64).min(1.0),
+            windows: (self.counted.windows() as f64 / config.windows_needed() as f64).min(1.0),
             seasons: config.forecast.seasonalities.iter().map(season).collect(),
         }
     }

@@ -2,11 +2,12 @@
 
 use ndarray::Array2;
 
+use super::ENOUGH;
 use super::left_out::{Known, LeftOut};
 use super::report::LeftOutReport;
 use crate::config::Config;
 use crate::domain::{Entity, Grid, Schema};
-use crate::engine::learn::{FEWEST_WINDOWS, with_rates};
+use crate::engine::learn::with_rates;
 use crate::prep::gaps::{self, Look};
 use crate::prep::window;
 
@@ -68,7 +69,7 @@ pub fn forget_newcomers(parts: &mut [Rows], report: &mut LeftOutReport) {
     }
     let most = seen.iter().copied().max().unwrap_or(0);
     for (column, count) in seen.into_iter().enumerate() {
-        if count >= FEWEST_WINDOWS || count * 10 >= most {
+        if count >= ENOUGH || count * 10 >= most {
             continue;
         }
         report.new_columns += usize::from(count > 0);

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use super::ENOUGH;
 use super::left_out::LeftOut;
 use super::rows::{Rows, windows};
 use crate::config::Config;
 use crate::domain::Entity;
-use crate::engine::learn::FEWEST_WINDOWS;
 
 /// A cell sticks out when it is this many times as far from the running median as 90 % of its column are (8 standard
 /// deviations of normal noise).
@@ -70,7 +70,7 @@ pub fn screen(parts: &mut [Rows], entity: &Entity, out: &LeftOut, config: &Confi
         }
     }
     let after = windows(parts, config);
-    if after < before && after < FEWEST_WINDOWS {
+    if after < before && after < config.windows_needed() {
         put_back(parts, &taken);
         return Screened::default();
     }
@@ -227,7 +227,7 @@ fn distances(column: &[f64], window: usize) -> Vec<f64> {
 fn cut(far: &[Vec<f64>], trim: f64) -> Option<f64> {
     let observed = far.iter().flatten().filter(|d| d.is_finite());
     let mut all: Vec<f64> = observed.copied().collect();
-    if all.len() < FEWEST_WINDOWS {
+    if all.len() < ENOUGH {
         return None;
     }
     all.sort_by(f64::total_cmp);

@@ -8,7 +8,6 @@ use crate::domain::{
     CatchUp, Counters, EntityView, ModelView, PipelineId, PipelineView, Readiness, SourceState,
     SourceView, TrainingView,
 };
-use crate::engine::learn::FEWEST_WINDOWS;
 
 /// A catch-up is shown when so many rows have no verdict yet: fewer are judged within a tick.
 const CATCH_UP_ROWS: u32 = 32;
@@ -17,10 +16,11 @@ impl Lane {
     /// Windows at hand against windows needed, by the count that trainings go by.
     pub fn readiness(&self) -> Readiness {
         let have = self.pipeline.windows();
-        let missing = FEWEST_WINDOWS.saturating_sub(have);
+        let need = self.config.windows_needed();
+        let missing = need.saturating_sub(have);
         Readiness {
-            have: have.min(FEWEST_WINDOWS),
-            need: FEWEST_WINDOWS,
+            have: have.min(need),
+            need,
             eta: (missing > 0).then(|| self.wait_for(missing)).flatten(),
             text: String::new(),
         }

@@ -160,6 +160,21 @@ impl Client {
         grid: Grid,
         collection: &Collection,
     ) -> Result<Told<Block>, Trouble> {
+        let placed = self.range_placed(expr, grid, collection).await?;
+        Ok(Told {
+            data: placed.data.block,
+            notes: placed.notes,
+            partial: placed.partial,
+        })
+    }
+
+    /// As [`Self::range`], with what else is known of the samples.
+    pub async fn range_placed(
+        &self,
+        expr: &str,
+        grid: Grid,
+        collection: &Collection,
+    ) -> Result<Told<Placed>, Trouble> {
         let last = grid.last().unwrap_or(grid.start());
         let call = Call {
             endpoint: "query_range",
@@ -175,7 +190,7 @@ impl Client {
             ],
             get: false,
         };
-        let told = self.placed(&call, grid, collection).await?;
+        let mut told = self.placed(&call, grid, collection).await?;
         if told.data.kind != "matrix" {
             let kind = self.clean(&told.data.kind);
             return Err(Trouble::last(SourceError::Decode(format!(
@@ -183,18 +198,13 @@ impl Client {
                 self.shown()
             ))));
         }
-        let mut notes = told.notes;
         if told.data.histograms > 0 {
-            notes.push(format!(
+            told.notes.push(format!(
                 "{} series carry native histograms, which have no single value and are left out; use histogram_quantile(…), histogram_count(…) or histogram_sum(…)",
                 told.data.histograms
             ));
         }
-        Ok(Told {
-            data: told.data.block,
-            notes,
-            partial: told.partial,
-        })
+        Ok(told)
     }
 
     /// The series of `expr` at the server's own now: their labels, without values.

@@ -26,6 +26,8 @@ pub(super) struct Placed {
     pub block: Block,
     /// Series that carry native histograms, which have no single value to place.
     pub histograms: usize,
+    /// Samples that are no finite number: NaN or an infinity.
+    pub not_finite: usize,
     /// There was more than fits: what is here is not all.
     pub over: bool,
     room: usize,
@@ -58,6 +60,7 @@ impl<'de> Visitor<'de> for Place {
             kind: String::new(),
             block: Block::empty(self.grid),
             histograms: 0,
+            not_finite: 0,
             over: false,
             room: self.room,
         };
@@ -86,6 +89,7 @@ impl Placed {
     /// Takes a series in, if there is room for it. Where two have the same labels, the later one's values count.
     fn take(&mut self, series: Series) {
         self.histograms += usize::from(series.histograms);
+        self.not_finite += series.not_finite;
         let text: usize = series.labels.iter().map(|(k, v)| k.len() + v.len()).sum();
         let size = size_of_val(&*series.values) + text + OVERHEAD * (series.labels.len() + 1);
         let Some(room) = self.room.checked_sub(size).filter(|_| !series.over) else {
@@ -144,6 +148,7 @@ struct Series {
     values: Vec<f64>,
     has_samples: bool,
     histograms: bool,
+    not_finite: usize,
     /// It has more labels than are read.
     over: bool,
 }
@@ -172,6 +177,7 @@ impl<'de> Visitor<'de> for Entry {
             values: vec![f64::NAN; self.0.len()],
             has_samples: false,
             histograms: false,
+            not_finite: 0,
             over: false,
         };
         while let Some(key) = map.next_key::<SeriesKey>()? {
@@ -183,13 +189,19 @@ impl<'de> Visitor<'de> for Entry {
                     series.has_samples |= map.next_value_seed(Samples {
                         grid: self.0,
                         values: &mut series.values,
+                        not_finite: &mut series.not_finite,
                     })?;
                 }
                 SeriesKey::Histograms => {
                     series.histograms |= !map.next_value::<Vec<IgnoredAny>>()?.is_empty();
                 }
-                // Of an instant query, that there is one is all that is of interest.
-                SeriesKey::Value | SeriesKey::Histogram => {
+                // Of an instant query, that there is one and whether it is a number is all that is of interest.
+                SeriesKey::Value => {
+                    let sample: Sample = map.next_value()?;
+                    series.not_finite += usize::from(!sample.value.is_finite());
+                    series.has_samples = true;
+                }
+                SeriesKey::Histogram => {
                     map.next_value::<IgnoredAny>()?;
                     series.has_samples = true;
                 }
@@ -266,6 +278,7 @@ impl<'de> Visitor<'de> for LabelSet {
 struct Samples<'v> {
     grid: Grid,
     values: &'v mut [f64],
+    not_finite: &'v mut usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Samples<'_> {
@@ -287,6 +300,7 @@ impl<'de> Visitor<'de> for Samples<'_> {
         let mut any = false;
         while let Some(Sample { time, value }) = seq.next_element()? {
             any = true;
+            *self.not_finite += usize::from(!value.is_finite());
             let row = self.grid.row(time).and_then(|row| self.values.get_mut(row));
             if let Some(slot) = row
                 && value.is_finite()

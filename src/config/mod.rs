@@ -39,7 +39,7 @@ pub use load::{Loaded, load, parse};
 pub use maintenance::{Clock, Day, Maintenance, WindowEnd};
 pub use paths::{config_file, data_dir};
 pub use secret::{FromEnv, FromFile, Secret};
-pub use serve::{ApiConfig, ExporterConfig, ThemeName, UiConfig};
+pub use serve::{ApiConfig, AppConfig, ExporterConfig, ThemeName, UiConfig};
 pub use source::{
     BasicAuth, EntitiesConfig, Expr, MinDeviation, Os, OsExpr, QueryConfig, SourceConfig,
     SourceKind, TlsConfig, Weights,
@@ -53,6 +53,8 @@ pub use written::Written;
 pub struct Config {
     /// `[source]`
     pub source: SourceConfig,
+    /// `[app]`
+    pub app: AppConfig,
     /// `[queries.<name>]`
     pub queries: BTreeMap<String, QueryConfig>,
     /// `[entities]`

@@ -1,11 +1,45 @@
-//! `[exporter]`, `[api]`, `[ui]`: how others see the engine.
+//! `[app]`, `[exporter]`, `[api]`, `[ui]`: how others see the engine.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Secret, Span};
+use super::{Config, Secret, Span};
+use crate::domain::AppView;
+
+/// `[app]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AppConfig {
+    /// What this installation is called.
+    pub name: String,
+    /// What it is for, in one word such as "production".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+impl Default for AppConfig {
+    fn default() -> Self {
+        Self {
+            name: "PulseWatch".into(),
+            mode: None,
+        }
+    }
+}
+
+impl Config {
+    /// What readers see of it.
+    #[must_use]
+    pub fn app_view(&self) -> AppView {
+        AppView {
+            name: self.app.name.clone(),
+            mode: self.app.mode.clone(),
+            max_points: self.ui.max_points,
+            trains: self.autoencoder.enabled,
+        }
+    }
+}
 
 /// `[exporter]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

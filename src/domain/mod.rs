@@ -40,8 +40,8 @@ pub use printable::printable;
 pub use promotion::{Comparison, Decision};
 pub use series::Series;
 pub use snapshot::{
-    BuildInfo, CatchUp, Counters, EntityReadiness, EntityView, FeatureView, Histogram, Level,
-    ModelEntry, ModelView, Notice, PipelineId, PipelineView, ProcessView, RECENT, Readiness,
+    AppView, BuildInfo, CatchUp, Counters, EntityReadiness, EntityView, FeatureView, Histogram,
+    Level, ModelEntry, ModelView, Notice, PipelineId, PipelineView, ProcessView, RECENT, Readiness,
     Snapshot, SourceState, SourceView, TrainingOutcome, TrainingView,
 };
 pub use time::Time;

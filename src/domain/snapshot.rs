@@ -33,6 +33,30 @@ pub struct BuildInfo {
     pub target: &'static str,
 }
 
+/// What the configuration says of this installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppView {
+    /// What it is called: `[app] name`.
+    pub name: String,
+    /// What it is for: `[app] mode`.
+    pub mode: Option<String>,
+    /// Most points of a series that are shown, on the screen and in JSON: `[ui] max_points`.
+    pub max_points: usize,
+    /// Models are trained: `[autoencoder] enabled`.
+    pub trains: bool,
+}
+
+impl Default for AppView {
+    fn default() -> Self {
+        Self {
+            name: "PulseWatch".into(),
+            mode: None,
+            max_points: 500,
+            trains: true,
+        }
+    }
+}
+
 /// How bad a notice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -385,6 +409,8 @@ pub struct Snapshot {
     pub started: Time,
     /// What was built.
     pub build: BuildInfo,
+    /// What this installation is called, and what it shows.
+    pub app: Arc<AppView>,
     /// A line that explains an unusual start (the embedded default), with how to go on.
     pub banner: Option<String>,
     /// How often the engine looks.

@@ -42,6 +42,8 @@ fn size(frames: &[Frame]) -> (usize, usize) {
 /// The engine begins.
 pub fn started(source: &SourceView, config: &Config, model: Option<&ModelView>) {
     tracing::info!(
+        name = config.app.name,
+        mode = config.app.mode,
         source = %source.name,
         queries = config.queries.len(),
         step_seconds = seconds(config.source.step.0),

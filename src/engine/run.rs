@@ -32,8 +32,8 @@ use super::trainer::Trainer;
 use super::{EngineError, Handle, Request, Running, history, open};
 use crate::config::Config;
 use crate::domain::{
-    Component, ControlError, HealthBoard, HistoryAnswer, HistoryQuery, Level, PipelineId, Schema,
-    Snapshot, Time,
+    AppView, Component, ControlError, HealthBoard, HistoryAnswer, HistoryQuery, Level, PipelineId,
+    Schema, Snapshot, Time,
 };
 use crate::source::any::Source;
 use crate::source::replay::ReplaySource;
@@ -138,6 +138,7 @@ fn on_its_own_thread(
 
 struct Core {
     config: Arc<Config>,
+    app: Arc<AppView>,
     clock: Arc<dyn Clock>,
     registry: Registry,
     /// The journal's file.
@@ -198,6 +199,7 @@ impl Core {
             &health,
         );
         let mut core = Self {
+            app: Arc::new(config.app_view()),
             config,
             clock,
             registry,
@@ -544,6 +546,7 @@ impl Core {
             made: Instant::now(),
             started: self.started,
             build: super::BUILD,
+            app: Arc::clone(&self.app),
             banner: self.banner.clone(),
             interval: self.live.interval,
             live,

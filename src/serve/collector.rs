@@ -81,7 +81,9 @@ fn installation(
     freshness: Freshness<'_>,
 ) {
     scrape.family(&families::BUILD_INFO, |out| {
-        out.put(None, &[snapshot.build.version, snapshot.build.target], 1.0);
+        let (build, app) = (&snapshot.build, &snapshot.app);
+        let mode = app.mode.as_deref().unwrap_or_default();
+        out.put(None, &[build.version, build.target, &app.name, mode], 1.0);
     });
     scrape.single(&families::SOURCE_UP, source_up(live, freshness));
     components(scrape, snapshot);

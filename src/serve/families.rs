@@ -59,8 +59,8 @@ const fn each(
 pub(super) const BUILD_INFO: Family = whole(
     "build_info",
     G,
-    &["version", "target"],
-    "What was built; always 1.",
+    &["version", "target", "name", "mode"],
+    "What was built, and what this installation is called ([app] name and mode); always 1.",
 );
 pub(super) const SOURCE_UP: Family = whole(
     "source_up",

@@ -65,6 +65,7 @@ pub fn snapshot(now: Time, live: PipelineView) -> Snapshot {
             version: "0.0.0-test",
             target: "test-target",
         },
+        app: Arc::default(),
         banner: None,
         interval: Duration::from_secs(30),
         live: Arc::new(live),

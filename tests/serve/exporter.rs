@@ -47,7 +47,7 @@ async fn what_is_unknown_is_absent() {
         ("collect_errors_total{reason=\"timeout\"}", 0.0),
         ("series_not_exported", 0.0),
         (
-            "build_info{version=\"0.0.0-test\",target=\"test-target\"}",
+            "build_info{version=\"0.0.0-test\",target=\"test-target\",name=\"PulseWatch\",mode=\"\"}",
             1.0,
         ),
     ] {

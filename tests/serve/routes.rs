@@ -49,6 +49,10 @@ async fn the_short_rows_keep_the_known_fields() {
     assert_eq!(body["model"]["version"], "20270115-080000");
     let body: Value = server.get("/").await.json().await.unwrap();
     assert!(body["msg"].as_str().unwrap().contains("PulseWatch"));
+    assert_eq!(
+        (&body["name"], &body["mode"]),
+        (&"PulseWatch".into(), &Value::Null)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `[exporter]`, `[api]`, `[ui]`, `[journal]`.
+//! `[app]`, `[exporter]`, `[api]`, `[ui]`, `[journal]`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,26 @@ use super::Findings;
 use super::source::check_secret;
 use crate::config::{Config, Span, UiConfig};
 
+/// Longest name and mode of an installation, in characters.
+const LONGEST_NAME: usize = 64;
+
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    let app = [
+        ("name", Some(&config.app.name)),
+        ("mode", config.app.mode.as_ref()),
+    ];
+    for (key, text) in app {
+        let fits = |text: &String| {
+            let length = text.chars().count();
+            (1..=LONGEST_NAME).contains(&length) && !text.chars().any(char::is_control)
+        };
+        findings.require(
+            text.is_none_or(fits),
+            &["app", key],
+            "this must be one line of 1 to 64 characters",
+            "write a short word, such as \"production\"",
+        );
+    }
     findings.require(
         is_prefix(&config.exporter.prefix),
         &["exporter", "prefix"],

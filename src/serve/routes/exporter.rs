@@ -36,6 +36,8 @@ pub(in crate::serve) async fn index(State(app): State<App>) -> Json<Value> {
     let live = &snapshot.live;
     Json(json!({
         "msg": "PulseWatch is running",
+        "name": snapshot.app.name,
+        "mode": snapshot.app.mode,
         "version": snapshot.build.version,
         "started": super::stamp(snapshot.started),
         "source": super::source(live, super::freshness(&snapshot, live)),

@@ -32,6 +32,7 @@ fn every_command_line_of_the_contract_parses() {
         "pulsewatch backtest --corpus dir --output out --json report.json",
         "pulsewatch check --offline --json",
         "pulsewatch config init --preset node_exporter --output x.toml --force",
+        "pulsewatch config import config.yaml --output x.toml --force",
         "pulsewatch config show",
         "pulsewatch config path",
         "pulsewatch incidents list --open --limit 5 --json",

@@ -1,4 +1,4 @@
-//! `pulsewatch config init | show | path`.
+//! `pulsewatch config init | import | show | path`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::cli::{ConfigAction, ConfigArgs, ConfigInitArgs, ConfigShowArgs, Global, Preset};
+use crate::cli::{
+    ConfigAction, ConfigArgs, ConfigImportArgs, ConfigInitArgs, ConfigShowArgs, Global, Preset,
+};
 use crate::config::{self, presets};
 
 /// Runs it. `env` is [`config::environment`]; what was asked for goes to `out` (stdout), explanations to `notes` (stderr).
@@ -22,6 +24,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     match &args.action {
         ConfigAction::Init(args) => init(args, global, env, out),
+        ConfigAction::Import(args) => import(args, global, env, out),
         ConfigAction::Show(args) => show(args, global, env, out),
         ConfigAction::Path => path(global, env, out, notes),
     }
@@ -37,13 +40,51 @@ fn init(
         "this user has no home directory; say where to write with --output pulsewatch.toml",
     )?;
     write_file(&target, preset_text(args.preset), args.force)?;
-    let shown = target.display();
-    writeln!(out, "wrote {shown}")?;
+    writeln!(out, "wrote {}", target.display())?;
     writeln!(
         out,
         "Next: edit it (source.url first), then `pulsewatch check`, then `pulsewatch`."
     )?;
-    if users_place(env).as_ref() != Some(&target) {
+    say_place(&target, env, out)
+}
+
+/// An older program's file as a configuration; says what of it has no counterpart.
+fn import(
+    args: &ConfigImportArgs,
+    global: &Global,
+    env: &BTreeMap<String, String>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let target = args.output.clone().or_else(|| place(global, env)).context(
+        "this user has no home directory; say where to write with --output pulsewatch.toml",
+    )?;
+    let shown = args.file.display().to_string();
+    let imported = config::import(&config::read_text(&args.file)?, &shown)?;
+    write_file(&target, &imported.text, args.force)?;
+    writeln!(
+        out,
+        "wrote {}, made of {}",
+        target.display(),
+        imported.program
+    )?;
+    if !imported.remarks.is_empty() {
+        writeln!(out, "Not taken over as it stands:")?;
+        for remark in &imported.remarks {
+            writeln!(out, "  {remark}")?;
+        }
+    }
+    writeln!(out, "Next: `pulsewatch check`, then `pulsewatch`.")?;
+    say_place(&target, env, out)
+}
+
+/// How to use a file that is not where the program looks by itself.
+fn say_place(
+    target: &Path,
+    env: &BTreeMap<String, String>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    if users_place(env).as_deref() != Some(target) {
+        let shown = target.display();
         writeln!(
             out,
             "It is not where the program looks by itself: add --config {shown} to each command, or set PULSEWATCH_CONFIG."

@@ -183,7 +183,11 @@ pub(super) const fn os_name(os: Os) -> &'static str {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, ConfigErrors> {
+/// The text of a configuration file of at most 4 MiB.
+///
+/// # Errors
+/// When it is not there, can't be read, is too large or is no UTF-8.
+pub fn read_text(path: &Path) -> Result<String, ConfigErrors> {
     let name: Arc<str> = path.display().to_string().into();
     let fail = |line: Option<usize>, problem: String, remedy: &str| {
         ConfigErrors(vec![ConfigError {

@@ -7,6 +7,7 @@ mod document;
 mod environment;
 mod errors;
 mod explain;
+mod import;
 mod later;
 mod learning;
 mod load;
@@ -31,11 +32,12 @@ use serde::{Deserialize, Serialize};
 pub use detect::{BudgetScope, DetectConfig, JournalConfig, Threshold};
 pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors, Place};
+pub use import::{Imported, import};
 pub use learning::{
     Activation, AutoencoderConfig, Fill, ForecastConfig, ForecastMode, ForecastModel,
     HistoryConfig, Holiday, Output, Period, PreprocessConfig, Promote, RetrainConfig, ScalerKind,
 };
-pub use load::{Loaded, load, parse};
+pub use load::{Loaded, load, parse, read_text};
 pub use maintenance::{Clock, Day, Maintenance, WindowEnd};
 pub use paths::{config_file, data_dir};
 pub use secret::{FromEnv, FromFile, Secret};
@@ -51,10 +53,10 @@ pub use written::Written;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `[source]`
-    pub source: SourceConfig,
     /// `[app]`
     pub app: AppConfig,
+    /// `[source]`
+    pub source: SourceConfig,
     /// `[queries.<name>]`
     pub queries: BTreeMap<String, QueryConfig>,
     /// `[entities]`

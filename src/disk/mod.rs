@@ -8,14 +8,15 @@ mod error;
 pub mod identity;
 mod leftovers;
 pub mod lock;
+pub mod sheet;
 pub mod sqlite;
 pub mod table;
 mod table_read;
-mod table_times;
 
 pub use atomic::{free_space, set_aside, write_atomic};
 pub use error::DiskError;
 pub use identity::FileMark;
 pub use leftovers::remove_leftovers;
 pub use lock::DirLock;
+pub use sheet::{Cells, Sheet};
 pub use table::Table;

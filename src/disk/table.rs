@@ -47,10 +47,9 @@ impl Table {
         self.encode().map_err(|e| wrong(e.to_string()))
     }
 
-    /// Reads a Parquet file of this or another program. Times are the column named `timestamp`, else the first one of a
-    /// timestamp type, else the first column: integers or floats as seconds, milliseconds, microseconds or nanoseconds, by
-    /// their type or, without one, by their size. Every other column must be numeric or boolean; uncompressed and Snappy
-    /// pages are understood.
+    /// Reads a table. Times are the column named `timestamp`, else the first one that has the type of a timestamp; other
+    /// columns of times are left out, every other one must be of numbers or truth values. What other programs write is
+    /// for [`super::Sheet`].
     ///
     /// # Errors
     /// [`DiskError::Unreadable`] that names the column that is no number, the row without a time, or the damage.

@@ -207,7 +207,7 @@ fn a_maintenance_of_some_queries_excuses_these() {
     let detail = &gate(&stopped, "maintenance").detail;
     assert!(
         detail.starts_with(
-            "backup until 2026-07-01T02:00:00Z: features that it is not for carry 40 %"
+            "backup until 2026-07-01T02:00:00Z: 40 % of the error comes from metrics that it is not for"
         ),
         "{detail}"
     );

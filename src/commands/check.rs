@@ -218,6 +218,20 @@ fn estimate(config: &Config, series: usize) -> Estimate {
     }
 }
 
+/// A rough length of time: nothing finer than half a unit, `3½ min`.
+fn roughly(seconds: f64) -> String {
+    let (unit, word) = match seconds {
+        s if s < 60.0 => return format!("{:.0} s", s.max(1.0)),
+        s if s < 3600.0 => (60.0, "min"),
+        s if s < 172_800.0 => (3600.0, "h"),
+        _ => (86_400.0, "d"),
+    };
+    let halves = (seconds / unit * 2.0).round();
+    let whole = (halves / 2.0).floor();
+    let is_half = halves > whole * 2.0 && whole < 10.0;
+    format!("{whole:.0}{} {word}", if is_half { "½" } else { "" })
+}
+
 impl Estimate {
     fn json(&self) -> Value {
         json!({
@@ -227,14 +241,25 @@ impl Estimate {
     }
 
     fn text(&self) -> String {
-        use crate::domain::Unit::{Bytes, Seconds};
+        use crate::domain::Unit::Bytes;
         format!(
             "{} series × {:.0} rows: about {} of memory while training, training takes up to about {}, {} on disk",
             self.series,
             self.rows,
             Bytes.show(self.memory),
-            Seconds.show(self.training_seconds),
+            roughly(self.training_seconds),
             Bytes.show(self.disk)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::roughly;
+
+    #[test]
+    fn an_estimate_shows_no_figure_that_it_does_not_know() {
+        let shown = [0.2, 45.2, 200.4, 1260.0, 5400.0, 200_000.0].map(roughly);
+        assert_eq!(shown, ["1 s", "45 s", "3½ min", "21 min", "1½ h", "2½ d"]);
     }
 }

@@ -220,7 +220,7 @@ fn page(incident: &Incident, now: Time) -> String {
     let mut table = Table::new(&[
         ("", Align::Left),
         ("FEATURE", Align::Left),
-        ("SHARE", Align::Right),
+        ("CONTRIBUTION", Align::Right),
         ("VALUE AT PEAK", Align::Right),
         ("EXPECTED", Align::Right),
         ("BAND", Align::Left),
@@ -450,9 +450,9 @@ mod tests {
             "start     2023-11-14T22:13:20Z, 3h ago\n",
             "(last anomalous row so far)",
             "peak      score 3.5 at 2023-11-14T22:14:20Z, at most 1.25 times the calibrated threshold",
-            "FEATURE  SHARE  VALUE AT PEAK  EXPECTED  BAND\n",
-            "cpu       70 %           97.5        40  35 to 45\n",
-            "memory    20 %              –        40  –\n",
+            "FEATURE  CONTRIBUTION  VALUE AT PEAK  EXPECTED  BAND\n",
+            "cpu              70 %           97.5        40  35 to 45\n",
+            "memory           20 %              –        40  –\n",
             "  why, when it opened\n    passed  threshold: what was measured\n    passed  min_duration:",
             "  why, at its peak\n    passed  threshold: what was measured\n    stopped min_duration:",
         ] {
@@ -497,7 +497,7 @@ mod tests {
         assert!(read.acknowledged && read.label == Some(Label::False));
         let text = said(|out| label(dir.path(), &config, &word(None, false), out));
         assert!(
-            text.starts_with("incident 2 has no label any more\nwould have removed 0 alerts"),
+            text.starts_with("incident 2 has no label any more\nReplaying stored data: 0 of"),
             "{text}"
         );
         let other = IncidentsLabelArgs { id: 9, ..told };

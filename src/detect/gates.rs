@@ -221,20 +221,17 @@ impl JudgeRules {
         gates.extend(self.maintenance(candidate, &mut left));
         if any(|rule| rule.muted) {
             left.excuse(|rule, _, _| rule.muted);
-            gates.push(left.gate("mute", "features that are not muted"));
+            gates.push(left.gate("mute", "metrics that are not muted"));
         }
         if any(|rule| rule.direction != Direction::Both) {
             left.excuse(|rule, feature, _| harmless(rule.direction, feature));
-            gates.push(left.gate(
-                "direction",
-                "those that deviate in a direction that matters",
-            ));
+            gates.push(left.gate("direction", "metrics off in a direction that matters"));
         }
         if any(|rule| rule.least.excuses()) {
             left.excuse(|rule, feature, column| {
                 too_small(rule, feature, usual(column), candidate.running)
             });
-            gates.push(left.gate("min_deviation", "those that deviate far enough"));
+            gates.push(left.gate("min_deviation", "metrics that are far enough off"));
         }
         if self.is_young {
             left.excuse(|rule, feature, column| !is_extreme(rule, feature, usual(column)));
@@ -269,7 +266,7 @@ impl JudgeRules {
             (MAINTENANCE, false, windows.join("; "))
         } else {
             left.excuse(|rule, _, _| lists.iter().any(|queries| covers(queries, &rule.query)));
-            let gate = left.gate(MAINTENANCE, "features that it is not for");
+            let gate = left.gate(MAINTENANCE, "metrics that it is not for");
             (
                 MAINTENANCE,
                 gate.passed,
@@ -313,7 +310,7 @@ impl<'a> Left<'a> {
             .retain(|(column, rule, feature)| !excused(rule, feature, *column));
     }
 
-    /// Whether those who are left, whom `says` describes, carry enough.
+    /// Whether those who are left, whom `says` describes, contribute enough.
     fn gate(&self, name: &str, says: &str) -> Gate {
         // Without shares nobody can be excused.
         let part = if self.total > 0.0 {
@@ -325,7 +322,7 @@ impl<'a> Left<'a> {
             name: name.into(),
             passed: part >= MAJORITY,
             detail: format!(
-                "{says} carry {:.0} % of the error; at least {:.0} % is asked for",
+                "{:.0} % of the error comes from {says} ({:.0} % needed)",
                 part * 100.0,
                 MAJORITY * 100.0
             ),

@@ -15,6 +15,9 @@ pub struct KeptScore {
     pub passed: bool,
 }
 
+/// How many times the calibrated threshold labels raise it to, at most.
+pub const MOST_RAISE: f64 = 3.0;
+
 /// What other labels would change, over the rows that are kept.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct LabelEffect {
@@ -37,29 +40,78 @@ pub struct LabelEffect {
 }
 
 impl LabelEffect {
-    /// The effect in one line.
+    /// The effect in a few sentences.
     #[must_use]
     pub fn told(&self) -> String {
-        let plural = |count: usize| if count == 1 { "alert" } else { "alerts" };
-        let (removed, lost, returned) = (self.removed.len(), self.lost.len(), self.returned.len());
-        let back = if returned > 0 {
-            format!(", and brought back {returned}")
+        let Self {
+            raise_before,
+            raise_after,
+            replayed,
+            ..
+        } = self;
+        let back = match self.returned.len() {
+            0 => String::new(),
+            returned => format!(", {returned} would come back"),
+        };
+        let lost = match self.lost.len() {
+            1 => "1 real one".to_owned(),
+            lost => format!("{lost} real ones"),
+        };
+        let threshold = if (raise_after - raise_before).abs() < 0.005 {
+            format!("Threshold unchanged at {raise_before:.2}× the calibrated one.")
+        } else {
+            format!("Threshold {raise_before:.2}× → {raise_after:.2}× the calibrated one.")
+        };
+        let reach = if self.out_of_reach {
+            format!(
+                " An incident this large would still alert: labels raise the threshold at most {MOST_RAISE:.0}×."
+            )
+        } else if self.height_unknown {
+            " The height of its alarm is not stored, so this label moves no threshold.".to_owned()
         } else {
             String::new()
         };
-        let reach = if self.out_of_reach {
-            "; one so high stays an alarm, as labels raise the threshold only so far"
-        } else if self.height_unknown {
-            "; how high its alarm was is not kept, so this label moves no threshold"
-        } else {
-            ""
-        };
         format!(
-            "would have removed {removed} {} and lost {lost}{back} (of {} that were replayed); threshold {:.2} times the calibrated one, so far {:.2} times{reach}",
-            plural(removed),
-            self.replayed,
-            self.raise_after,
-            self.raise_before
+            "Replaying stored data: {} of {replayed} incidents would go, {lost} lost{back}. {threshold}{reach}",
+            self.removed.len(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effect_reads_as_sentences() {
+        let incident = (Entity::sole(), Time::from_secs(0));
+        let effect = LabelEffect {
+            raise_before: 1.0,
+            raise_after: 2.674,
+            replayed: 1,
+            removed: vec![incident.clone()],
+            out_of_reach: true,
+            ..LabelEffect::default()
+        };
+        assert_eq!(
+            effect.told(),
+            "Replaying stored data: 1 of 1 incidents would go, 0 real ones lost. \
+             Threshold 1.00× → 2.67× the calibrated one. \
+             An incident this large would still alert: labels raise the threshold at most 3×."
+        );
+        let cleared = LabelEffect {
+            raise_before: 1.5,
+            raise_after: 1.5,
+            replayed: 4,
+            returned: vec![incident],
+            height_unknown: true,
+            ..LabelEffect::default()
+        };
+        assert_eq!(
+            cleared.told(),
+            "Replaying stored data: 0 of 4 incidents would go, 0 real ones lost, 1 would come back. \
+             Threshold unchanged at 1.50× the calibrated one. \
+             The height of its alarm is not stored, so this label moves no threshold."
+        );
     }
 }

@@ -35,7 +35,7 @@ pub use freshness::{Freshness, StaleReason, withdrawn_after};
 pub use grid::Grid;
 pub use health::{Component, ComponentHealth, Fault, HealthBoard};
 pub use incident::{Contribution, Incident, IncidentState, OTHERS, Why};
-pub use kept::{KeptScore, LabelEffect};
+pub use kept::{KeptScore, LabelEffect, MOST_RAISE};
 pub use printable::printable;
 pub use promotion::{Comparison, Decision};
 pub use series::Series;

@@ -211,7 +211,7 @@ pub(super) const FEATURE_SHARE: Family = each(
     "feature_anomaly_share",
     G,
     &["feature_name"],
-    "A feature's part in the newest score, 0 to 1.",
+    "A feature's contribution to the newest score, 0 to 1.",
 );
 pub(super) const BREACH: Family = each(
     "forecast_breach_seconds",

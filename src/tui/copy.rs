@@ -100,7 +100,7 @@ fn moment(state: &UiState, entity: &EntityView) -> Option<String> {
     at(state, entity, &window, pointed(state, &window))
 }
 
-/// `cpu 2026-11-18T14:02:00Z value 86.1 %, expected 42.3 % (33.5–51.1 %), score 4.02, 24 % of it`; of what is to come
+/// `cpu 2026-11-18T14:02:00Z value 86.1 %, expected 42.3 % (33.5–51.1 %), score 4.02, contribution 24 %`; of what is to come
 /// `cpu 2026-11-18T15:00:00Z forecast 42.3 % (33.5–51.1 %)`.
 fn at(state: &UiState, entity: &EntityView, window: &Window<'_>, time: Time) -> Option<String> {
     let column = state.selected_column(entity)?;
@@ -123,7 +123,7 @@ fn at(state: &UiState, entity: &EntityView, window: &Window<'_>, time: Time) -> 
         words.push(format!("score {}", number(score)));
         let share = moment.part.map(|part| part.share);
         let share = share.filter(|share| share.is_finite());
-        words.extend(share.map(|share| format!("{} of it", percent(share))));
+        words.extend(share.map(|share| format!("contribution {}", percent(share))));
     }
     Some(words.join(", "))
 }
@@ -139,7 +139,7 @@ fn ranged(unit: &Unit, (middle, lower, upper): (f64, f64, f64)) -> Option<String
 
 /// The error table in columns.
 fn errors(state: &UiState, entity: &EntityView) -> String {
-    let head = ["feature", "value", "expected", "error", "part"].map(str::to_owned);
+    let head = ["feature", "value", "expected", "error", "contribution"].map(str::to_owned);
     let rows = state.error_order(entity).into_iter().filter_map(|column| {
         let feature = entity.features.get(column)?;
         let unit = &feature.feature.unit;

@@ -184,11 +184,7 @@ fn ranges(rest: &str) -> Vec<Offer> {
 fn intervals(rest: &str) -> Vec<Offer> {
     let offer = |interval: Duration| {
         let words = format!("interval {}", Span(interval));
-        valued(
-            words,
-            "look at the source this often",
-            Run::Interval(interval),
-        )
+        valued(words, "poll the source this often", Run::Interval(interval))
     };
     match Span::parse(rest) {
         Ok(Span(interval)) if interval < INTERVALS.0 || interval > INTERVALS.1 => Vec::new(),

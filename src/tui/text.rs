@@ -73,6 +73,19 @@ pub fn span(length: Duration) -> String {
     }
 }
 
+/// The same before a noun: `30-s`, `5-min`, `1-h`, in the largest unit that is exact.
+pub fn attribute(length: Duration) -> String {
+    let secs = length.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
+    let exact = units
+        .into_iter()
+        .find(|(unit, _)| secs > 0 && secs.is_multiple_of(*unit));
+    exact.map_or_else(
+        || format!("{secs}-s"),
+        |(unit, word)| format!("{}-{word}", secs / unit),
+    )
+}
+
 /// How long something lasted, to the minute: `45 s`, `31 min`, `2h45m`, `3d04h`; at most six columns up to 99 days.
 pub fn lasting(length: Duration) -> String {
     let minutes = length.as_secs() / 60;
@@ -215,6 +228,10 @@ mod tests {
         assert_eq!(lasting(Duration::from_secs(9900)), "2h45m");
         assert_eq!(lasting(Duration::from_secs(273_600)), "3d04h");
         assert_eq!(lasting(Duration::from_secs(1860)), "31 min");
+        assert_eq!(attribute(Duration::from_secs(30)), "30-s");
+        assert_eq!(attribute(Duration::from_secs(60)), "1-min");
+        assert_eq!(attribute(Duration::from_secs(90)), "90-s");
+        assert_eq!(attribute(Duration::from_hours(1)), "1-h");
         assert_eq!(number(0.002_53), "0.0025");
         assert_eq!(number(f64::NAN), "–");
     }

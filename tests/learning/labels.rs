@@ -101,17 +101,20 @@ fn a_label_goes_by_the_height_of_the_alarm_and_not_by_the_published_score() {
     let told = |id| say(dir.path(), &config, id, Some(LabelWord::False), true);
 
     let within = told(low);
-    assert!(within.contains("threshold 1.53 times"), "{within}");
-    assert!(!within.contains("stays an alarm"), "{within}");
+    assert!(within.contains("Threshold 1.00× → 1.53×"), "{within}");
+    assert!(!within.contains("would still alert"), "{within}");
 
     let beyond = told(high);
-    assert!(beyond.contains("threshold 1.00 times"), "{beyond}");
-    assert!(beyond.contains("one so high stays an alarm"), "{beyond}");
+    assert!(beyond.contains("unchanged at 1.00×"), "{beyond}");
+    assert!(
+        beyond.contains("An incident this large would still alert"),
+        "{beyond}"
+    );
 
     let unknown = told(unknown);
-    assert!(unknown.contains("threshold 1.00 times"), "{unknown}");
+    assert!(unknown.contains("unchanged at 1.00×"), "{unknown}");
     assert!(
-        unknown.contains("how high its alarm was is not kept"),
+        unknown.contains("The height of its alarm is not stored"),
         "{unknown}"
     );
 }
@@ -127,7 +130,7 @@ async fn a_false_alarm_raises_the_threshold_at_once_and_until_it_is_cleared() {
 
     let told = say(dir.path(), &config, 2, Some(LabelWord::False), true);
     assert!(
-        told.starts_with("would have removed 2 alerts and lost 0 (of 4"),
+        told.starts_with("Replaying stored data: 2 of 4 incidents would go, 0 real ones lost."),
         "{told}"
     );
     driver.go_on(3).await;
@@ -141,7 +144,7 @@ async fn a_false_alarm_raises_the_threshold_at_once_and_until_it_is_cleared() {
     say(dir.path(), &config, 1, Some(LabelWord::Real), false);
     let told = say(dir.path(), &config, 2, Some(LabelWord::False), false);
     assert!(
-        told.contains("would have removed 1 alert and lost 1 (of 4"),
+        told.contains("1 of 4 incidents would go, 1 real one lost"),
         "{told}"
     );
     let raised = driver
@@ -170,7 +173,7 @@ async fn a_false_alarm_raises_the_threshold_at_once_and_until_it_is_cleared() {
     driver.stop().await;
     let told = say(dir.path(), &config, 2, None, true);
     assert!(
-        told.starts_with("would have removed 0 alerts and lost 0 (of 4"),
+        told.starts_with("Replaying stored data: 0 of 4 incidents would go, 0 real ones lost"),
         "{told}"
     );
 }

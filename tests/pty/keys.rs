@@ -185,7 +185,7 @@ fn incidents(keys: &mut Keyboard) {
     keys.press("log").sees("newest first");
     keys.press("acknowledge").sees("acknowledged");
     keys.press("mark_false").sees("as a false alarm?");
-    keys.sees("would have removed");
+    keys.sees("incidents would go");
     keys.press("mark_false").sees("marked as a false alarm");
     keys.press("mark_real").sees("as real?");
     keys.press("back").loses("as real?");

@@ -450,7 +450,7 @@ fn what_is_selected_is_copied() {
             "cpu 2026-11-18T14:02:00Z value 8",
             "expected",
             "score",
-            "24 % of it",
+            "contribution 24 %",
         ],
     );
     let line = copied(screen.keys("Right Right y"));
@@ -480,7 +480,7 @@ fn a_copied_moment_is_what_the_large_chart_says_of_it() {
         screen.state.cursor = Some(cursor);
         let words = copied(screen.keys("y"));
         has(&words, &["cpu 2026-11-18T14:02:00Z value 8", "expected "]);
-        has(&words, &["score ", "24 % of it"]);
+        has(&words, &["score ", "contribution 24 %"]);
         let band = words.split_once("expected ").unwrap().1;
         let band = band.split_once('(').unwrap().1.split_once(')').unwrap().0;
         has(&screen.text(), &[&format!("expected {band}")]);

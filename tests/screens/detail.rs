@@ -150,12 +150,15 @@ fn the_crosshair_tells_what_was_found_at_its_moment() {
     assert!(at < newest() && screen.state.until.is_none());
     let text = screen.text();
     assert!(text.contains("expected 1") && text.contains(" ms   score "));
-    assert!(text.contains("61 % of it") && text.contains('●'), "{text}");
+    assert!(
+        text.contains("contribution 61 %") && text.contains('●'),
+        "{text}"
+    );
     for _ in 0..8 {
         screen.press(Intent::Left);
     }
     let text = screen.text();
-    assert!(text.contains("14 % of it"), "{text}");
+    assert!(text.contains("contribution 14 %"), "{text}");
     for _ in 0..10 {
         screen.press(Intent::Right);
     }
@@ -164,7 +167,7 @@ fn the_crosshair_tells_what_was_found_at_its_moment() {
     screen.state.cursor = Some(fixture::grid().time(fixture::ROWS - 110));
     let text = screen.text();
     assert!(text.contains("value missing"), "{text}");
-    assert!(text.contains("nothing was observed") && !text.contains("of it"));
+    assert!(text.contains("nothing was observed") && !text.contains("contribution 14"));
 }
 
 #[test]
@@ -356,7 +359,7 @@ fn the_newest_row_is_explained() {
     for part in [
         "✓ Normal: the score is under its threshold.",
         "14:02:00 UTC, the newest row",
-        "network_re…  14 %  6.03 MiB/s  4.3–7.77 MiB/s  within",
+        "network_re…    14 %  6.03 MiB/s  4.3–7.77 MiB/s  within",
         "✗ threshold",
         "Nothing: no alarm was raised.",
     ] {
@@ -375,7 +378,7 @@ fn an_incident_is_explained_gate_by_gate() {
         "anomaly 42, open, not acknowledged",
         "8 min, from 13:54:00 UTC to now",
         "4.30 at 14:02:00 UTC, the threshold is 1",
-        "840 ms   142–238 ms  far above, +342 %",
+        "840 ms   142–238 ms  far above",
         "✓ min_duration  has it lasted long enough?",
         "a     mark it as seen",
     ] {
@@ -425,7 +428,7 @@ fn a_row_that_was_not_judged_says_why() {
     let text = screen.text();
     for part in [
         "Not judged: there is no model yet",
-        "0.31 for now, 42 % sure",
+        "0.31, provisional (confidence 42 %)",
         "41 of 120",
     ] {
         assert!(text.contains(part), "{part}\n{text}");

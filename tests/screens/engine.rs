@@ -379,7 +379,7 @@ fn health_says_what_can_be_relied_on() {
         "in 12 s",
         "connection refused",
         "14:02:00 UTC, 11 s behind",
-        "every 30 s, a row every 60 s",
+        "every 30 s, step 60 s",
         "3, 80 ms on average",
         "3 × connect, 1 × timeout",
         "120 of 120",

@@ -196,12 +196,15 @@ fn words_on_the_selected_incident() {
         result: Err(ControlError::Busy),
     };
     screen.act(late);
-    assert!(screen.text().contains("Working out"), "another question's");
+    assert!(
+        screen.text().contains("Replaying stored data …"),
+        "another question's"
+    );
     screen.act(Action::Preview {
         ticket,
         result: Ok(effect),
     });
-    assert!(screen.text().contains("would have removed 7 alerts"));
+    assert!(screen.text().contains("7 of 9 incidents would go"));
     assert_eq!(
         sent(screen.act(Action::Key(Key::parse("y").unwrap()))),
         Some(Command::Label(42, Some(Label::False)))
@@ -311,7 +314,7 @@ fn freezing_shows_a_banner_and_the_way_back() {
     screen.press(Intent::Freeze);
     assert!(screen.state.frozen.is_some());
     let text = screen.text();
-    assert!(text.contains("frozen at 14:02:11 UTC") && text.contains("f goes on"));
+    assert!(text.contains("frozen at 14:02:11 UTC") && text.contains("f resumes"));
     screen.press(Intent::Freeze);
     assert!(screen.state.frozen.is_none());
 }

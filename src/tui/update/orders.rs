@@ -49,7 +49,7 @@ fn interval(state: &mut UiState, snapshot: &Snapshot, faster: bool, effects: &mu
         toast(
             state,
             Level::Info,
-            format!("looking every {}", text::span(next)),
+            format!("polling every {}", text::span(next)),
         );
     }
 }
@@ -209,7 +209,7 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
     let command = Command::Label(id, label);
     let step = snapshot.pipeline(state.mode.pipeline()).map(|p| p.step);
     let mut detail = view::about(incident, step.unwrap_or_default());
-    detail.push("Working out what it would have changed …".into());
+    detail.push("Replaying stored data …".into());
     if state.config.read_only {
         order(state, command, effects);
         return;

@@ -173,7 +173,7 @@ fn run(state: &mut UiState, prompt: &Prompt, snapshot: &Snapshot, effects: &mut 
         Run::Entity(entity) => state.show_entity(entity),
         Run::Interval(interval) => {
             if order(state, Command::SetInterval(interval), effects) {
-                let said = format!("looking every {}", text::span(interval));
+                let said = format!("polling every {}", text::span(interval));
                 toast(state, Level::Info, said);
             }
         }

@@ -54,8 +54,8 @@ pub(super) fn answered(
         // The last line is the one that said so.
         question.detail.pop();
         question.detail.push(match result {
-            Ok(effect) => format!("On the rows that are kept it {}.", effect.told()),
-            Err(error) => format!("What it would have changed is not known: {error}."),
+            Ok(effect) => effect.told(),
+            Err(error) => format!("What it would change is not known: {error}."),
         });
     }
 }

@@ -209,7 +209,7 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
     match alert {
         Alert::Frozen(since) => (
             format!("frozen at {} UTC", clock(*since)),
-            format!("{} goes on", state.keymap.key(Intent::Freeze)),
+            format!("{} resumes", state.keymap.key(Intent::Freeze)),
         ),
         Alert::Stale {
             since,
@@ -259,7 +259,7 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
         Alert::Failed(outcome, why, has_model) => (
             format!("training failed {} ago: {why}", ago(outcome.ended)),
             if *has_model {
-                "the old model goes on".to_owned()
+                "old model keeps scoring".to_owned()
             } else if state.may(Intent::Retrain) {
                 format!("{} tries again", state.keymap.key(Intent::Retrain))
             } else {

@@ -1,4 +1,4 @@
-//! The per-feature error table: what was seen, what was expected, and each feature's part in the score.
+//! The per-feature error table: what was seen, what was expected, and each feature's contribution to the score.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Rect};
@@ -19,7 +19,7 @@ use super::plot::latest;
 ///
 /// ```text
 /// ╭ errors ─────────────────────── window error 0.0031 · threshold 0.0030 ╮
-/// │feature     value  expected         band    error  part▾  ━━━━━━─ newest│
+/// │feature     value  expected         band    error  contr.▾  ━━━━━━─ newest│
 /// │latency    840 ms    190 ms   142–238 ms   0.0123   61 %  ━━━━━━─ ▁▁▁▇▇▇│
 /// ```
 pub fn draw(
@@ -174,14 +174,17 @@ struct Columns {
     numbers: bool,
     band: u16,
     error: bool,
+    share: u16,
     bar: u16,
     history: u16,
 }
 
 /// Width of a number column, the blank before it included.
 const NUMBER: u16 = 11;
-/// Width of the part as a number.
-const PART: u16 = 7;
+/// Width of the contribution as a number, and with the whole word as its head.
+const CONTRIBUTION: [u16; 2] = [8, 14];
+/// Tables from this width on have the whole word.
+const WHOLE_FROM: u16 = 130;
 /// Width of a band whose ends share a unit, and of one whose ends do not (`505 KiB/s–1.79 MiB/s`).
 const BANDS: [u16; 2] = [19, 23];
 
@@ -190,7 +193,13 @@ impl Columns {
     fn over(room: u16, longest: u16) -> Self {
         let numbers = room >= 36;
         let error = room >= 58;
-        let mut rest = room.saturating_sub(PART);
+        let [short_word, whole_word] = CONTRIBUTION;
+        let share = if room < WHOLE_FROM {
+            short_word
+        } else {
+            whole_word
+        };
+        let mut rest = room.saturating_sub(share);
         rest = rest.saturating_sub(if numbers { 2 * NUMBER } else { 0 });
         rest = rest.saturating_sub(if error { NUMBER } else { 0 });
         let name = longest.clamp(12, 32);
@@ -214,6 +223,7 @@ impl Columns {
             numbers,
             band,
             error,
+            share,
             bar: bar.saturating_sub(1),
             history: history.saturating_sub(1),
         }
@@ -252,11 +262,16 @@ impl Table<'_> {
             let (name, style) = word("error", ErrorOrder::Error);
             pen.figure(&name, NUMBER, style);
         }
-        let (name, style) = word("part", ErrorOrder::Share);
-        pen.figure(&name, PART, style);
+        let name = if columns.share == CONTRIBUTION[1] {
+            "contribution"
+        } else {
+            "contr."
+        };
+        let (name, style) = word(name, ErrorOrder::Share);
+        pen.figure(&name, columns.share, style);
         if columns.history > 0 {
             pen.skip(columns.bar + 2)
-                .say("part × score, newest", theme.dim);
+                .say("contr. × score, newest", theme.dim);
         }
     }
 
@@ -271,7 +286,7 @@ impl Table<'_> {
         pen.cell(&feature.feature.name, columns.name, name);
         self.numbers(column, feature, &mut pen);
         let share = feature.share.map_or("–".into(), percent);
-        pen.figure(&share, PART, theme.text);
+        pen.figure(&share, columns.share, theme.text);
         let style = if hot { theme.hot } else { theme.line };
         if columns.bar > 0 {
             let part = feature.share.unwrap_or(0.0);

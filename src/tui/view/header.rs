@@ -6,8 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{
-    EntityView, PipelineId, PipelineView, Provisional, RowState, Snapshot, SourceState,
-    StaleReason, Verdict,
+    EntityView, PipelineView, Provisional, RowState, Snapshot, SourceState, StaleReason, Verdict,
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
@@ -23,7 +22,7 @@ const BAR: u16 = 20;
 /// Draws the header; with one line, the score goes before the source.
 ///
 /// ```text
-/// pulsewatch  1 Live  2 Long-term  3 Test   ● prometheus http://…   every 30 s   model 3 h old   14:02:11 UTC
+/// pulsewatch  1 Live  2 Long-term  3 Test   ● prometheus http://…   polls every 30 s   model 3 h old   14:02:11 UTC
 /// ● anomaly 1.84 ━━━━━━━━━━┃━━━━━━━━──      web-1 2 of 14   1 open · 3 this session · 17 in all
 /// ```
 pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Buffer, area: Rect) {
@@ -123,12 +122,12 @@ fn source(
     segments
 }
 
-/// How often it looks; a recording is played faster than that, so what a row of it stands for.
+/// How often it is polled; a recording is played faster than that, so what a sample of it stands for.
 fn pace(snapshot: &Snapshot, pipeline: &PipelineView) -> Option<String> {
-    match (pipeline.id, &pipeline.source.state) {
+    match (pipeline.source.recorded, &pipeline.source.state) {
         (_, SourceState::Finished) => None,
-        (PipelineId::Live, _) => Some(format!("every {}", span(snapshot.interval))),
-        (PipelineId::Test, _) => Some(format!("{} a row", span(pipeline.step))),
+        (false, _) => Some(format!("polls every {}", span(snapshot.interval))),
+        (true, _) => Some(format!("{} samples", text::attribute(pipeline.step))),
     }
 }
 
@@ -288,13 +287,13 @@ fn so_far(known: &Provisional, theme: &Theme) -> Segment {
     } else {
         theme.text
     };
-    let sure = format!(", {} sure", text::percent(known.confidence));
+    let confidence = format!(" (confidence {})", text::percent(known.confidence));
     Segment::new(
         1,
         vec![
-            Span::styled("score so far ", theme.dim),
+            Span::styled("provisional score ", theme.dim),
             Span::styled(number(known.score), style),
-            Span::styled(sure, theme.dim),
+            Span::styled(confidence, theme.dim),
         ],
     )
 }

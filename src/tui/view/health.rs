@@ -5,8 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use crate::domain::{
-    ComponentHealth, EntityView, ModelView, PipelineId, PipelineView, Snapshot, SourceState, Time,
-    Unit,
+    ComponentHealth, EntityView, ModelView, PipelineView, Snapshot, SourceState, Time, Unit,
 };
 use crate::tui::state::UiState;
 use crate::tui::text::{clock, exact_span, number, percent, short, span};
@@ -180,12 +179,13 @@ fn source(
     );
     rows.push(fact("last data", last));
     rows.extend(newest(pipeline, state.now).map(|words| fact("newest row", words)));
-    let step = format!("a row every {}", exact_span(pipeline.step));
-    let interval = match pipeline.id {
-        PipelineId::Live => format!("every {}, {step}", exact_span(snapshot.interval)),
-        PipelineId::Test => step,
-    };
-    rows.push(fact("looks", interval));
+    let step = exact_span(pipeline.step);
+    rows.push(if source.recorded {
+        fact("samples", format!("step {step}"))
+    } else {
+        let interval = exact_span(snapshot.interval);
+        fact("polls", format!("every {interval}, step {step}"))
+    });
     let took = &pipeline.counters.collect_seconds;
     if took.count > 0 {
         // An average of so many looks needs no exact count.

@@ -148,7 +148,7 @@ fn keys(state: &UiState, intent: Intent) -> String {
 fn word(binding: &Binding, state: &UiState) -> String {
     match (binding.intent, state.frozen) {
         (Intent::Sort, _) => sorts(state),
-        (Intent::Freeze, Some(_)) => "go on".into(),
+        (Intent::Freeze, Some(_)) => "resume".into(),
         _ => binding.short.into(),
     }
 }

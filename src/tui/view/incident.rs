@@ -20,7 +20,7 @@ use super::pen::{Pen, Segment, bar, row};
 const NUMBER: u16 = 11;
 /// Columns of a band.
 const BAND: u16 = 24;
-/// Columns of the bar of a part.
+/// Columns of the bar of a contribution.
 const BAR: u16 = 12;
 
 /// Draws it.
@@ -28,7 +28,7 @@ const BAR: u16 = 12;
 /// ```text
 /// ── anomaly 42 ─────────────────────────────────────────────────────────────────
 /// ● open   18 Nov 13:53 to 14:01, 8 min so far   peak 4.3× at 14:01   not seen yet
-/// feature        part               value   expected                 band
+/// feature       contribution         value   expected                 band
 /// latency        61 % ━━━━━━━────  840 ms     190 ms         142–238 ms  above
 /// opened  ✓ threshold ✓ budget ✓ direction ✓ min_deviation ✓ min_duration
 /// ```
@@ -117,7 +117,7 @@ fn lasted(incident: &Incident, step: Duration) -> String {
     }
 }
 
-/// The parts of the score with what was seen and what was expected, as many as `rows` hold under their head.
+/// The contributions to the score with what was seen and what was expected, as many as `rows` hold under their head.
 fn features(
     pipeline: &PipelineView,
     incident: &Incident,
@@ -137,10 +137,16 @@ fn features(
     let longest = names.max().unwrap_or(0).clamp(10, 30);
     let name = area.width.saturating_sub(fixed).min(longest + 1);
     let dim = theme.dim;
+    // The whole word goes on over the bars.
+    let (word, spread) = if bar_room > 0 {
+        ("  contribution", 7)
+    } else {
+        ("contr.", 0)
+    };
     Pen::on(buffer, area, 2)
         .cell("feature", name, dim)
-        .figure("part", 7, dim)
-        .skip(bar_room)
+        .figure(word, 7 + spread, dim)
+        .skip(bar_room - spread)
         .figure("value", NUMBER, dim)
         .figure("expected", NUMBER, dim)
         .figure(if wide { "band" } else { "" }, BAND, dim);

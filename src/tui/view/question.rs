@@ -22,8 +22,8 @@ const FRAME: u16 = 3;
 /// │ web-1: open, since 18 Nov 13:53, 8 min so far        │
 /// │ latency 61 %, cpu 24 %                               │
 /// │                                                      │
-/// │ On the rows that are kept it would have removed 7    │
-/// │ alerts and lost 1.                                   │
+/// │ Replaying stored data: 7 of 9 incidents would go, 1  │
+/// │ real one lost. Threshold 1.00× → 1.40× the …         │
 /// │                                                      │
 /// │ y m yes   n Esc no                                   │
 /// ╰──────────────────────────────────────────────────────╯

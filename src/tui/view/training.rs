@@ -340,7 +340,8 @@ fn none(state: &UiState, pipeline: &PipelineView, theme: &Theme) -> Vec<Row> {
         let best = format!("{} after {} epochs", number(model.val_loss), model.epochs);
         rows.push(Row::Fact("best loss", best, theme.text));
         if may {
-            let words = format!("{key} trains a new one; this one scores until that is no worse");
+            let words =
+                format!("{key} trains a new one, which is used only if it isn't clearly worse");
             rows.extend([Row::Blank, Row::Words(words, theme.dim)]);
         }
         return rows;

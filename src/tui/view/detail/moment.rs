@@ -24,7 +24,7 @@ pub struct Moment<'a> {
     pub verdict: Option<&'a Verdict>,
     /// The score of the row.
     pub score: Option<f64>,
-    /// The feature's part in the verdict.
+    /// The feature's contribution to the verdict.
     pub part: Option<&'a FeatureVerdict>,
 }
 
@@ -128,7 +128,7 @@ pub fn stamp(time: Time, now: Time) -> String {
 /// Says in one row what is known of the moment; what matters least gives way first.
 ///
 /// ```text
-/// 14:02:00   value 840 ms ↑   expected 190–230 ms   score 3.9   61 % of it
+/// 14:02:00   value 840 ms ↑   expected 190–230 ms   score 3.9   contribution 61 %
 /// ```
 pub fn readout(
     moment: &Moment<'_>,
@@ -170,7 +170,7 @@ pub fn readout(
         known(2, "score ", Span::styled(number(score), style));
     }
     if let Some(part) = moment.part.filter(|part| part.share.is_finite()) {
-        let words = format!("{} of it", percent(part.share));
+        let words = format!("contribution {}", percent(part.share));
         known(4, "", Span::styled(words, theme.text));
     }
     let area = Rect {

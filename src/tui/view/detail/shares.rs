@@ -1,4 +1,4 @@
-//! Who carries the score at the moment that is pointed at: a bar for each feature, the largest first.
+//! What drives the score at the moment that is pointed at: a bar for each feature, the largest first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -18,7 +18,7 @@ const FIGURE: u16 = 5;
 /// Columns that a bar has at least, with the blanks around it, beside a long name.
 const BAR: u16 = 13;
 
-/// One feature's part.
+/// One feature's contribution.
 struct Part<'a> {
     name: &'a str,
     share: f64,
@@ -46,8 +46,8 @@ fn ranked<'a>(entity: &'a EntityView, verdict: &Verdict, column: usize) -> Vec<P
 /// Why there are no bars.
 fn nothing(moment: &Moment<'_>) -> &'static str {
     match moment.verdict.map(|verdict| verdict.state) {
-        None => "not kept for this moment: only the newest rows keep who carried them",
-        Some(RowState::Scored) => "the parts of this row are not known",
+        None => "not kept for this moment: only the newest rows keep contributions",
+        Some(RowState::Scored) => "the contributions to this row are not known",
         Some(RowState::WarmingUp) => "no model had scored yet",
         Some(RowState::Stale) => "too little was observed to score this row",
         Some(RowState::Missing) => "nothing was observed",
@@ -57,7 +57,7 @@ fn nothing(moment: &Moment<'_>) -> &'static str {
 /// Draws the bars one under the other, and what the gates said under them.
 ///
 /// ```text
-/// part in the score
+/// contribution to the score
 /// ▸ latency  ━━━━━━━━━━━━────────  61 %
 ///   cpu      ━━━━━───────────────  24 %
 ///
@@ -72,7 +72,7 @@ pub fn column(
     buffer: &mut Buffer,
     area: Rect,
 ) {
-    Pen::on(buffer, area, 0).say("part in the score", theme.dim);
+    Pen::on(buffer, area, 0).say("contribution to the score", theme.dim);
     let ranked = moment
         .verdict
         .map(|verdict| ranked(entity, verdict, column))
@@ -126,7 +126,7 @@ pub fn strip(
     if ranked.is_empty() {
         Pen::on(buffer, area, 0)
             .skip(1)
-            .say("part in the score: ", theme.dim)
+            .say("contribution to the score: ", theme.dim)
             .say(nothing(moment), theme.dim);
         return;
     }

@@ -36,7 +36,7 @@ const GATES: [Entry; 10] = [
     },
     Entry {
         name: "mute",
-        asks: "do features that are not muted carry at least half of it?",
+        asks: "do features that are not muted contribute at least half of it?",
         short: "muted",
         setting: "[detect] mute, or mute of a query",
     },

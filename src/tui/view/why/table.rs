@@ -82,14 +82,14 @@ impl Row {
 /// The table.
 ///
 /// ```text
-/// feature  part     value    expected
-/// latency  61 %    840 ms  190–230 ms  far above, +342 %
-/// cpu      24 %      86 %     30–40 %  far above, +150 %
+/// feature  contribution   value    expected
+/// latency          61 %  840 ms  190–230 ms  far above, +342 %
+/// cpu              24 %    86 %     30–40 %  far above, +150 %
 /// ```
 pub fn table(parts: &[Part], room: u16) -> Vec<Line> {
     let rows: Vec<Row> = parts.iter().take(MOST).map(Row::of).collect();
-    let fits = |exact, name| {
-        let lines = columns(&rows, exact, name);
+    let fits = |exact, name, share| {
+        let lines = columns(&rows, exact, name, share);
         let fits = lines.iter().all(|line| width(&line.words()) <= room);
         fits.then_some((rows.len(), lines))
     };
@@ -97,31 +97,37 @@ pub fn table(parts: &[Part], room: u16) -> Vec<Line> {
         let rows = rows.iter().take(STACKED);
         (rows.len(), rows.flat_map(Row::stacked).collect())
     };
-    let (listed, mut lines) = fits(true, NAME)
-        .or_else(|| fits(false, NAME))
-        .or_else(|| SHORT.into_iter().find_map(|name| fits(false, name)))
+    let (listed, mut lines) = fits(true, NAME, "contribution")
+        .or_else(|| fits(true, NAME, "contr."))
+        .or_else(|| fits(false, NAME, "contr."))
+        .or_else(|| {
+            SHORT
+                .into_iter()
+                .find_map(|name| fits(false, name, "contr."))
+        })
         .unwrap_or_else(stacked);
     let rest = parts.len().saturating_sub(listed);
     if rest > 0 {
-        let words = format!("and {rest} more with smaller parts");
+        let words = format!("and {rest} more that contribute less");
         lines.push(Line::of(Look::Dim, words));
     }
     lines
 }
 
-/// The table with names of at most `most` columns; where the values are comes last, and with `exact` how far off.
-fn columns(rows: &[Row], exact: bool, most: u16) -> Vec<Line> {
+/// The table with names of at most `most` columns and `contribution` as that column's head; where the values are comes
+/// last, and with `exact` how far off.
+fn columns(rows: &[Row], exact: bool, most: u16, contribution: &str) -> Vec<Line> {
     let widest = |head: &str, cell: fn(&Row) -> &str| {
         let cells = rows.iter().map(|row| width(cell(row)));
         cells.fold(width(head), u16::max)
     };
     let name = widest("feature", |row| &row.name).min(most);
-    let share = widest("part", |row| &row.share);
+    let share = widest(contribution, |row| &row.share);
     let value = widest("value", |row| &row.value);
     let expected = widest("expected", |row| &row.expected);
     let head = [
         left("feature", name),
-        right("part", share),
+        right(contribution, share),
         right("value", value),
         right("expected", expected),
     ];

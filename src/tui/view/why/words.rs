@@ -69,9 +69,12 @@ fn fact(name: &str, words: String) -> Line {
 /// What the last rows alone say, without a model.
 fn so_far(provisional: &Provisional) -> Vec<Line> {
     let score = number(provisional.score);
-    let sure = percent(provisional.confidence);
+    let confidence = percent(provisional.confidence);
     vec![
-        fact("score", format!("{score} for now, {sure} sure")),
+        fact(
+            "score",
+            format!("{score}, provisional (confidence {confidence})"),
+        ),
         Line::of(
             Look::Dim,
             "Seen from the last rows alone, without a model: for the eye, it never raises an alarm.",
@@ -134,7 +137,7 @@ impl Words<'_> {
                 self.at(incident.peak)
             ),
         ));
-        lines.extend(self.features("Who carried it at the peak"));
+        lines.extend(self.features("What drove the score at its peak"));
         let (opening, peak) = (&incident.why.opening, &incident.why.peak);
         lines.extend(gates("What it passed when it opened", opening));
         if opening.iter().map(outcome).ne(peak.iter().map(outcome)) {
@@ -162,7 +165,7 @@ impl Words<'_> {
         if let Some(provisional) = &verdict.provisional {
             lines.extend(so_far(provisional));
         }
-        lines.extend(self.features("Who carries the score"));
+        lines.extend(self.features("What drives the score"));
         lines.extend(gates("What an alarm has to pass", &verdict.gates));
         lines.extend(heading("What to do"));
         lines.extend(match incident {
@@ -205,7 +208,9 @@ impl Words<'_> {
         match first.place() {
             Place::Missing => format!("{name} is missing"),
             Place::Within | Place::Unknown if first.share.is_finite() => {
-                format!("{name} does not move as it usually does and carries {share} of the score")
+                format!(
+                    "{name} does not move as it usually does and contributes {share} of the score"
+                )
             }
             Place::Within | Place::Unknown => format!("{name} does not move as it usually does"),
             place => format!("{name} is {} what is expected", place.words()),

@@ -99,6 +99,15 @@ pub struct HistoryAnswer {
     pub anomalous: Vec<bool>,
 }
 
+impl HistoryAnswer {
+    /// Points before the first at which anything was observed; 0 when nothing was.
+    #[must_use]
+    pub fn first_known(&self) -> usize {
+        let first = |series: &HistorySeries| series.values.iter().position(|v| v.is_finite());
+        self.series.iter().filter_map(first).min().unwrap_or(0)
+    }
+}
+
 /// Why the engine did not take a command or answer a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {

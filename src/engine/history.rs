@@ -52,10 +52,12 @@ pub fn answer(pipeline: &Pipeline, query: &HistoryQuery) -> Result<HistoryAnswer
     })
 }
 
-/// Rows of the tail in `[from, to]`, `None` when there are none.
+/// Rows of the tail in `[from, to]`, from the first in which anything was observed on; `None` when there are none. What
+/// lies before that is the part of the fetched range that the source knows nothing of: points are not spent on it.
 fn rows(watched: &Watched, from: Option<Time>, to: Option<Time>) -> Option<(usize, usize)> {
     let grid = watched.tail.grid();
-    let first = from.map_or(0, |from| grid.rows_before(from));
+    let known = watched.tail.first_observed().unwrap_or(0);
+    let first = from.map_or(0, |from| grid.rows_before(from)).max(known);
     let last = to.map_or(grid.len(), |to| {
         grid.rows_before(to + Duration::from_millis(1))
     });

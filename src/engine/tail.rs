@@ -44,6 +44,12 @@ impl Tail {
         self.observed
     }
 
+    /// The first row that holds an observed value.
+    pub fn first_observed(&self) -> Option<usize> {
+        let cell = self.rows.iter().position(|value| value.is_finite());
+        cell.map(|cell| cell / self.columns.max(1))
+    }
+
     /// One row.
     pub fn row(&self, row: usize) -> Option<&[f64]> {
         self.rows.get(row * self.columns..(row + 1) * self.columns)
@@ -175,6 +181,17 @@ mod tests {
             );
         }
         assert_eq!(tail.row(tail.grid().len() - 1), Some(&[99.0][..]));
+    }
+
+    #[test]
+    fn the_first_observed_row_is_found() {
+        let mut tail = Tail::new(grid(100, 0), 2, 8);
+        assert_eq!(tail.first_observed(), None);
+        tail.push(&[f64::NAN]);
+        assert_eq!(tail.first_observed(), None);
+        tail.push(&[f64::NAN, 3.0]);
+        tail.push(&[1.0, 3.0]);
+        assert_eq!(tail.first_observed(), Some(1));
     }
 
     #[test]

@@ -241,7 +241,7 @@ const fn row(
 pub const BINDINGS: [Binding; 47] = [
     row(Intent::Quit, "quit", "q", Group::General, Hint::Always, "quit", "end the dashboard"),
     row(Intent::Help, "help", "?", Group::General, Hint::Always, "help", "show or hide this screen"),
-    row(Intent::Back, "back", "Esc", Group::General, Hint::Inside, "back", "go back one step"),
+    row(Intent::Back, "back", "Esc", Group::General, Hint::Inside, "back", "go back one step; on the panes, hide the hint"),
     row(Intent::NextMode, "next_mode", "Tab", Group::Modes, Hint::Always, "mode", "next mode"),
     row(Intent::Live, "live", "1", Group::Modes, Hint::Never, "live", "live: the newest data, scored as it comes"),
     row(Intent::LongTerm, "long_term", "2", Group::Modes, Hint::Never, "long-term", "long-term: all that is kept, and a forecast"),

@@ -131,10 +131,13 @@ impl Standing {
     }
 }
 
-/// The first row of the page that row `at` is on.
+/// The first row of the page that row `at` of `count` rows is on. The last page is full: it begins earlier, so that it does
+/// not end in blank rows, and all of its rows belong to it.
 #[must_use]
-pub fn page_start(at: usize, page: usize) -> usize {
-    at - at % page.max(1)
+pub fn page_start(at: usize, page: usize, count: usize) -> usize {
+    let page = page.max(1);
+    let last = count.saturating_sub(page);
+    if at >= last { last } else { at - at % page }
 }
 
 /// Every word of `filter` is in `text`.
@@ -328,6 +331,16 @@ mod tests {
             label: None,
         };
         assert_eq!(words(&incident), "#41 web-1 closed  new memory");
+    }
+
+    #[test]
+    fn the_last_page_is_full() {
+        assert_eq!(page_start(5, 32, 66), 0);
+        assert_eq!(page_start(33, 32, 66), 32);
+        assert_eq!(page_start(40, 32, 66), 34);
+        assert_eq!(page_start(65, 32, 66), 34);
+        assert_eq!(page_start(3, 32, 8), 0);
+        assert_eq!(page_start(3, 0, 8), 3);
     }
 
     #[test]

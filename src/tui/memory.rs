@@ -47,6 +47,9 @@ pub struct Memory {
     long_range: Option<Span>,
     theme: Kept<ThemeName>,
     mouse: Kept<bool>,
+    /// The hint on how a run began that was put away; another one shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dismissed: Option<String>,
 }
 
 impl Memory {
@@ -68,6 +71,7 @@ impl Memory {
                 value: state.mouse,
                 config: state.config.mouse,
             },
+            dismissed: state.dismissed.clone(),
         }
     }
 
@@ -80,6 +84,7 @@ impl Memory {
         state.entity_order = self.entities;
         state.live_range = range(self.live_range);
         state.long_range = range(self.long_range);
+        state.dismissed.clone_from(&self.dismissed);
         if let Some(theme) = self.theme.under(&state.config.theme) {
             state.theme = theme;
         }
@@ -149,6 +154,7 @@ mod tests {
         state.entity_order = EntityOrder::Name;
         state.live_range = Some(Duration::from_secs(6 * 3600));
         state.mouse = true;
+        state.dismissed = Some("a hint".into());
         state
     }
 

@@ -212,8 +212,6 @@ pub struct Question {
     pub command: Command,
     /// What is told then.
     pub said: String,
-    /// The key that asked; pressed again it says yes.
-    pub again: Intent,
     /// The preview that `detail` waits for.
     pub ticket: Option<u64>,
 }
@@ -367,6 +365,8 @@ pub struct UiState {
     pub long_range: Option<Duration>,
     /// Long-term mode's data.
     pub history: History,
+    /// The hint on how this run began that was put away.
+    pub dismissed: Option<String>,
     /// Lines that show for some seconds, oldest first.
     pub toasts: Vec<Toast>,
     /// Newest notice that was turned into a toast.
@@ -419,6 +419,7 @@ impl UiState {
             live_range: None,
             long_range: None,
             history: History::default(),
+            dismissed: None,
             toasts: Vec::new(),
             seen_notice: None,
             test_asked: false,
@@ -464,6 +465,13 @@ impl UiState {
     pub(super) fn leave_detail(&mut self) {
         self.expanded = false;
         (self.cursor, self.until) = (None, None);
+    }
+
+    /// How this run began and how to go on, until it was put away.
+    #[must_use]
+    pub fn banner<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a str> {
+        let banner = snapshot.banner.as_deref();
+        banner.filter(|text| self.dismissed.as_deref() != Some(*text))
     }
 
     /// Line of an open panel; `None` when it is not open.
@@ -532,7 +540,26 @@ impl UiState {
                 order.sort_by_cached_key(|i| (age(i), name(i)));
             }
         }
+        // Stable: each part stays in its order.
+        order.sort_by_cached_key(|i| !self.has_data(entity, *i));
         order
+    }
+
+    /// Whether a feature has a value among what the mode has at hand.
+    #[must_use]
+    pub fn has_data(&self, entity: &EntityView, column: usize) -> bool {
+        let Some(feature) = entity.features.get(column) else {
+            return false;
+        };
+        let history = self.history.answer.iter();
+        let mut kept = history
+            .filter(|_| {
+                self.mode == Mode::LongTerm && self.history.of.as_ref() == Some(&entity.entity)
+            })
+            .flat_map(|answer| &answer.series)
+            .filter(|series| series.name == feature.feature.name);
+        feature.values.iter().any(f64::is_finite)
+            || kept.any(|series| series.values.iter().any(|v| v.is_finite()))
     }
 
     /// Position of the selected feature in `order`.

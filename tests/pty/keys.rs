@@ -186,24 +186,27 @@ fn incidents(keys: &mut Keyboard) {
     keys.press("acknowledge").sees("acknowledged");
     keys.press("mark_false").sees("as a false alarm?");
     keys.sees("incidents would go");
-    keys.press("mark_false").sees("marked as a false alarm");
+    keys.terminal.press("y");
+    keys.sees("marked as a false alarm");
     keys.press("mark_real").sees("as real?");
-    keys.press("back").loses("as real?");
+    keys.terminal.press("n");
+    keys.loses("as real?");
     keys.press("back").loses("newest first");
 }
 
 /// A training and its end, and how often the source is asked.
 fn orders(keys: &mut Keyboard) {
     keys.press("retrain").sees("Train a new model now?");
-    keys.press("retrain").sees("a new model will be trained");
+    keys.terminal.press("y");
+    keys.sees("a new model will be trained");
     keys.press("cancel");
     keys.terminal
         .until("what became of the training", |screen| {
             let text = screen.contents();
             text.contains("cancelling the training") || text.contains("no training is running")
         });
-    keys.press("slower").sees("looking every 2 s");
-    keys.press("faster").sees("looking every 1 s");
+    keys.press("slower").sees("polling every 2 s");
+    keys.press("faster").sees("polling every 1 s");
 }
 
 /// Pictures, tables, clipboard, colours, mouse.

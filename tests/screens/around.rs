@@ -421,6 +421,28 @@ fn a_click_in_the_large_chart_points_at_a_moment() {
 }
 
 #[test]
+fn the_first_hint_is_put_away_for_good() {
+    let snapshot = scene::warming_up().snapshot;
+    let words = "this host's own metrics";
+    for size in [(200, 60), (80, 24), (60, 16)] {
+        let mut screen = Screen::of(snapshot.clone(), size);
+        has(&screen.text(), &[words, "Esc hides"]);
+        // The innermost first.
+        screen.keys("L");
+        screen.keys("Esc");
+        has(&screen.text(), &[words]);
+        screen.keys("Esc");
+        assert!(!screen.text().contains(words));
+        screen.act(Action::Arrived);
+        assert!(!screen.text().contains(words));
+        screen.snapshot.banner = Some("something else to know".into());
+        has(&screen.text(), &["something else to know"]);
+    }
+    let narrow = Screen::of(snapshot, (40, 10));
+    has(&narrow.text(), &["this host's", "Esc hides"]);
+}
+
+#[test]
 fn clicks_while_something_is_asked_change_nothing() {
     let mut screen = Screen::incident((120, 40));
     screen.keys("r");

@@ -11,6 +11,7 @@ use pulsewatch::domain::{
 };
 use pulsewatch::report::svg::svg;
 use pulsewatch::tui::action::{Action, Effect, Intent};
+use pulsewatch::tui::keymap::Key;
 use pulsewatch::tui::update::update;
 use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
 
@@ -41,6 +42,11 @@ impl Screen {
 
     fn press(&mut self, intent: Intent) -> Vec<Effect> {
         update(&mut self.state, Action::Press(intent), &self.snapshot)
+    }
+
+    fn tap(&mut self, key: &str) -> Vec<Effect> {
+        let key = Action::Key(Key::parse(key).unwrap());
+        update(&mut self.state, key, &self.snapshot)
     }
 
     fn text(&self) -> String {
@@ -337,12 +343,12 @@ fn enter_asks_before_another_model_scores() {
         "20261118T105500Z-3f9a2c,",
         "which is 3 h old",
     ]);
-    screen.press(Intent::Back);
+    screen.tap("Esc");
     assert_eq!(screen.state.question, None);
     screen.press(Intent::Expand);
     let version = "20261117T225500Z-b01177".to_owned();
     let order = Effect::Send(Command::UseModel(version));
-    assert_eq!(screen.press(Intent::Expand), [order]);
+    assert_eq!(screen.tap("Enter"), [order]);
     assert!(screen.toast().contains("switching to model"));
 }
 

@@ -588,6 +588,74 @@ fn a_thousand_entities_stay_readable() {
 }
 
 #[test]
+fn the_list_of_entities_opens_at_the_worst_and_leaves_no_row_blank() {
+    let mut screen = fleet(66);
+    screen.state.entity = Some(Entity::named("host-060"));
+    screen.press(Intent::Entities);
+    assert_eq!(screen.state.pointed, Some(Entity::named("host-000")));
+    let listed = |text: &str| text.lines().filter(|line| line.contains("host-0")).count();
+    let text = screen.at((120, 40));
+    let page = listed(&text);
+    assert!(page > 20 && text.contains("anomalous"), "{text}");
+    screen.press(Intent::End);
+    assert_eq!(listed(&screen.text()), page, "the last page is full");
+    screen.press(Intent::Back);
+    screen.state.entity_order = EntityOrder::Name;
+    screen.press(Intent::Entities);
+    assert_eq!(screen.state.pointed, Some(Entity::named("host-000")));
+}
+
+#[test]
+fn metrics_without_data_come_last_and_take_a_line() {
+    let mut screen = incident();
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    let entity = Arc::make_mut(&mut live.entities[0]);
+    for name in ["cpu", "memory"] {
+        let found = entity
+            .features
+            .iter_mut()
+            .find(|f| &*f.feature.name == name);
+        found.unwrap().values = Series::of(&[f64::NAN; fixture::ROWS]);
+    }
+    let entity = Arc::clone(&live.entities[0]);
+    let order = screen.state.order(&entity);
+    let names: Vec<&str> = order
+        .iter()
+        .map(|i| &*entity.features[*i].feature.name)
+        .collect();
+    assert_eq!(names[5..], ["cpu", "memory"]);
+    for size in [(200, 60), (120, 40), (80, 40)] {
+        let text = screen.at(size);
+        for name in ["cpu", "memory"] {
+            assert!(text.contains(&format!("  {name}  no data")), "{text}");
+            assert!(!text.contains(&format!("╭ {name} ")), "{text}");
+        }
+    }
+    // They can be selected and opened.
+    screen.state.selected = Some("memory".into());
+    assert!(screen.at((120, 40)).contains("▸ memory  no data"));
+    screen.press(Intent::Expand);
+    assert!(screen.text().contains("no data in this time range"));
+}
+
+#[test]
+fn axes_begin_with_the_first_row() {
+    let mut screen = incident();
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    let entity = Arc::make_mut(&mut live.entities[0]);
+    for feature in &mut entity.features {
+        let known = feature.values.tail(44);
+        let mut rows = vec![f64::NAN; fixture::ROWS - 44];
+        rows.extend(known);
+        feature.values = Series::of(&rows);
+    }
+    let text = screen.at((200, 60));
+    assert!(text.contains("all, 43 min"), "{text}");
+    // Left edges of the panes: 43 minutes before 14:02.
+    assert!(text.contains("╰ 13:19 ─"), "{text}");
+}
+
+#[test]
 fn a_strip_shows_all_entities_where_there_is_more_than_one() {
     let mut screen = fleet(8);
     let strip = |text: &str| {
@@ -634,7 +702,7 @@ fn a_label_is_asked_for_with_what_it_is_about() {
         "memory 74 %, cpu 12 %",
         "So far it is called real.",
         "Replaying stored data …",
-        "y m Enter yes   n Esc no",
+        "y Enter yes   n Esc no",
     ] {
         assert!(text.contains(words), "{words} {text}");
     }
@@ -660,11 +728,22 @@ fn a_label_is_asked_for_with_what_it_is_about() {
         let told = words
             .join(" ")
             .contains("7 of 12 incidents would go, 1 real one lost");
-        assert!(told && text.contains("y m Enter yes"), "{text}");
+        assert!(told, "{text}");
+        // In the box and in place of the hint bar, and nothing else there.
+        assert_eq!(text.matches("y Enter yes   n Esc no").count(), 2, "{text}");
+        assert!(
+            !text.contains("? help") && !text.contains("q quit"),
+            "{text}"
+        );
     }
     assert!(!screen.text().contains("Replaying stored data …"));
     assert!(screen.at((120, 40)).contains("memory 74 %"));
-    let sent = screen.press(Intent::MarkFalse);
+    // The key that asked may have been pressed twice, and the others are swallowed.
+    for key in ["m", "M", "a", "q", "L", "x", "Down"] {
+        assert_eq!(screen.act(Action::Key(Key::parse(key).unwrap())), []);
+        assert!(screen.state.question.is_some() && screen.state.open.is_some());
+    }
+    let sent = screen.act(Action::Key(Key::parse("y").unwrap()));
     assert_eq!(sent, [Effect::Send(Command::Label(41, Some(Label::False)))]);
 }
 

@@ -7,6 +7,20 @@ use super::super::state::{Panel, UiState};
 use super::super::view;
 use super::moves;
 
+/// Points at the worst entity of those that are listed.
+pub(super) fn open(state: &mut UiState, snapshot: &Snapshot) {
+    let Some(pipeline) = state.pipeline(snapshot) else {
+        return;
+    };
+    let listed = state.entities(pipeline);
+    // Of those that are equally bad the first.
+    let worst = listed.iter().rev().max_by(|(_, a), (_, b)| {
+        let (a, b) = (a.badness(), b.badness());
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+    state.pointed = worst.map(|(view, _)| view.entity.clone());
+}
+
 /// A key in the panel: arrows point at an entity, Enter shows it.
 pub(super) fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
     let Some(pipeline) = state.pipeline(snapshot) else {

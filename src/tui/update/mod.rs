@@ -21,7 +21,7 @@ use crate::domain::{Command, Level, Snapshot, Time};
 
 use super::action::{Action, Effect, Intent};
 use super::keymap::Key;
-use super::state::{Mode, Panel, Toast, UiState};
+use super::state::{Focus, Mode, Panel, Toast, UiState};
 use super::{copy, export, palette};
 
 /// Most toasts kept at once.
@@ -76,7 +76,7 @@ fn pasted(state: &mut UiState, text: &str) {
 
 fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
     if state.question.is_some() {
-        return question::press(state, intent, effects);
+        return;
     }
     if let Some(panel) = panel(intent) {
         panels::toggle(state, panel, snapshot);
@@ -84,7 +84,7 @@ fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut
     }
     match intent {
         Intent::Quit => effects.push(Effect::Quit),
-        Intent::Back => back(state),
+        Intent::Back => back(state, snapshot),
         Intent::Theme => recolor(state, palette::next_theme(state.theme)),
         Intent::Freeze => {
             state.frozen = match state.frozen {
@@ -138,8 +138,8 @@ const fn panel(intent: Intent) -> Option<Panel> {
     })
 }
 
-/// Closes the innermost of what is open; on the grid, lets the filters go.
-fn back(state: &mut UiState) {
+/// Closes the innermost of what is open; on the grid, lets the filters go, and then the hint on how this run began.
+fn back(state: &mut UiState, snapshot: &Snapshot) {
     let place = state.place();
     if let Some(word) = state.filters.of(place).filter(|word| !word.is_empty()) {
         word.clear();
@@ -148,8 +148,10 @@ fn back(state: &mut UiState) {
     } else if state.expanded {
         state.leave_detail();
         state.open = state.came_from.take();
-    } else {
-        state.focus = super::state::Focus::Panes;
+    } else if state.focus == Focus::Log {
+        state.focus = Focus::Panes;
+    } else if let Some(banner) = state.banner(snapshot) {
+        state.dismissed = Some(banner.to_owned());
     }
 }
 
@@ -158,7 +160,7 @@ fn enter(state: &mut UiState, mode: Mode) {
         state.entity = None;
         state.incident = None;
         state.pointed = None;
-        state.focus = super::state::Focus::Panes;
+        state.focus = Focus::Panes;
     }
     state.mode = mode;
     state.open = None;

@@ -64,7 +64,6 @@ fn ask(state: &mut UiState, snapshot: &Snapshot) {
         detail: detail(entry, state, snapshot),
         command,
         said: format!("switching to model {version}"),
-        again: Intent::Expand,
         ticket: None,
     });
 }

@@ -136,12 +136,9 @@ pub(super) fn panes(state: &mut UiState, snapshot: &Snapshot, intent: Intent) {
     let place = state.selected_index(entity, &order);
     let layout = view::arrange(state, snapshot);
     let panes = if state.expanded {
-        Panes {
-            columns: 1,
-            rows: 1,
-        }
+        Panes::single()
     } else {
-        Panes::arrange(layout.grid, order.len(), layout.kind)
+        Panes::of(state, entity, &order, layout.grid, layout.kind)
     };
     let last = order.len().saturating_sub(1);
     let edge = place % panes.columns + 1 == panes.columns || place == last;

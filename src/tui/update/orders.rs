@@ -81,7 +81,6 @@ fn retrain(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) 
         )],
         command,
         said,
-        again: Intent::Retrain,
         ticket: None,
     });
 }
@@ -185,10 +184,6 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
         return;
     };
     let id = incident.id;
-    let again = match label {
-        Label::Real => Intent::MarkReal,
-        Label::False => Intent::MarkFalse,
-    };
     let (label, text, said) = match (incident.label == Some(label), label) {
         (true, _) => (
             None,
@@ -220,7 +215,6 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
         detail,
         command,
         said,
-        again,
         ticket: Some(state.previews),
     });
     effects.push(Effect::Preview {

@@ -22,8 +22,10 @@ pub(super) fn toggle(state: &mut UiState, panel: Panel, snapshot: &Snapshot) {
             state.leave_detail();
         }
     }
-    if panel == Panel::Models {
-        models::open(state, snapshot);
+    match panel {
+        Panel::Models => models::open(state, snapshot),
+        Panel::Entities => entities::open(state, snapshot),
+        _ => {}
     }
     state.open = Some(Open { panel, line: 0 });
     if panel == Panel::Why {

@@ -4,33 +4,18 @@ use crossterm::event::KeyCode;
 
 use crate::domain::{ControlError, LabelEffect, Level};
 
-use super::super::action::{Effect, Intent};
+use super::super::action::Effect;
 use super::super::keymap::Key;
 use super::super::state::UiState;
 use super::{order, toast};
 
-/// `n` and Esc say no, whatever they are bound to; `y`, Enter, or the key that asked, says yes. Everything else leaves the
-/// question where it is.
+/// `y` and Enter say yes, `n` and Esc say no, whatever they are bound to. All other keys do nothing: the one that asked may
+/// have been pressed twice.
 pub(super) fn typed(state: &mut UiState, key: Key, effects: &mut Vec<Effect>) {
-    let bound = state.keymap.intent(key);
-    let asked = state.question.as_ref().map(|question| question.again);
-    let again = bound.is_some() && bound == asked;
     if matches!(key.typed(), Some('n' | 'N')) || key.is(KeyCode::Esc) {
         state.question = None;
-    } else if matches!(key.typed(), Some('y' | 'Y')) || key.is(KeyCode::Enter) || again {
+    } else if matches!(key.typed(), Some('y' | 'Y')) || key.is(KeyCode::Enter) {
         yes(state, effects);
-    }
-}
-
-/// The same for what keys ask for.
-pub(super) fn press(state: &mut UiState, intent: Intent, effects: &mut Vec<Effect>) {
-    let asked = state.question.as_ref().map(|question| question.again);
-    match intent {
-        Intent::Expand => yes(state, effects),
-        Intent::Back => state.question = None,
-        Intent::Quit => effects.push(Effect::Quit),
-        _ if Some(intent) == asked => yes(state, effects),
-        _ => {}
     }
 }
 

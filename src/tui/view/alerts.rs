@@ -76,7 +76,7 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
     if let (Mode::LongTerm, Some(error)) = (state.mode, state.history.error) {
         alerts.push(Alert::NoHistory(error));
     }
-    alerts.extend(snapshot.banner.as_deref().map(Alert::Banner));
+    alerts.extend(state.banner(snapshot).map(Alert::Banner));
     alerts
 }
 
@@ -124,11 +124,18 @@ const SIGN: u16 = 2;
 const MOST: usize = 2;
 /// Narrower rows go without the words at the right end.
 const TAIL_FROM: u16 = 60;
+/// The same for a hint.
+const SHORTEST: u16 = 24;
+
+/// Whether there is room for the words at the right end; how a hint is put away is always told.
+const fn has_tail(alert: &Alert<'_>, room: u16) -> bool {
+    room > TAIL_FROM || (matches!(alert, Alert::Banner(_)) && room >= SHORTEST)
+}
 
 /// The sentence in at most `most` rows of `room` columns; the first leaves room for the tail.
 fn broken(alert: &Alert<'_>, state: &UiState, room: u16, most: usize) -> Vec<String> {
     let (sentence, tail) = words(alert, state);
-    let tail = if room > TAIL_FROM {
+    let tail = if has_tail(alert, room) {
         width(&tail) + 1
     } else {
         0
@@ -178,7 +185,7 @@ pub fn draw(alerts: &[Alert<'_>], state: &UiState, theme: &Theme, buffer: &mut B
         for (line, words) in broken(alert, state, padded.width, left).iter().enumerate() {
             let mut pen = Pen::on(buffer, padded, row);
             if line == 0 {
-                if padded.width > TAIL_FROM {
+                if has_tail(alert, padded.width) {
                     pen.right(&[Span::styled(tail.clone(), theme.dim)]);
                 }
                 pen.say(sign, style);
@@ -272,7 +279,10 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
         ),
         Alert::Warning(first, 0) => ((*first).to_owned(), String::new()),
         Alert::Warning(first, more) => ((*first).to_owned(), format!("+{more} more")),
-        Alert::Banner(text) => ((*text).to_owned(), String::new()),
+        Alert::Banner(text) => (
+            (*text).to_owned(),
+            format!("{} hides", state.keymap.key(Intent::Back)),
+        ),
         Alert::Training(training) => (training.phase.clone(), String::new()),
     }
 }

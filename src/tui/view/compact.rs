@@ -30,7 +30,7 @@ pub fn draw(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     }
     let selected = state.selected_index(entity, &order);
     let page = usize::from(area.height).max(1);
-    let first = page_start(selected, page);
+    let first = page_start(selected, page, order.len());
     let window = Window::of(state, entity);
     let value_room = 10_u16.min(area.width / 3);
     let name_room = (area.width / 4).clamp(6, 20);

@@ -83,7 +83,13 @@ impl Detail<'_> {
     fn draw(&self, place: (usize, usize), theme: &Theme, buffer: &mut Buffer, area: Rect) {
         let alarmed = self.feature.anomalous.last().is_some_and(|v| v > 0.5);
         let now = latest(self.feature).map(|(value, _)| value);
-        let mut right = figures(self.feature, &self.plot, now, alarmed, theme);
+        let mut right = figures(
+            self.feature,
+            (&self.plot, &self.window),
+            now,
+            alarmed,
+            theme,
+        );
         right.splice(0..0, self.held(theme));
         boxed(buffer, area, theme.accent, &self.title(place, theme), right);
         let parts = Parts::of(self.state, area);

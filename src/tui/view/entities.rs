@@ -69,7 +69,7 @@ pub fn draw(
         columns.head(theme, buffer, parts.head);
     }
     let page = usize::from(parts.rows.height).max(1);
-    let first = page_start(pointed, page);
+    let first = page_start(pointed, page, listed.len());
     for (line, (entity, standing)) in (0_u16..).zip(listed.iter().skip(first).take(page)) {
         let row = Row {
             entity,

@@ -52,7 +52,11 @@ pub fn draw(
     }
     let page = page(area);
     let selected = state.selected_index(entity, &order);
-    let first = if panel { page_start(selected, page) } else { 0 };
+    let first = if panel {
+        page_start(selected, page, order.len())
+    } else {
+        0
+    };
     let rest = order.len().saturating_sub(first);
     // As a pane it does not scroll, and its last line says how many more there are.
     let shown = if panel || rest <= page {

@@ -6,7 +6,6 @@ use ratatui::text::Span;
 
 use crate::domain::{Level, Snapshot};
 use crate::tui::action::Intent;
-use crate::tui::lists::page_start;
 use crate::tui::state::UiState;
 use crate::tui::text::{cut, exact_span, short, width, wrap};
 use crate::tui::theme::Theme;
@@ -32,6 +31,9 @@ pub fn draw(
         ..layout.footer
     };
     let mut pen = Pen::on(buffer, area, 0);
+    if state.question.is_some() {
+        return super::question::keys(theme, &mut pen);
+    }
     kept_filter(state, snapshot, theme, &mut pen);
     let page = page(state, snapshot, layout);
     // Both ends of the time axis are on the charts; the range gives way to keys, unless somebody chose it.
@@ -99,15 +101,15 @@ fn page(state: &UiState, snapshot: &Snapshot, layout: &Layout) -> Option<String>
     let entity = state.shown(snapshot).filter(|_| !inside)?;
     let order = state.order(entity);
     let count = order.len();
-    let per_page = match layout.kind {
-        Kind::TooSmall => return None,
-        Kind::Compact => usize::from(layout.grid.height).max(1),
-        Kind::Full => Panes::arrange(layout.grid, count, Kind::Full).per_page(),
-    };
+    if layout.kind == Kind::TooSmall {
+        return None;
+    }
+    let panes = Panes::of(state, entity, &order, layout.grid, layout.kind);
+    let per_page = panes.per_page();
     if count <= per_page {
         return None;
     }
-    let first = page_start(state.selected_index(entity, &order), per_page);
+    let first = panes.first(state.selected_index(entity, &order), count);
     let last = (first + per_page).min(count);
     let key = state.keymap.key(if last < count {
         Intent::PageDown

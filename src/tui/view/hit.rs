@@ -100,16 +100,16 @@ fn tab(state: &UiState, snapshot: &Snapshot, area: Rect, at: Position) -> Option
     })
 }
 
-/// The row under `at`, counted from the top of `rows`, on the page that holds `selected`.
-fn row(rows: Rect, at: Position, selected: usize) -> Option<usize> {
+/// The row under `at`, counted from the top of `rows`, on the page of `count` rows that holds `selected`.
+fn row(rows: Rect, at: Position, selected: usize, count: usize) -> Option<usize> {
     let page = usize::from(rows.height).max(1);
     rows.contains(at)
-        .then(|| page_start(selected, page) + usize::from(at.y - rows.y))
+        .then(|| page_start(selected, page, count) + usize::from(at.y - rows.y))
 }
 
 fn incident(state: &UiState, pipeline: &PipelineView, rows: Rect, at: Position) -> Option<Spot> {
-    let row = row(rows, at, state.incident_index(pipeline))?;
     let listed = state.incidents(pipeline);
+    let row = row(rows, at, state.place_in(&listed), listed.len())?;
     listed
         .get(row)
         .map(|incident| Spot::Incident(key_of(incident)))
@@ -118,7 +118,12 @@ fn incident(state: &UiState, pipeline: &PipelineView, rows: Rect, at: Position) 
 fn entity(state: &UiState, pipeline: &PipelineView, layout: &Layout, at: Position) -> Spot {
     let listed = state.entities(pipeline);
     let rows = entities::rows(layout.body, listed.len());
-    let row = row(rows, at, state.pointed_index(pipeline, &listed));
+    let row = row(
+        rows,
+        at,
+        state.pointed_index(pipeline, &listed),
+        listed.len(),
+    );
     let hit = row.and_then(|row| listed.get(row));
     hit.map_or(Spot::List(Panel::Entities), |(view, _)| {
         Spot::Entity(view.entity.clone())
@@ -126,7 +131,7 @@ fn entity(state: &UiState, pipeline: &PipelineView, layout: &Layout, at: Positio
 }
 
 fn model(state: &UiState, pipeline: &PipelineView, rows: Rect, at: Position) -> Option<Spot> {
-    let row = row(rows, at, state.model_index(pipeline))?;
+    let row = row(rows, at, state.model_index(pipeline), pipeline.models.len())?;
     let entry = pipeline.models.get(row)?;
     Some(Spot::Model(entry.model.version.clone()))
 }
@@ -135,7 +140,7 @@ fn feature(state: &UiState, snapshot: &Snapshot, layout: &Layout, at: Position) 
     let hit = state.shown(snapshot).and_then(|entity| {
         let order = state.error_order(entity);
         let rows = errors::rows(layout.body);
-        let row = row(rows, at, state.selected_index(entity, &order))?;
+        let row = row(rows, at, state.selected_index(entity, &order), order.len())?;
         entity.features.get(*order.get(row)?)
     });
     hit.map_or(Spot::List(Panel::Errors), |found| {
@@ -146,8 +151,8 @@ fn feature(state: &UiState, snapshot: &Snapshot, layout: &Layout, at: Position) 
 fn pane(state: &UiState, snapshot: &Snapshot, layout: &Layout, at: Position) -> Spot {
     let hit = state.shown(snapshot).and_then(|entity| {
         let order = state.order(entity);
-        let panes = Panes::arrange(layout.grid, order.len(), layout.kind);
-        let first = page_start(state.selected_index(entity, &order), panes.per_page());
+        let panes = Panes::of(state, entity, &order, layout.grid, layout.kind);
+        let first = panes.first(state.selected_index(entity, &order), order.len());
         let filled = order.len().saturating_sub(first).min(panes.per_page());
         let place =
             (0..filled).find(|place| panes.place(layout.grid, *place, filled).contains(at))?;

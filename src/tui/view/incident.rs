@@ -139,7 +139,7 @@ fn features(
     let dim = theme.dim;
     // The whole word goes on over the bars.
     let (word, spread) = if bar_room > 0 {
-        ("  contribution", 7)
+        (" contribution", 7)
     } else {
         ("contr.", 0)
     };

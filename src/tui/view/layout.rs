@@ -2,6 +2,9 @@
 
 use ratatui::layout::Rect;
 
+use crate::domain::EntityView;
+use crate::tui::lists::page_start;
+use crate::tui::state::UiState;
 use crate::tui::text;
 
 /// Smallest screen that shows anything.
@@ -167,34 +170,97 @@ pub struct Panes {
     pub columns: usize,
     /// Panes on top of each other, at least 1.
     pub rows: usize,
+    /// Places at the end that are lines under the panes: metrics without data, where all fit on one page.
+    pub lines: usize,
+    /// Panes before those.
+    whole: usize,
+    /// It is a list, of which the last page is full.
+    is_list: bool,
 }
 
 impl Panes {
     /// The arrangement of `count` panes in `grid` in which each is closest to a shape that reads well; when not all fit, as
     /// many as fit on a page.
+    ///
+    /// The last `empty` of them have no data: as long as others have some, they take a line each.
     #[must_use]
-    pub fn arrange(grid: Rect, count: usize, kind: Kind) -> Self {
-        let height = usize::from(grid.height);
+    pub fn arrange(grid: Rect, count: usize, empty: usize, kind: Kind) -> Self {
+        let plain = Self {
+            columns: 1,
+            rows: usize::from(grid.height).max(1),
+            lines: 0,
+            whole: count,
+            is_list: true,
+        };
         if kind != Kind::Full {
-            return Self {
-                columns: 1,
-                rows: height.max(1),
-            };
+            return plain;
         }
+        let whole = count.saturating_sub(empty);
+        if empty > 0 && whole > 0 {
+            let widest = usize::from(grid.width / PANE_WIDTH).clamp(1, 4);
+            let below = Rect {
+                height: grid
+                    .height
+                    .saturating_sub(text::short(empty.div_ceil(widest))),
+                ..grid
+            };
+            let above = Self::grid(below, whole);
+            let lines = empty.div_ceil(above.columns.min(widest));
+            if above.per_page() >= whole
+                && usize::from(grid.height) >= lines + above.rows * usize::from(PANE_HEIGHT)
+            {
+                return Self {
+                    lines: empty,
+                    ..above
+                };
+            }
+        }
+        Self::grid(grid, count)
+    }
+
+    /// One pane over all of the grid.
+    #[must_use]
+    pub const fn single() -> Self {
+        Self {
+            columns: 1,
+            rows: 1,
+            lines: 0,
+            whole: 1,
+            is_list: false,
+        }
+    }
+
+    /// The panes of one entity's features, `order` being their columns in their order.
+    #[must_use]
+    pub fn of(
+        state: &UiState,
+        entity: &EntityView,
+        order: &[usize],
+        grid: Rect,
+        kind: Kind,
+    ) -> Self {
+        let columns = order.iter().rev();
+        let empty = columns.take_while(|column| !state.has_data(entity, **column));
+        Self::arrange(grid, order.len(), empty.count(), kind)
+    }
+
+    fn grid(grid: Rect, count: usize) -> Self {
+        let height = usize::from(grid.height);
+        let of = |columns: usize, rows: usize| Self {
+            columns,
+            rows,
+            lines: 0,
+            whole: count,
+            is_list: false,
+        };
         let widest = usize::from(grid.width / PANE_WIDTH)
             .clamp(1, 4)
             .min(count.max(1));
         let fitting = (1..=widest)
-            .map(|columns| Self {
-                columns,
-                rows: count.div_ceil(columns).max(1),
-            })
+            .map(|columns| of(columns, count.div_ceil(columns).max(1)))
             .filter(|panes| height / panes.rows >= usize::from(PANE_HEIGHT))
             .min_by(|a, b| a.strangeness(grid).total_cmp(&b.strangeness(grid)));
-        fitting.unwrap_or(Self {
-            columns: widest,
-            rows: (height / usize::from(PANE_HEIGHT)).max(1),
-        })
+        fitting.unwrap_or_else(|| of(widest, (height / usize::from(PANE_HEIGHT)).max(1)))
     }
 
     fn strangeness(self, grid: Rect) -> f64 {
@@ -206,13 +272,49 @@ impl Panes {
     /// Panes on one page.
     #[must_use]
     pub const fn per_page(self) -> usize {
-        self.columns * self.rows
+        self.columns * self.rows + self.lines
+    }
+
+    /// The first place of the page that place `at` of `count` is on.
+    #[must_use]
+    pub fn first(self, at: usize, count: usize) -> usize {
+        if self.is_list {
+            return page_start(at, self.per_page(), count);
+        }
+        at - at % self.per_page().max(1)
+    }
+
+    /// Whether a place is a line and no pane.
+    #[must_use]
+    pub const fn is_line(self, place: usize) -> bool {
+        self.lines > 0 && place >= self.whole
     }
 
     /// The rectangle of place `place` on a page with `filled` panes; empty past the page's end. Places share the grid
     /// without gaps: the panes of a last row that is not full are wider.
     #[must_use]
     pub fn place(self, grid: Rect, place: usize, filled: usize) -> Rect {
+        if self.lines == 0 {
+            return self.pane(grid, place, filled);
+        }
+        let lines = text::short(self.lines.div_ceil(self.columns)).min(grid.height);
+        let above = Rect {
+            height: grid.height - lines,
+            ..grid
+        };
+        let Some(line) = place.checked_sub(self.whole) else {
+            return self.pane(above, place, self.whole);
+        };
+        let wide = grid.width / text::short(self.columns).max(1);
+        let (column, row) = (
+            text::short(line % self.columns),
+            text::short(line / self.columns),
+        );
+        let spot = Rect::new(grid.x + column * wide, above.bottom() + row, wide, 1);
+        spot.intersection(grid)
+    }
+
+    fn pane(self, grid: Rect, place: usize, filled: usize) -> Rect {
         let (column, row) = (place % self.columns, place / self.columns);
         let columns = filled
             .saturating_sub(row * self.columns)
@@ -265,7 +367,7 @@ mod tests {
 
     #[test]
     fn panes_reflow_from_one_to_four_columns() {
-        let arrange = |w, h, n| Panes::arrange(Rect::new(0, 0, w, h), n, Kind::Full);
+        let arrange = |w, h, n| Panes::arrange(Rect::new(0, 0, w, h), n, 0, Kind::Full);
         assert_eq!(arrange(60, 30, 4).columns, 1);
         assert_eq!(arrange(76, 35, 7).columns, 2);
         assert_eq!(arrange(136, 55, 24).columns, 3);
@@ -280,6 +382,9 @@ mod tests {
         let panes = Panes {
             columns: 3,
             rows: 4,
+            lines: 0,
+            whole: 12,
+            is_list: false,
         };
         for filled in 10..=12 {
             let cells: u32 = (0..filled)
@@ -288,5 +393,33 @@ mod tests {
             assert_eq!(cells, grid.area());
         }
         assert_eq!(panes.place(grid, 12, 12).area(), 0);
+    }
+
+    #[test]
+    fn metrics_without_data_take_a_line_each() {
+        let grid = Rect::new(0, 3, 80, 20);
+        let panes = Panes::arrange(grid, 7, 3, Kind::Full);
+        assert_eq!((panes.columns, panes.rows, panes.lines), (2, 2, 3));
+        assert!(!panes.is_line(3) && panes.is_line(4));
+        let spots: Vec<Rect> = (0..7).map(|place| panes.place(grid, place, 7)).collect();
+        assert_eq!(
+            spots.iter().map(|r| r.height).collect::<Vec<_>>(),
+            [9, 9, 9, 9, 1, 1, 1]
+        );
+        for (at, spot) in spots.iter().enumerate() {
+            assert_eq!(spot.intersection(grid), *spot);
+            let others = spots.iter().skip(at + 1);
+            assert!(
+                others
+                    .into_iter()
+                    .all(|other| other.intersection(*spot).area() == 0)
+            );
+        }
+        // Where not all fit, and where nothing has data, they are as the others.
+        assert_eq!(
+            Panes::arrange(Rect::new(0, 0, 40, 9), 7, 3, Kind::Full).lines,
+            0
+        );
+        assert_eq!(Panes::arrange(grid, 3, 3, Kind::Full).lines, 0);
     }
 }

@@ -52,7 +52,7 @@ pub fn draw(
     }
     let selected = state.place_in(&listed);
     let page = usize::from(parts.rows.height).max(1);
-    let first = page_start(selected, page);
+    let first = page_start(selected, page, listed.len());
     let row = Row {
         columns: &columns,
         step: pipeline.step,

@@ -244,7 +244,7 @@ impl Table {
         area: Rect,
     ) {
         let page = usize::from(area.height.saturating_sub(1)).max(1);
-        let first = page_start(chosen, page);
+        let first = page_start(chosen, page, models.len());
         let head = self.cells(None, now, theme);
         Pen::on(buffer, area, 0)
             .skip(MARKS)

@@ -6,7 +6,6 @@ use ratatui::text::Span;
 
 use crate::domain::{Breach, EntityView, FeatureView};
 use crate::tui::action::Intent;
-use crate::tui::lists::page_start;
 use crate::tui::state::{Focus, UiState};
 use crate::tui::text;
 use crate::tui::theme::Theme;
@@ -22,9 +21,9 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
     if order.is_empty() {
         return none(state, theme, buffer, area);
     }
-    let panes = Panes::arrange(area, order.len(), Kind::Full);
+    let panes = Panes::of(state, entity, &order, area, Kind::Full);
     let selected = state.selected_index(entity, &order);
-    let first = page_start(selected, panes.per_page());
+    let first = panes.first(selected, order.len());
     let window = Window::of(state, entity);
     let filled = (order.len() - first).min(panes.per_page());
     for (place, column) in order.iter().skip(first).take(filled).enumerate() {
@@ -37,7 +36,12 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
             window: &window,
             selected: first + place == selected && state.focus == Focus::Panes,
         };
-        pane.draw(theme, buffer, panes.place(area, place, filled));
+        let spot = panes.place(area, place, filled);
+        if panes.is_line(place) {
+            pane.line(theme, buffer, spot);
+        } else {
+            pane.draw(theme, buffer, spot);
+        }
     }
 }
 
@@ -94,7 +98,7 @@ impl Pane<'_> {
             area,
             border,
             &title,
-            figures(self.feature, self.plot, now, alarmed, theme),
+            figures(self.feature, (self.plot, self.window), now, alarmed, theme),
         );
         let limit = self.feature.feature.limit;
         let Some(scale) = self.plot.scale(limit) else {
@@ -105,6 +109,22 @@ impl Pane<'_> {
         fill(&mut chart, self.plot, self.window, limit, theme);
         chart.paint(buffer, theme);
         times(self.window, &chart, theme, buffer, area);
+    }
+
+    /// `▸ swap  no data`: a metric without data takes one row.
+    fn line(&self, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+        let (sign, style) = if self.selected {
+            ("▸ ", theme.strong)
+        } else {
+            ("  ", theme.text)
+        };
+        Pen::on(buffer, area, 0)
+            .say(sign, theme.accent)
+            .say(
+                &text::cut(&self.feature.feature.name, area.width.saturating_sub(11)),
+                style,
+            )
+            .say("  no data", theme.dim);
     }
 
     fn is_alarmed(&self) -> bool {
@@ -137,7 +157,7 @@ pub fn fill(
 /// Value with its trend, extremes, and what the forecast says of the limit.
 pub fn figures(
     feature: &FeatureView,
-    plot: &Plot,
+    (plot, window): (&Plot, &Window<'_>),
     now: Option<f64>,
     alarmed: bool,
     theme: &Theme,
@@ -148,7 +168,13 @@ pub fn figures(
     if let (Some((breach, limit)), Some(_)) = (breach, &plot.forecast) {
         figures.extend(reach(&breach, &unit.show(limit), theme));
     }
-    if let Some((low, high)) = plot.extremes() {
+    // Points of history are means: the newest value, which stands beside the extremes, may be beyond all of them.
+    let newest = now.filter(|_| window.follows);
+    let extremes = plot.extremes().map(|(low, high)| {
+        let newest = newest.unwrap_or(low);
+        (low.min(newest), high.max(newest))
+    });
+    if let Some((low, high)) = extremes {
         let words = format!("↓ {}  ↑ {}", unit.show(low), unit.show(high));
         figures.push(Segment::new(2, vec![Span::styled(words, theme.dim)]));
     }

@@ -257,10 +257,15 @@ fn captions(
     }
 }
 
-/// A horizontal bar of `room` columns, filled to `part` (0 to 1).
+/// What reads as 0 %.
+const NOTHING: f64 = 0.005;
+
+/// A horizontal bar of `room` columns, filled to `part` (0 to 1); empty only for what reads as 0 %.
 pub fn bar(part: f64, room: u16, filled: Style, theme: &Theme) -> Vec<Span<'static>> {
     let full = whole(part.clamp(0.0, 1.0) * f64::from(room)).min(usize::from(room));
-    let full = if part > 0.0 && room > 0 {
+    let full = if part < NOTHING {
+        0
+    } else if room > 0 {
         full.max(1)
     } else {
         full
@@ -370,5 +375,30 @@ pub fn centered(buffer: &mut Buffer, area: Rect, lines: &[(String, Style)]) {
         Pen::on(buffer, area, first.saturating_add(short(line)))
             .skip(left)
             .say(text, *style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ThemeName;
+    use crate::tui::theme::ColorDepth;
+
+    #[test]
+    fn only_what_reads_as_nothing_has_no_bar() {
+        let theme = Theme::new(ThemeName::Dark, ColorDepth::None, true);
+        let filled = |part, room| {
+            let spans = bar(part, room, theme.line, &theme);
+            spans.first().map_or(0, |span| span.content.chars().count())
+        };
+        assert_eq!(
+            [0.0, 0.004, f64::NAN].map(|part| filled(part, 3)),
+            [0, 0, 0]
+        );
+        assert_eq!(
+            [0.006, 0.36, 0.6, 1.0].map(|part| filled(part, 3)),
+            [1, 1, 2, 3]
+        );
+        assert_eq!(filled(0.9, 0), 0);
     }
 }

@@ -29,7 +29,8 @@ impl<'a> Window<'a> {
     /// The rows of `entity` that the mode shows.
     pub fn of(state: &'a UiState, entity: &EntityView) -> Self {
         if state.mode != Mode::LongTerm {
-            return Self::cut(entity.grid, state.live_range, edge(state, entity));
+            let range = state.live_range;
+            return Self::cut(entity.grid, range, edge(state, entity), lead(entity));
         }
         let history = &state.history;
         let answer = history
@@ -38,7 +39,8 @@ impl<'a> Window<'a> {
             .filter(|a| history.of.as_ref() == Some(&entity.entity) && !a.grid.is_empty());
         let all = answer.map_or(entity.grid, |answer| answer.grid);
         let edge = edge(state, entity);
-        let mut window = Self::cut(all, state.long_range, edge);
+        let lead = answer.map_or_else(|| lead(entity), |answer| answer.first_known());
+        let mut window = Self::cut(all, state.long_range, edge, lead);
         window.answer = answer;
         // An answer of which the end is older was about an earlier time.
         let newest = all.last().map(|last| last + all.step() * 2) >= entity.grid.last();
@@ -59,18 +61,21 @@ impl<'a> Window<'a> {
 
     /// The newest rows that the snapshot carries.
     pub fn recent(entity: &EntityView, range: Option<Duration>) -> Self {
-        Self::cut(entity.grid, range, None)
+        Self::cut(entity.grid, range, None, lead(entity))
     }
 
-    /// As many rows as the range has, the last one at or before `until`; never fewer at the oldest end.
-    fn cut(all: Grid, range: Option<Duration>, until: Option<Time>) -> Self {
+    /// As many rows as the range has, the last one at or before `until`; never fewer at the oldest end. The first `lead` rows
+    /// hold nothing: the axis begins after them.
+    fn cut(all: Grid, range: Option<Duration>, until: Option<Time>, lead: usize) -> Self {
         let steps = |length: Duration| length.as_secs_f64() / all.step().as_secs_f64();
         let rows = range.map_or(all.len(), |range| whole(steps(range)).saturating_add(1));
         let end = until.map_or(all.len(), |until| {
             whole(steps(until.since(all.start())).floor()).saturating_add(1)
         });
         let end = end.clamp(rows.min(all.len()), all.len());
-        let skip = end.saturating_sub(rows);
+        let skip = end
+            .saturating_sub(rows)
+            .max(lead.min(end.saturating_sub(1)));
         let grid = all.slice(skip, end);
         Self {
             grid,
@@ -157,6 +162,12 @@ impl<'a> Window<'a> {
 fn grid_length(grid: &Grid) -> Duration {
     grid.last()
         .map_or(Duration::ZERO, |last| last.since(grid.start()))
+}
+
+/// Rows of the snapshot before the first in which anything was observed; 0 when nothing was.
+pub fn lead(entity: &EntityView) -> usize {
+    let first = |feature: &FeatureView| feature.values.iter().position(f64::is_finite);
+    entity.features.iter().filter_map(first).min().unwrap_or(0)
 }
 
 /// Rows of a 0/1 series as flags.

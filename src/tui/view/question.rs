@@ -25,7 +25,7 @@ const FRAME: u16 = 3;
 /// │ Replaying stored data: 7 of 9 incidents would go, 1  │
 /// │ real one lost. Threshold 1.00× → 1.40× the …         │
 /// │                                                      │
-/// │ y m yes   n Esc no                                   │
+/// │ y Enter yes   n Esc no                               │
 /// ╰──────────────────────────────────────────────────────╯
 /// ```
 pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
@@ -55,17 +55,16 @@ pub fn draw(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
             .skip(1)
             .say(line, style.patch(theme.over));
     }
-    // The key that asked says yes too, unless it has an answer of its own.
-    let again = state.keymap.key(question.again);
-    let own = ["y", "Y", "n", "N", "Esc", "Enter"].contains(&again.as_str());
-    let yes = if own {
-        "y Enter".into()
-    } else {
-        format!("y {again} Enter")
-    };
-    Pen::on(buffer, inner, inner.height.saturating_sub(1))
-        .skip(1)
-        .say(&yes, theme.accent)
+    keys(
+        theme,
+        &mut Pen::on(buffer, inner, inner.height.saturating_sub(1)),
+    );
+}
+
+/// The only keys that do something while a question waits.
+pub fn keys(theme: &Theme, pen: &mut Pen<'_>) {
+    pen.skip(1)
+        .say("y Enter", theme.accent)
         .say(" yes   ", theme.dim)
         .say("n Esc", theme.accent)
         .say(" no", theme.dim);
@@ -104,7 +103,6 @@ fn lines(question: &Question, columns: u16, rows: u16) -> Vec<(String, bool)> {
 mod tests {
     use super::*;
     use crate::domain::Command;
-    use crate::tui::action::Intent;
 
     fn question(detail: &[&str]) -> Question {
         Question {
@@ -112,7 +110,6 @@ mod tests {
             detail: detail.iter().map(|line| (*line).to_owned()).collect(),
             command: Command::Shutdown,
             said: String::new(),
-            again: Intent::Quit,
             ticket: None,
         }
     }

@@ -6,7 +6,7 @@ use crate::domain::{EntityView, Grid, Snapshot, Time};
 use crate::tui::state::{Mode, UiState};
 
 use super::super::columns::Columns;
-use super::super::plot::Window;
+use super::super::plot::{Window, lead};
 use super::moment::pointed;
 use super::{Parts, area};
 
@@ -41,7 +41,7 @@ impl Ruler {
         let cells = usize::from(chart.width);
         let oldest = match state.mode {
             Mode::LongTerm => state.history.oldest_of(&entity.entity),
-            Mode::Live | Mode::Test => Some(entity.grid.start()),
+            Mode::Live | Mode::Test => Some(entity.grid.time(lead(entity))),
         };
         Some(Self {
             at: pointed(state, &window),

@@ -165,7 +165,13 @@ const INVALID: &[Expected] = &[
             (7, "history.periods[1].end", "later than its start"),
         ],
     ),
-    ("bad_timezone", &[(2, "preprocess.timezone", "IANA")]),
+    (
+        "bad_timezone",
+        &[
+            (2, "preprocess.timezone", "IANA"),
+            (4, "ui.timezone", "\"local\""),
+        ],
+    ),
     (
         "tls_without_key",
         &[

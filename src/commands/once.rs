@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::screen;
 use crate::cli::{self, RunArgs};
-use crate::config::ThemeName;
+use crate::config::UiConfig;
 use crate::disk::write_atomic;
 use crate::domain::{PipelineId, Snapshot, SourceState};
 use crate::report::svg;
@@ -24,7 +24,7 @@ const LONGEST: Duration = Duration::from_mins(3);
 pub async fn print(
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mode: cli::Mode,
-    theme: ThemeName,
+    ui: &UiConfig,
     args: &RunArgs,
 ) -> anyhow::Result<()> {
     let id = if mode == cli::Mode::Test {
@@ -39,9 +39,16 @@ pub async fn print(
     )
     .await;
     let snapshot = Arc::clone(&snapshots.borrow());
-    let theme = tui::Theme::new(theme, tui::ColorDepth::True, true);
+    let theme = tui::Theme::new(ui.theme, tui::ColorDepth::True, true);
+    let zone = screen::zone(ui);
     let (width, height) = (args.size.width, args.size.height);
-    let buffer = tui::overview(&snapshot, screen::mode(mode), &theme, width, height);
+    let buffer = tui::overview(
+        &snapshot,
+        screen::mode(mode),
+        (&theme, &zone),
+        width,
+        height,
+    );
     std::io::stdout().write_all(tui::buffer_text(&buffer).as_bytes())?;
     if let Some(path) = &args.svg {
         write_atomic(path, svg::svg(&buffer).as_bytes())?;

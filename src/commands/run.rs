@@ -341,7 +341,7 @@ impl<'c> Run<'c> {
         let snapshots = snapshots.clone();
         let shown = async {
             if args.once {
-                once::print(snapshots, mode, config.ui.theme, args).await?;
+                once::print(snapshots, mode, &config.ui, args).await?;
             } else if has_screen {
                 let control: Arc<dyn Control> = Arc::<Handle>::clone(control);
                 let shown = screen::show(context, &config.ui, snapshots, control, mode);

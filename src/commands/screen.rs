@@ -3,11 +3,12 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use super::Context;
 use crate::cli::{self, RunArgs};
-use crate::config::UiConfig;
+use crate::config::{LOCAL_ZONE, UiConfig};
 use crate::disk::write_atomic;
 use crate::domain::{Control, Snapshot};
 use crate::report::svg;
@@ -76,8 +77,22 @@ pub async fn show(
         memory: DataDir::at(&context.data_dir).screen_memory(),
         color: color_depth(context),
         unicode: tui::has_glyphs(variable),
+        zone: zone(ui),
     };
     tui::run(snapshots, control, options).await
+}
+
+/// The zone that moments are shown in; UTC where the system names none.
+pub fn zone(ui: &UiConfig) -> tui::Zone {
+    let found = if ui.timezone == LOCAL_ZONE {
+        TimeZone::try_system()
+    } else {
+        TimeZone::get(&ui.timezone)
+    };
+    tui::Zone::new(found.unwrap_or_else(|error| {
+        tracing::warn!(zone = %ui.timezone, %error, "the time zone is not known; the screen shows UTC");
+        TimeZone::UTC
+    }))
 }
 
 /// The screen's name for a mode of the command line.

@@ -41,7 +41,7 @@ pub use load::{Loaded, load, parse, read_text};
 pub use maintenance::{Clock, Day, Maintenance, WindowEnd};
 pub use paths::{config_file, data_dir};
 pub use secret::{FromEnv, FromFile, Secret};
-pub use serve::{ApiConfig, AppConfig, ExporterConfig, ThemeName, UiConfig};
+pub use serve::{ApiConfig, AppConfig, ExporterConfig, LOCAL_ZONE, ThemeName, UiConfig};
 pub use source::{
     BasicAuth, EntitiesConfig, Expr, MinDeviation, Os, OsExpr, QueryConfig, SourceConfig,
     SourceKind, TlsConfig, Weights,

@@ -95,6 +95,9 @@ pub enum ThemeName {
     Mono,
 }
 
+/// The word for the zone of `TZ` or of the system in `[ui] timezone`.
+pub const LOCAL_ZONE: &str = "local";
+
 /// `[ui]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -108,6 +111,9 @@ pub struct UiConfig {
     pub keys: BTreeMap<String, String>,
     /// Points kept per series for screen and API.
     pub max_points: usize,
+    /// The zone that the screen shows moments in: an IANA name, or `local` for that of `TZ` or of the system. Files, routes and
+    /// logs have UTC.
+    pub timezone: String,
     /// Draw forecasts.
     pub show_forecast: bool,
     /// The retrain key works.
@@ -128,6 +134,7 @@ impl Default for UiConfig {
             theme: ThemeName::default(),
             keys: BTreeMap::new(),
             max_points: 500,
+            timezone: LOCAL_ZONE.into(),
             show_forecast: true,
             retrain_enabled: true,
             read_only: false,

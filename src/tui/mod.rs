@@ -21,6 +21,7 @@ mod text;
 pub mod theme;
 pub mod update;
 pub mod view;
+mod zone;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub use self::keymap::{Keymap, KeymapError};
 pub use self::run::run;
 pub use self::state::{Mode, UiState};
 pub use self::theme::{ColorDepth, Theme, has_glyphs};
+pub use self::zone::Zone;
 
 /// How the dashboard starts.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Options {
     pub color: ColorDepth,
     /// The terminal shows more than ASCII.
     pub unicode: bool,
+    /// What moments are shown in.
+    pub zone: Zone,
 }
 
 /// Why the dashboard could not start or go on.
@@ -72,7 +76,13 @@ pub enum TuiError {
 /// One frame as the dashboard would draw it at its start, without the hint bar: for `--once`, pictures and mails.
 /// `width` and `height` are columns and rows.
 #[must_use]
-pub fn overview(snapshot: &Snapshot, mode: Mode, theme: &Theme, width: u16, height: u16) -> Buffer {
+pub fn overview(
+    snapshot: &Snapshot,
+    mode: Mode,
+    (theme, zone): (&Theme, &Zone),
+    width: u16,
+    height: u16,
+) -> Buffer {
     // The default keys have no conflict, as a test of the table shows; an empty overview would say so too.
     let Ok(keymap) = Keymap::new(&std::collections::BTreeMap::new()) else {
         return Buffer::empty(Rect::new(0, 0, width, height));
@@ -86,6 +96,7 @@ pub fn overview(snapshot: &Snapshot, mode: Mode, theme: &Theme, width: u16, heig
         snapshot.now,
     );
     state.hints = false;
+    state.zone = zone.clone();
     render(&state, snapshot, theme)
 }
 

@@ -130,13 +130,14 @@ impl Runner {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
         let terminal = Terminal::new(CrosstermBackend::new(out))?;
         let size = terminal.size()?;
-        let state = UiState::new(
+        let mut state = UiState::new(
             options.mode,
             &options.config,
             keymap,
             (size.width, size.height),
             shown.now,
         );
+        state.zone = options.zone.clone();
         let now = Instant::now();
         Ok(Self {
             _guard: guard,

@@ -14,6 +14,7 @@ use crate::domain::{
 use super::action::Intent;
 use super::keymap::Keymap;
 use super::lists::{EntityOrder, LogOrder};
+use super::zone::Zone;
 
 /// Which data is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -317,6 +318,8 @@ pub struct UiState {
     pub hints: bool,
     /// Colours.
     pub theme: ThemeName,
+    /// What moments are shown in.
+    pub zone: Zone,
     /// The shown entity; `None` or one that is gone: the first.
     pub entity: Option<Entity>,
     /// Name of the selected feature; `None` or one that is gone: the first in order.
@@ -378,7 +381,7 @@ pub struct UiState {
 }
 
 impl UiState {
-    /// The state at the start, on a terminal of `size` (columns, rows).
+    /// The state at the start, on a terminal of `size` (columns, rows); moments are in UTC.
     #[must_use]
     pub fn new(
         mode: Mode,
@@ -395,6 +398,7 @@ impl UiState {
             config: config.clone(),
             hints: true,
             theme: config.theme,
+            zone: Zone::UTC,
             entity: None,
             selected: None,
             incident: None,

@@ -1,4 +1,4 @@
-//! Words for times and lengths, and cutting text to a width in terminal columns.
+//! Words for lengths of time and numbers, and cutting text to a width in terminal columns.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -110,47 +110,11 @@ pub fn exact_span(length: Duration) -> String {
     }
 }
 
-fn utc(time: Time, format: &str) -> String {
-    match jiff::Timestamp::from_millisecond(time.millis()) {
-        Ok(stamp) => stamp
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .strftime(format)
-            .to_string(),
-        Err(_) => "–".into(),
-    }
-}
-
-/// `14:02:11`, UTC.
-pub fn clock(time: Time) -> String {
-    utc(time, "%H:%M:%S")
-}
-
-/// `20231114-221320`, UTC: the part of a file's name that tells when.
+/// `20231114-221320Z`: the part of a file's name that tells when, in UTC.
 pub fn stamp(time: Time) -> String {
-    utc(time, "%Y%m%d-%H%M%S")
-}
-
-/// `14:02` when `time` is within a day of `now`, else `14 Nov`; UTC.
-pub fn when(time: Time, now: Time) -> String {
-    let apart = now.since(time).max(time.since(now));
-    if apart < Duration::from_secs(20 * 3600) {
-        utc(time, "%H:%M")
-    } else {
-        utc(time, "%d %b")
-    }
-}
-
-/// `14 Nov 22:13`, UTC.
-pub fn moment(time: Time) -> String {
-    utc(time, "%d %b %H:%M")
-}
-
-/// A label on a time axis that spans `length`: `14:02` up to a day and a half, `Tue 14:00` up to four days, else `14 Nov`.
-pub fn tick(time: Time, length: Duration) -> String {
-    match length.as_secs() {
-        0..=129_600 => utc(time, "%H:%M"),
-        129_601..=345_600 => utc(time, "%a %H:%M"),
-        _ => utc(time, "%d %b"),
+    match jiff::Timestamp::from_millisecond(time.millis()) {
+        Ok(stamp) => stamp.strftime("%Y%m%d-%H%M%SZ").to_string(),
+        Err(_) => "–".into(),
     }
 }
 
@@ -218,12 +182,8 @@ mod tests {
     }
 
     #[test]
-    fn times_read_naturally() {
-        let t = Time::from_secs(1_700_000_000);
-        assert_eq!(clock(t), "22:13:20");
-        assert_eq!(when(t, t + Duration::from_secs(60)), "22:13");
-        assert_eq!(when(t, t + Duration::from_secs(90_000)), "14 Nov");
-        assert_eq!(moment(t), "14 Nov 22:13");
+    fn lengths_and_numbers_read_naturally() {
+        assert_eq!(stamp(Time::from_secs(1_700_000_000)), "20231114-221320Z");
         assert_eq!(span(Duration::from_secs(7200)), "2 h");
         assert_eq!(lasting(Duration::from_secs(9900)), "2h45m");
         assert_eq!(lasting(Duration::from_secs(273_600)), "3d04h");

@@ -10,7 +10,7 @@ use pulsewatch::tui::action::{Action, Effect, Intent, Pointer};
 use pulsewatch::tui::keymap::{BINDINGS, Key};
 use pulsewatch::tui::state::{Focus, Panel, Place};
 use pulsewatch::tui::update::update;
-use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, buffer_text, render};
+use pulsewatch::tui::{ColorDepth, Keymap, Mode, Theme, UiState, Zone, buffer_text, render};
 
 use crate::{fixture, scene};
 
@@ -440,6 +440,41 @@ fn the_first_hint_is_put_away_for_good() {
     }
     let narrow = Screen::of(snapshot, (40, 10));
     has(&narrow.text(), &["this host's", "Esc hides"]);
+}
+
+#[test]
+fn moments_are_shown_in_the_zone_that_was_asked_for() {
+    let zone = |name| Zone::new(jiff::tz::TimeZone::get(name).unwrap());
+    let mut screen = Screen::incident((200, 60));
+    has(&screen.text(), &["14:02:11 UTC", "● 13:54 "]);
+    screen.state.zone = zone("America/New_York");
+    has(&screen.text(), &["09:02:11 EST", "● 08:54 "]);
+    let zoned = |screen: &mut Screen, keys: &str, words: &[&str]| {
+        screen.keys(keys);
+        has(&screen.text(), words);
+        assert!(!screen.text().contains("UTC"), "{}", screen.text());
+        screen.keys("Esc");
+    };
+    zoned(&mut screen, "w", &["09:02:00 EST, the newest row"]);
+    zoned(
+        &mut screen,
+        "L",
+        &["since 18 Nov 08:54", "peak 4.3× at 18 Nov 09:02"],
+    );
+    zoned(&mut screen, "v", &["2026-11-18 05:55 EST, 3 h ago"]);
+    zoned(&mut screen, "H", &["09:02:00 EST, 11 s behind"]);
+    zoned(&mut screen, "f", &["frozen at 09:02:11 EST"]);
+    screen.keys("f");
+    zoned(&mut screen, "Enter Left", &[" 09:0"]);
+    // Files and copies say UTC themselves.
+    let (_, table) = exported(screen.keys("e"));
+    assert_eq!(table.last().unwrap()[0], "2026-11-18T14:02:00Z");
+    has(&copied(screen.keys("y")), &["2026-11-18T14:02:00Z"]);
+    // Round times are round on these clocks, half an hour from UTC's.
+    let mut screen = Screen::incident((200, 60));
+    screen.state.zone = zone("Asia/Kolkata");
+    screen.keys("Enter");
+    has(&screen.text(), &["15:00", "16:00", "19:32:11 IST"]);
 }
 
 #[test]

@@ -150,7 +150,13 @@ fn an_overview_needs_no_state() {
     let theme = pulsewatch::tui::Theme::new(ThemeName::Dark, ColorDepth::None, true);
     let snapshot = scene::incident().snapshot;
     let mode = pulsewatch::tui::Mode::Live;
-    let text = buffer_text(&pulsewatch::tui::overview(&snapshot, mode, &theme, 100, 30));
+    let text = buffer_text(&pulsewatch::tui::overview(
+        &snapshot,
+        mode,
+        (&theme, &pulsewatch::tui::Zone::UTC),
+        100,
+        30,
+    ));
     assert!(text.contains("● anomaly") && text.contains("latency"));
     assert!(!text.contains("q quit"), "keys are of no use on paper");
 }

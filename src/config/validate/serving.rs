@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Findings;
 use super::source::check_secret;
-use crate::config::{Config, Span, UiConfig};
+use crate::config::{Config, LOCAL_ZONE, Span, UiConfig};
 
 /// Longest name and mode of an installation, in characters.
 const LONGEST_NAME: usize = 64;
@@ -65,6 +65,12 @@ fn check_ui(ui: &UiConfig, findings: &mut Findings<'_>) {
     );
     // The API's short view is twenty points.
     findings.within(ui.max_points, 20..=100_000, &["ui", "max_points"]);
+    findings.require(
+        ui.timezone == LOCAL_ZONE || jiff::tz::TimeZone::get(&ui.timezone).is_ok(),
+        &["ui", "timezone"],
+        "there is no such time zone",
+        "write \"local\", or an IANA name such as \"UTC\" or \"Europe/Berlin\"",
+    );
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (action, key) in &ui.keys {
         let path = ["ui", "keys", action.as_str()];

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::domain::{EntityView, Grid, Incident, Level, Snapshot, Time};
 
 use super::super::state::{Mode, Open, Panel, UiState, has, key_of};
-use super::super::text;
 use super::{moves, toast};
 
 /// Selects an incident and opens the detail at its peak; says why when there is nothing left to show.
@@ -70,7 +69,7 @@ fn look_at(state: &mut UiState, entity: &EntityView, peak: Time) -> bool {
             if state.mode == Mode::Live {
                 let words = format!(
                     "{} is older than the live rows: shown in long-term mode",
-                    text::moment(peak)
+                    state.zone.moment(peak)
                 );
                 toast(state, Level::Info, words);
             }

@@ -203,7 +203,7 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
     };
     let command = Command::Label(id, label);
     let step = snapshot.pipeline(state.mode.pipeline()).map(|p| p.step);
-    let mut detail = view::about(incident, step.unwrap_or_default());
+    let mut detail = view::about(incident, step.unwrap_or_default(), &state.zone);
     detail.push("Replaying stored data …".into());
     if state.config.read_only {
         order(state, command, effects);

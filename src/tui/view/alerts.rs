@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{clock, cut, number, percent, span, width, wrap};
+use crate::tui::text::{cut, number, percent, span, width, wrap};
 use crate::tui::theme::Theme;
 
 use super::log::{blame, lasting};
@@ -215,7 +215,7 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
     let ago = |time: Time| span(state.now.since(time));
     match alert {
         Alert::Frozen(since) => (
-            format!("frozen at {} UTC", clock(*since)),
+            format!("frozen at {}", state.zone.clock_with_zone(*since)),
             format!("{} resumes", state.keymap.key(Intent::Freeze)),
         ),
         Alert::Stale {
@@ -248,8 +248,8 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
         }
         Alert::CatchingUp(CatchUp { judged, due }) => (
             format!(
-                "catching up: rows up to {} UTC are judged, {} to go",
-                clock(*judged),
+                "catching up: rows up to {} are judged, {} to go",
+                state.zone.clock_with_zone(*judged),
                 span(due.since(*judged))
             ),
             String::new(),

@@ -13,7 +13,7 @@ use ratatui::text::Span;
 use crate::domain::{EntityView, FeatureView, PipelineView, Time};
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{number, percent, when};
+use crate::tui::text::{number, percent};
 use crate::tui::theme::Theme;
 
 use self::axes::{Cross, Stretch};
@@ -22,7 +22,7 @@ use super::pane::{figures, fill};
 use super::pen::{Pen, Segment, boxed, centered};
 use super::plot::{Plot, Window, latest};
 
-pub use self::moment::{Moment, between, parts, pointed, stamp, verdict_before};
+pub use self::moment::{Moment, between, parts, pointed, verdict_before};
 pub use self::ruler::Ruler;
 pub use self::track::draw_score;
 
@@ -100,7 +100,14 @@ impl Detail<'_> {
             (self.column, &self.plot),
         );
         let newest = self.entity.grid.last().unwrap_or(self.state.now);
-        moment::readout(&moment, self.feature, newest, theme, buffer, parts.readout);
+        moment::readout(
+            &moment,
+            self.feature,
+            (newest, &self.state.zone),
+            theme,
+            buffer,
+            parts.readout,
+        );
         let ahead = self.state.mode == Mode::LongTerm;
         let error = moment.part.map(|part| part.mse);
         facts(self.feature, ahead, error, theme, buffer, parts.facts);
@@ -132,7 +139,10 @@ impl Detail<'_> {
         let last = self.window.grid.last().filter(|_| !self.window.follows)?;
         let newest = self.entity.grid.last().unwrap_or(last);
         let end = self.state.keymap.key(Intent::End);
-        let words = format!("◂ until {}, {end} follows", when(last, newest));
+        let words = format!(
+            "◂ until {}, {end} follows",
+            self.state.zone.when(last, newest)
+        );
         Some(Segment::new(1, vec![Span::styled(words, theme.warn)]))
     }
 
@@ -161,7 +171,7 @@ impl Detail<'_> {
         let window = &self.window;
         axes::times(
             &chart,
-            window,
+            (window, &self.state.zone),
             &incidents,
             cross.as_ref(),
             theme,
@@ -177,7 +187,7 @@ impl Detail<'_> {
 
     fn cross(&self, chart: &Chart, time: Time, room: u16) -> Option<Cross> {
         let newest = self.entity.grid.last().unwrap_or(time);
-        let words = stamp(time, newest);
+        let words = self.state.zone.stamp(time, newest);
         Some(Cross::new(chart.cell_column(time)?, &words, room))
     }
 

@@ -7,8 +7,9 @@ use ratatui::style::Style;
 use crate::domain::{PipelineView, Snapshot, SourceState};
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{moment, span};
+use crate::tui::text::span;
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::pen::centered;
 
@@ -33,8 +34,8 @@ fn lines(state: &UiState, snapshot: &Snapshot, theme: &Theme) -> Vec<(String, St
         let back = format!("{} goes back to live data", state.keymap.key(Intent::Live));
         return vec![(why.into(), theme.strong), blank, (back, theme.dim)];
     };
-    let mut lines =
-        failing(state, snapshot, pipeline, theme).unwrap_or_else(|| waiting(pipeline, theme));
+    let mut lines = failing(state, snapshot, pipeline, theme)
+        .unwrap_or_else(|| waiting(pipeline, &state.zone, theme));
     lines.push(blank);
     if state.mode != Mode::Test {
         lines.push((test, theme.dim));
@@ -64,7 +65,7 @@ fn failing(
 }
 
 /// What is waited for from a source that answers.
-fn waiting(pipeline: &PipelineView, theme: &Theme) -> Vec<(String, Style)> {
+fn waiting(pipeline: &PipelineView, zone: &Zone, theme: &Theme) -> Vec<(String, Style)> {
     let source = &pipeline.source;
     match &source.state {
         SourceState::Connecting => vec![
@@ -80,7 +81,10 @@ fn waiting(pipeline: &PipelineView, theme: &Theme) -> Vec<(String, Style)> {
                 theme.strong,
             ),
             (
-                format!("the model learned from rows up to {}", learned(pipeline)),
+                format!(
+                    "the model learned from rows up to {}",
+                    learned(pipeline, zone)
+                ),
                 theme.text,
             ),
             (
@@ -103,9 +107,7 @@ fn waiting(pipeline: &PipelineView, theme: &Theme) -> Vec<(String, Style)> {
 }
 
 /// The last row that the model learned from.
-fn learned(pipeline: &PipelineView) -> String {
+fn learned(pipeline: &PipelineView, zone: &Zone) -> String {
     let model = pipeline.model.as_ref();
-    model.map_or_else(String::new, |model| {
-        format!("{} UTC", moment(model.trained_on.1))
-    })
+    model.map_or_else(String::new, |model| zone.minute(model.trained_on.1))
 }

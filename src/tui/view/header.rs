@@ -38,7 +38,7 @@ pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
     let clock = Segment::new(
         if wide { 2 } else { 4 },
         vec![Span::styled(
-            format!("{} UTC", text::clock(state.now)),
+            state.zone.clock_with_zone(state.now),
             theme.dim,
         )],
     );

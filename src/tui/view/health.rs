@@ -8,8 +8,9 @@ use crate::domain::{
     ComponentHealth, EntityView, ModelView, PipelineView, Snapshot, SourceState, Time, Unit,
 };
 use crate::tui::state::UiState;
-use crate::tui::text::{clock, exact_span, number, percent, short, span};
+use crate::tui::text::{exact_span, number, percent, short, span};
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::facts::{self, Line, Row};
 use super::pen::boxed;
@@ -178,7 +179,7 @@ fn source(
         |last| format!("{} ago", span(state.now.since(last))),
     );
     rows.push(fact("last data", last));
-    rows.extend(newest(pipeline, state.now).map(|words| fact("newest row", words)));
+    rows.extend(newest(pipeline, state.now, &state.zone).map(|words| fact("newest row", words)));
     let step = exact_span(pipeline.step);
     rows.push(if source.recorded {
         fact("samples", format!("step {step}"))
@@ -242,7 +243,7 @@ fn connection(
 }
 
 /// How far the newest row is behind; recordings live in their own time.
-fn newest(pipeline: &PipelineView, now: Time) -> Option<String> {
+fn newest(pipeline: &PipelineView, now: Time, zone: &Zone) -> Option<String> {
     let newest = pipeline
         .entities
         .iter()
@@ -250,11 +251,11 @@ fn newest(pipeline: &PipelineView, now: Time) -> Option<String> {
         .max()?;
     let lag = now.since(newest);
     Some(if pipeline.source.recorded {
-        format!("{newest}, of a recording")
+        format!("{}, of a recording", zone.second(newest))
     } else if lag < A_DAY {
-        format!("{} UTC, {} behind", clock(newest), span(lag))
+        format!("{}, {} behind", zone.clock_with_zone(newest), span(lag))
     } else {
-        format!("{newest}, {} behind", span(lag))
+        format!("{}, {} behind", zone.second(newest), span(lag))
     })
 }
 

@@ -8,8 +8,9 @@ use ratatui::text::Span;
 
 use crate::domain::{Contribution, Gate, Incident, Label, PipelineView, Unit};
 use crate::tui::state::UiState;
-use crate::tui::text::{moment, percent, short, width};
+use crate::tui::text::{percent, short, width};
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::detail::between;
 use super::hints;
@@ -41,7 +42,7 @@ pub fn draw(
     area: Rect,
 ) {
     rule(incident, theme, buffer, area);
-    facts(incident, pipeline.step, theme, buffer, area);
+    facts(incident, (pipeline.step, &state.zone), theme, buffer, area);
     let gates: Vec<(&str, &[Gate])> = [
         ("opened", &*incident.why.opening),
         ("peak", &*incident.why.peak),
@@ -73,7 +74,13 @@ fn rule(incident: &Incident, theme: &Theme, buffer: &mut Buffer, area: Rect) {
 }
 
 /// State, times, peak, label, in as much room as there is.
-fn facts(incident: &Incident, step: Duration, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+fn facts(
+    incident: &Incident,
+    (step, zone): (Duration, &Zone),
+    theme: &Theme,
+    buffer: &mut Buffer,
+    area: Rect,
+) {
     let (glyph, style) = sign(incident, theme);
     let say = |rank: u8, words: String| Segment::new(rank, vec![Span::styled(words, theme.text)]);
     let mut left = vec![Segment::new(
@@ -87,10 +94,10 @@ fn facts(incident: &Incident, step: Duration, theme: &Theme, buffer: &mut Buffer
         let name = Span::styled(incident.entity.name().to_owned(), theme.strong);
         left.push(Segment::new(1, vec![name]));
     }
-    left.push(say(2, lasted(incident, step)));
+    left.push(say(2, lasted(incident, step, zone)));
     left.push(say(
         3,
-        format!("peak {} at {}", peak(incident), moment(incident.peak)),
+        format!("peak {} at {}", peak(incident), zone.moment(incident.peak)),
     ));
     if let Some(label) = incident.label {
         let words = format!("labelled {}", label.word());
@@ -106,14 +113,14 @@ fn facts(incident: &Incident, step: Duration, theme: &Theme, buffer: &mut Buffer
 }
 
 /// `18 Nov 13:53 to 18 Nov 14:01, 8 min`
-fn lasted(incident: &Incident, step: Duration) -> String {
-    let (start, length) = (moment(incident.start), lasting(incident, step));
+fn lasted(incident: &Incident, step: Duration, zone: &Zone) -> String {
+    let (start, length) = (zone.moment(incident.start), lasting(incident, step));
     if incident.is_open() {
         format!("since {start}, {length} so far")
     } else if incident.duration().is_zero() {
         format!("{start}, {length}")
     } else {
-        format!("{start} to {}, {length}", moment(incident.end))
+        format!("{start} to {}, {length}", zone.moment(incident.end))
     }
 }
 
@@ -216,14 +223,14 @@ fn keys(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
 }
 
 /// What is asked about, before an incident gets a label: who and when, how high, what it was about, what it was called.
-pub fn about(incident: &Incident, step: Duration) -> Vec<String> {
+pub fn about(incident: &Incident, step: Duration, zone: &Zone) -> Vec<String> {
     let who = if incident.entity.is_sole() {
         String::new()
     } else {
         format!("{}: ", incident.entity)
     };
     let state = incident.state.word();
-    let when = lasted(incident, step);
+    let when = lasted(incident, step, zone);
     let mut lines = vec![format!("{who}{state}, {when}, peak {}", peak(incident))];
     let parts = blame(incident, 4);
     if !parts.is_empty() {

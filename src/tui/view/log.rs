@@ -10,8 +10,9 @@ use ratatui::text::Span;
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
 use crate::tui::lists::{LEAST_SHARE, LogOrder, page_start};
 use crate::tui::state::{Panel, Place, UiState};
-use crate::tui::text::{self, moment, percent, short, span, when, width};
+use crate::tui::text::{self, percent, short, span, width};
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::incident;
 use super::pen::{Pen, Segment, boxed, centered, point, table};
@@ -57,6 +58,7 @@ pub fn draw(
         columns: &columns,
         step: pipeline.step,
         now: newest(pipeline).unwrap_or(state.now),
+        zone: &state.zone,
     };
     for (line, incident) in listed.iter().skip(first).take(page).enumerate() {
         let line = short(line);
@@ -286,6 +288,7 @@ struct Row<'a> {
     columns: &'a Columns,
     step: Duration,
     now: Time,
+    zone: &'a Zone,
 }
 
 impl Row<'_> {
@@ -304,8 +307,8 @@ impl Row<'_> {
             pen.right(&marks(incident, area.width >= 56, theme));
         }
         let time = |time: Time| match columns.id {
-            0 => when(time, self.now),
-            _ => moment(time),
+            0 => self.zone.when(time, self.now),
+            _ => self.zone.moment(time),
         };
         let id = match incident.id {
             0 => "–".to_owned(),

@@ -11,8 +11,9 @@ use crate::domain::{ModelEntry, ModelView, PipelineView, Time};
 use crate::tui::action::Intent;
 use crate::tui::lists::page_start;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{cut, exact_span, left, number, right, short, span, tick};
+use crate::tui::text::{cut, exact_span, left, number, right, short, span};
 use crate::tui::theme::{ColorDepth, Theme};
+use crate::tui::zone::Zone;
 
 use super::facts::{self, Line, Row};
 use super::pen::{Pen, boxed, centered};
@@ -59,7 +60,11 @@ pub fn draw(
     };
     let details = told(entry, state, theme, inner);
     let table = table(state, pipeline, inner);
-    Table { room: inner.width }.draw(models, chosen, state.now, theme, buffer, table);
+    let rows = Table {
+        room: inner.width,
+        zone: &state.zone,
+    };
+    rows.draw(models, chosen, state.now, theme, buffer, table);
     let below = Rect {
         y: table.bottom(),
         height: inner.height - table.height,
@@ -138,7 +143,7 @@ fn details(entry: &ModelEntry, state: &UiState, theme: &Theme) -> Vec<Row> {
         None => ("its release kept no decisions".into(), theme.dim),
     };
     let (from, to) = model.trained_on;
-    let day = |time: Time| format!("{} UTC", minute(time));
+    let day = |time: Time| state.zone.minute(time);
     let facts = [
         (
             "trained",
@@ -178,26 +183,20 @@ fn details(entry: &ModelEntry, state: &UiState, theme: &Theme) -> Vec<Row> {
     rows
 }
 
-/// `2026-11-18 14:02`.
-fn minute(time: Time) -> String {
-    let full = time.to_string().replace('T', " ");
-    full.get(..16).unwrap_or(&full).to_owned()
-}
-
 /// A column of figures.
 struct Column {
     /// Panels from this width on have it.
     from: u16,
     wide: u16,
     head: &'static str,
-    words: fn(&ModelView, Time) -> String,
+    words: fn(&ModelView, Time, &Zone) -> String,
 }
 
 const fn column(
     from: u16,
     wide: u16,
     head: &'static str,
-    words: fn(&ModelView, Time) -> String,
+    words: fn(&ModelView, Time, &Zone) -> String,
 ) -> Column {
     Column {
         from,
@@ -209,16 +208,20 @@ const fn column(
 
 /// Columns between the version and the decision.
 const COLUMNS: [Column; 7] = [
-    column(0, 8, "age", |model, now| span(now.since(model.trained_at))),
-    column(110, 8, "took", |model, _| span(model.training_took)),
-    column(130, 20, "learned from", |model, _| {
-        let (from, to) = model.trained_on;
-        format!("{} to {}", tick(from, DAYS), tick(to, DAYS))
+    column(0, 8, "age", |model, now, _| {
+        span(now.since(model.trained_at))
     }),
-    column(90, 10, "windows", |model, _| model.windows.to_string()),
-    column(90, 8, "epochs", |model, _| model.epochs.to_string()),
-    column(56, 11, "loss", |model, _| number(model.val_loss)),
-    column(72, 11, "threshold", |model, _| number(model.threshold_mse)),
+    column(110, 8, "took", |model, _, _| span(model.training_took)),
+    column(130, 20, "learned from", |model, _, zone| {
+        let (from, to) = model.trained_on;
+        format!("{} to {}", zone.tick(from, DAYS), zone.tick(to, DAYS))
+    }),
+    column(90, 10, "windows", |model, _, _| model.windows.to_string()),
+    column(90, 8, "epochs", |model, _, _| model.epochs.to_string()),
+    column(56, 11, "loss", |model, _, _| number(model.val_loss)),
+    column(72, 11, "threshold", |model, _, _| {
+        number(model.threshold_mse)
+    }),
 ];
 
 /// Columns of the marks at the left.
@@ -229,11 +232,12 @@ const WHOLE_FROM: u16 = 100;
 const DAYS: Duration = Duration::from_hours(24 * 14);
 
 /// The table on a panel `room` columns wide.
-struct Table {
+struct Table<'a> {
     room: u16,
+    zone: &'a Zone,
 }
 
-impl Table {
+impl Table<'_> {
     fn draw(
         &self,
         models: &[ModelEntry],
@@ -290,7 +294,7 @@ impl Table {
         let mut cells = vec![Span::styled(left(version, wide), style)];
         for column in COLUMNS.iter().filter(|column| self.room >= column.from) {
             let words = match entry {
-                Some(entry) => (column.words)(&entry.model, now),
+                Some(entry) => (column.words)(&entry.model, now, self.zone),
                 None => column.head.to_owned(),
             };
             let words = cut(&words, column.wide - 1);

@@ -9,6 +9,7 @@ use crate::tui::action::Intent;
 use crate::tui::state::{Focus, UiState};
 use crate::tui::text;
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::chart::{Chart, Ink};
 use super::layout::{Kind, Panes};
@@ -34,6 +35,7 @@ pub fn grid(state: &UiState, entity: &EntityView, theme: &Theme, buffer: &mut Bu
             feature,
             plot: &plot,
             window: &window,
+            zone: &state.zone,
             selected: first + place == selected && state.focus == Focus::Panes,
         };
         let spot = panes.place(area, place, filled);
@@ -68,6 +70,7 @@ struct Pane<'a> {
     feature: &'a FeatureView,
     plot: &'a Plot,
     window: &'a Window<'a>,
+    zone: &'a Zone,
     selected: bool,
 }
 
@@ -108,7 +111,7 @@ impl Pane<'_> {
         let mut chart = Chart::new(inner, self.window.axis, scale, theme.unicode);
         fill(&mut chart, self.plot, self.window, limit, theme);
         chart.paint(buffer, theme);
-        times(self.window, &chart, theme, buffer, area);
+        times(self.window, self.zone, &chart, theme, buffer, area);
     }
 
     /// `▸ swap  no data`: a metric without data takes one row.
@@ -216,7 +219,14 @@ fn reach(breach: &Breach, limit: &str, theme: &Theme) -> Vec<Segment> {
 }
 
 /// Markers under anomalous columns, and the times of both ends where no marker is in their way.
-pub fn times(window: &Window<'_>, chart: &Chart, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+fn times(
+    window: &Window<'_>,
+    zone: &Zone,
+    chart: &Chart,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    area: Rect,
+) {
     let line = Rect {
         x: area.x + 1,
         y: area.bottom().saturating_sub(1),
@@ -226,8 +236,8 @@ pub fn times(window: &Window<'_>, chart: &Chart, theme: &Theme, buffer: &mut Buf
     let marks: Vec<u16> = chart.hot_columns().collect();
     let free = |from: u16, wide: u16| !marks.iter().any(|m| (from..from + wide).contains(m));
     let length = window.length();
-    let start = format!(" {} ", text::tick(window.axis.from, length));
-    let end = format!(" {} ", text::tick(window.axis.to, length));
+    let start = format!(" {} ", zone.tick(window.axis.from, length));
+    let end = format!(" {} ", zone.tick(window.axis.to, length));
     let (left, right) = (text::width(&start), text::width(&end));
     if line.width > left + right + 8 {
         if free(0, left) {

@@ -12,8 +12,9 @@ use crate::domain::{
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{clock, exact_span, number, percent, right, short, span, whole};
+use crate::tui::text::{exact_span, number, percent, right, short, span, whole};
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::facts::{self, Line, Row};
 use super::loss;
@@ -107,7 +108,7 @@ impl<'a> Page<'a> {
             }
             match &pipeline.last_training {
                 Some(outcome) => {
-                    rows.extend(ended(outcome, pipeline, state.now, theme));
+                    rows.extend(ended(outcome, pipeline, (state.now, &state.zone), theme));
                     (losses, epochs) = (&outcome.losses, outcome.losses.len());
                 }
                 None => rows.extend(none(state, pipeline, theme)),
@@ -205,11 +206,16 @@ fn falling(losses: &[f64], theme: &Theme) -> Option<Row> {
     Some(Row::Fact("loss", words, theme.text))
 }
 
-fn ended(outcome: &TrainingOutcome, pipeline: &PipelineView, now: Time, theme: &Theme) -> Vec<Row> {
+fn ended(
+    outcome: &TrainingOutcome,
+    pipeline: &PipelineView,
+    (now, zone): (Time, &Zone),
+    theme: &Theme,
+) -> Vec<Row> {
     let when = format!(
-        "{} ago, at {} UTC; it took {}",
+        "{} ago, at {}; it took {}",
         span(now.since(outcome.ended)),
-        clock(outcome.ended),
+        zone.clock_with_zone(outcome.ended),
         exact_span(outcome.took)
     );
     let mut rows = vec![

@@ -6,8 +6,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::domain::{Grid, Time, Unit};
-use crate::tui::text::{self, tick, width};
+use crate::tui::text::{self, width};
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::super::chart::{Axis, Chart, Scale};
 use super::super::pen::Pen;
@@ -82,7 +83,7 @@ pub struct Stretch {
 /// A bar under the incidents, markers under anomalous columns, and times at round distances where `cross` leaves room.
 pub fn times(
     chart: &Chart,
-    window: &Window<'_>,
+    (window, zone): (&Window<'_>, &Zone),
     incidents: &[Stretch],
     cross: Option<&Cross>,
     theme: &Theme,
@@ -105,11 +106,11 @@ pub fn times(
         return;
     };
     let length = window.length();
-    for (time, column) in ticks(window.axis, area.width)
+    for (time, column) in ticks(window.axis, area.width, zone)
         .into_iter()
         .filter_map(|time| Some((time, chart.cell_column(time)?)))
     {
-        let label = tick(time, length);
+        let label = zone.tick(time, length);
         let left = column.saturating_sub(width(&label) / 2);
         let taken = cross.is_some_and(|cross| cross.meets(left, width(&label)));
         if left + width(&label) <= area.width && !taken {
@@ -163,8 +164,8 @@ impl Cross {
     }
 }
 
-/// Round times on an axis, far enough apart for their labels.
-fn ticks(axis: Axis, room: u16) -> Vec<Time> {
+/// Times that are round on the zone's clocks, far enough apart for their labels.
+fn ticks(axis: Axis, room: u16, zone: &Zone) -> Vec<Time> {
     let length = axis.to.since(axis.from);
     let most = f64::from((room / 14).max(1));
     let step = STEPS
@@ -172,7 +173,10 @@ fn ticks(axis: Axis, room: u16) -> Vec<Time> {
         .into_iter()
         .find(|step| length.as_secs_f64() / step.as_secs_f64() <= most);
     step.map_or_else(Vec::new, |step| {
-        Grid::covering(axis.from, axis.to, step).times().collect()
+        let ahead = zone.ahead(axis.to);
+        let shifted = |time: Time, by: i64| Time::from_millis(time.millis().saturating_add(by));
+        let local = Grid::covering(shifted(axis.from, ahead), shifted(axis.to, ahead), step);
+        local.times().map(|time| shifted(time, -ahead)).collect()
     })
 }
 
@@ -187,10 +191,14 @@ mod tests {
             to: Time::from_secs(1_700_030_000),
             step: Duration::from_secs(60),
         };
-        let found = ticks(axis, 120);
+        let found = ticks(axis, 120, &Zone::UTC);
         assert!((4..=9).contains(&found.len()), "{found:?}");
         assert!(found.iter().all(|t| t.millis() % 3_600_000 == 0));
-        assert!(ticks(axis, 10).len() <= 2);
+        assert!(ticks(axis, 10, &Zone::UTC).len() <= 2);
+        let kolkata = Zone::new(jiff::tz::TimeZone::get("Asia/Kolkata").unwrap());
+        let found = ticks(axis, 120, &kolkata);
+        assert!((4..=9).contains(&found.len()), "{found:?}");
+        assert!(found.iter().all(|t| kolkata.clock(*t).ends_with(":00:00")));
     }
 
     #[test]

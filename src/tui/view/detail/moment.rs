@@ -6,8 +6,9 @@ use ratatui::text::Span;
 
 use crate::domain::{EntityView, FeatureVerdict, FeatureView, Time, Unit, Verdict};
 use crate::tui::state::UiState;
-use crate::tui::text::{clock, number, percent, when};
+use crate::tui::text::{number, percent};
 use crate::tui::theme::Theme;
+use crate::tui::zone::Zone;
 
 use super::super::pen::{Segment, row};
 use super::super::plot::{Plot, Window};
@@ -115,16 +116,6 @@ pub fn between(unit: &Unit, lower: f64, upper: f64) -> Option<String> {
     })
 }
 
-/// `14:02:11`, with the day in front when that is not today.
-pub fn stamp(time: Time, now: Time) -> String {
-    let near = when(time, now);
-    if near.contains(':') {
-        clock(time)
-    } else {
-        format!("{near} {}", clock(time))
-    }
-}
-
 /// Says in one row what is known of the moment; what matters least gives way first.
 ///
 /// ```text
@@ -133,7 +124,7 @@ pub fn stamp(time: Time, now: Time) -> String {
 pub fn readout(
     moment: &Moment<'_>,
     feature: &FeatureView,
-    now: Time,
+    (now, zone): (Time, &Zone),
     theme: &Theme,
     buffer: &mut Buffer,
     area: Rect,
@@ -141,7 +132,7 @@ pub fn readout(
     let unit = &feature.feature.unit;
     let mut segments = vec![Segment::new(
         1,
-        vec![Span::styled(stamp(moment.time, now), theme.accent)],
+        vec![Span::styled(zone.stamp(moment.time, now), theme.accent)],
     )];
     let mut known = |rank: u8, name: &'static str, shown: Span<'static>| {
         segments.push(Segment::new(

@@ -8,9 +8,8 @@ use crate::domain::{
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
-use crate::tui::text::{clock, number, percent, span};
+use crate::tui::text::{number, percent, span};
 
-use super::super::detail::stamp;
 use super::super::log::lasting;
 use super::glossary;
 use super::line::{Line, Look};
@@ -218,7 +217,11 @@ impl Words<'_> {
     }
 
     fn at(&self, time: Time) -> String {
-        format!("{} UTC", stamp(time, self.newest))
+        format!(
+            "{} {}",
+            self.state.zone.stamp(time, self.newest),
+            self.state.zone.name(time)
+        )
     }
 
     /// Number, entity, times and state of an incident.
@@ -243,7 +246,7 @@ impl Words<'_> {
         let end = if incident.is_open() {
             "now".to_owned()
         } else if incident.duration() < Duration::from_hours(20) {
-            clock(incident.end)
+            self.state.zone.clock(incident.end)
         } else {
             self.at(incident.end)
         };

@@ -569,7 +569,7 @@ async fn secrets_are_never_repeated() {
             assert!(!shown.contains(SECRET), "{shown}");
             let basic = config.basic.is_some() || config.url.contains('@');
             assert!(!basic || !shown.contains(encoded), "{shown}");
-            if let Ok(report) = source.probe().await {
+            if let Ok(report) = source.probe(&[]).await {
                 assert!(!format!("{report:?}").contains(SECRET), "{report:?}");
             }
         }

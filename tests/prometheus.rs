@@ -492,7 +492,7 @@ async fn a_scraped_server_is_probed_and_collected_live() {
     setup.source.step = Span::secs(1);
     // The first scrape comes within the first second.
     let probe = loop {
-        let probe = setup.source().probe().await.unwrap();
+        let probe = setup.source().probe(&[]).await.unwrap();
         if probe.queries[4].series > 0 {
             break probe;
         }

@@ -65,7 +65,7 @@ async fn collects_probes_and_reports_bad_queries() {
         assert_eq!(values, expected);
         assert!(batch.warnings[0].contains("`bad`"), "{:?}", batch.warnings);
     }
-    let probe = client.probe().await.unwrap();
+    let probe = client.probe(&[]).await.unwrap();
     assert!(probe.queries[0].error.is_some());
     assert_eq!(probe.queries[1].query, "m");
 }

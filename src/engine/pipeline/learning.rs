@@ -4,7 +4,6 @@ use super::Pipeline;
 use crate::config::Weights;
 use crate::domain::{Entity, Incident, OTHERS, Time};
 use crate::engine::cleaning::{self, LeftOut};
-use crate::engine::learn::FEWEST_WINDOWS;
 use crate::engine::readiness::Counting;
 use crate::engine::watched::Watched;
 use crate::store::{Journal, JournalError};
@@ -53,8 +52,9 @@ impl Pipeline {
         /// So many entities for one that is new.
         const FEW: usize = 10;
         let scalers = &self.scorer.as_ref()?.bundle.scalers;
+        let need = self.config.windows_needed();
         let is_new = |(entity, own): &(&Entity, &Watched)| {
-            own.counted.windows() >= FEWEST_WINDOWS && !scalers.contains_key(*entity)
+            own.counted.windows() >= need && !scalers.contains_key(*entity)
         };
         let new = self.entities.iter().filter(is_new).count();
         (new > 0 && new * FEW >= self.entities.len()).then_some(new)

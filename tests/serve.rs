@@ -14,6 +14,8 @@ mod fixture;
 mod freshness;
 #[path = "serve/listener.rs"]
 mod listener;
+#[path = "serve/outcomes.rs"]
+mod outcomes;
 #[path = "serve/parts.rs"]
 mod parts;
 #[path = "serve/routes.rs"]

@@ -148,6 +148,11 @@ impl Backoff {
         now >= self.until
     }
 
+    /// How long until a try is due by itself; zero when it is.
+    pub fn left(&self, now: Time) -> Duration {
+        self.until.since(now)
+    }
+
     /// No try by itself for this long.
     pub fn rest(&mut self, now: Time, span: Duration) {
         self.until = self.until.max(now + span);

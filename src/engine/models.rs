@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::detect::calibration::under;
 use crate::domain::{Decision, ModelEntry, ModelView, Time};
 use crate::model::Bundle;
-use crate::store::{ListedModel, ModelMeta, Registry, RegistryError};
+use crate::store::{ListedModel, ModelMeta, Registry, RegistryError, version_of};
 
 /// A bundle that was found, or what was wrong with those that were not taken.
 #[derive(Debug, Default)]
@@ -164,6 +164,24 @@ pub fn keep(
     };
     meta.version = registry.add(&bytes, &meta, &learned.held_back, keep)?;
     Ok(meta)
+}
+
+/// The version that the registry gives a model: trainings on the same data with the same settings give the same one.
+///
+/// # Errors
+/// [`EngineError`] when the bundle can't be written out.
+pub fn version(bundle: &Bundle) -> Result<String, EngineError> {
+    Ok(version_of(&bundle.to_bytes()?, bundle.trained_on.1))
+}
+
+/// What becomes of a model that is the one that scores.
+#[must_use]
+pub fn same_again() -> Decision {
+    Decision {
+        promoted: true,
+        reason: "it scores already, as the data and the settings are the same".into(),
+        comparison: None,
+    }
 }
 
 /// The figures of a bundle; its version is given by the registry.

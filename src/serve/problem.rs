@@ -15,8 +15,8 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
-    /// A field besides the common ones (RFC 9457, extension members).
-    more: Option<Box<(&'static str, Value)>>,
+    /// Fields besides the common ones (RFC 9457, extension members).
+    more: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
@@ -27,7 +27,7 @@ impl Problem {
             status,
             detail: detail.into(),
             header: None,
-            more: None,
+            more: Vec::new(),
         }
     }
 
@@ -48,7 +48,7 @@ impl Problem {
     /// The same with a field of its own.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.more = Some(Box::new((name, value.into())));
+        self.more.push((name, value.into()));
         self
     }
 }
@@ -73,9 +73,9 @@ impl IntoResponse for Problem {
             "detail": self.detail,
             "error": self.detail,
         });
-        if let (Some(more), Some(fields)) = (self.more, body.as_object_mut()) {
-            let (name, value) = *more;
-            fields.insert(name.into(), value);
+        if let Some(fields) = body.as_object_mut() {
+            let more = self.more.into_iter();
+            fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
         }
         let mut response = (self.status, Json(body)).into_response();
         response.headers_mut().extend(self.header);

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -99,7 +99,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/metrics/live-short", get(routes::live_short))
         .route("/metrics/live-long", get(routes::live_long))
         .route("/metrics/test", get(routes::test))
-        .route("/train", post(routes::train))
+        .route("/train", get(routes::outcome).post(routes::train))
         .layer(from_fn_with_state(app.clone(), bounded))
         .route("/readyz", get(routes::readyz))
         .route("/livez", get(routes::livez))

@@ -19,4 +19,4 @@ pub use data_dir::{DataDir, Standing};
 pub use journal::{Batch, Change, IncidentFilter, Journal, JournalError};
 pub use journal_pruning::{PRUNED_AT_ONCE, SCORES_AT_ONCE};
 pub use journal_rescue::{Remembered, Rescued};
-pub use registry::{ListedModel, ModelMeta, Registry, RegistryError};
+pub use registry::{ListedModel, ModelMeta, Registry, RegistryError, version_of};

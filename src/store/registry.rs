@@ -375,7 +375,9 @@ fn is_version(name: &str) -> bool {
     })
 }
 
-fn version_of(bytes: &[u8], end: Time) -> String {
+/// The version that the registry gives a bundle whose training data end then.
+#[must_use]
+pub fn version_of(bytes: &[u8], end: Time) -> String {
     let stamp = jiff::Timestamp::from_millisecond(end.millis()).unwrap_or_default();
     format!("{}-{}", stamp.strftime("%Y%m%dT%H%M%SZ"), checksum(bytes))
 }

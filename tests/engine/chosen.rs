@@ -163,3 +163,80 @@ async fn a_preview_never_sets_the_journal_aside() {
     let (journal, aside) = Journal::open(&path(files[0].clone())).unwrap();
     assert!(aside.is_none() && journal.get(1).unwrap().is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_trainings_on_the_same_data_give_the_same_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.epochs = 25);
+    bench
+        .until("training", |s| {
+            s.live.training.as_ref().is_some_and(|t| t.epoch > 0)
+        })
+        .await;
+    let retrain = Command::Retrain(PipelineId::Live);
+    bench.running.control.send(retrain).unwrap();
+    let first = bench.until("trained", |s| version(s).is_some()).await;
+    let scoring = version(&first).unwrap().to_owned();
+    let again = bench
+        .until("trained again", |s| {
+            let decision = s
+                .live
+                .last_training
+                .as_ref()
+                .and_then(|t| t.decision.as_ref());
+            decision.is_some_and(|decision| decision.reason != "it is the first")
+        })
+        .await;
+    let outcome = again.live.last_training.clone().unwrap();
+    assert_eq!(outcome.result, Ok(scoring.clone()));
+    let decision = outcome.decision.unwrap();
+    assert!(decision.promoted, "{decision:?}");
+    assert_eq!(
+        decision.reason,
+        "it scores already, as the data and the settings are the same"
+    );
+    assert_eq!(version(&again), Some(scoring.as_str()));
+    assert!(!registry(dir.path()).find(&scoring).unwrap().was_refused());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_autoencoder_nothing_is_trained_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.enabled = false);
+    let played = bench.until("played", |s| finished(&s.live)).await;
+    assert_eq!(
+        played.live.readiness.text,
+        "nothing is scored: [autoencoder] enabled = false"
+    );
+    assert!(!played.app.trains);
+    let retrain = Command::Retrain(PipelineId::Live);
+    bench.running.control.send(retrain).unwrap();
+    let told = "no model is trained: [autoencoder] enabled = false";
+    let said = bench.until("said", |s| noticed(s, told)).await;
+    assert!(said.live.training.is_none() && said.live.last_training.is_none());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_cancelled_training_readiness_says_when_the_next_one_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path(), |config| {
+        config.autoencoder.epochs = 100_000;
+        config.autoencoder.patience = 100_000;
+    });
+    bench
+        .until("training", |s| {
+            s.live.training.as_ref().is_some_and(|t| t.epoch > 0)
+        })
+        .await;
+    let cancel = Command::CancelTraining(PipelineId::Live);
+    bench.running.control.send(cancel).unwrap();
+    let ended = bench
+        .until("cancelled", |s| s.live.last_training.is_some())
+        .await;
+    let text = &ended.live.readiness.text;
+    let words = "the last training was cancelled; the next begins in about ";
+    assert!(text.starts_with(words), "{text}");
+    bench.stop().await;
+}

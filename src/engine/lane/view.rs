@@ -9,6 +9,9 @@ use crate::domain::{
     SourceView, TrainingView,
 };
 
+/// Readiness without an autoencoder.
+const OFF: &str = "nothing is scored: [autoencoder] enabled = false";
+
 /// A catch-up is shown when so many rows have no verdict yet: fewer are judged within a tick.
 const CATCH_UP_ROWS: u32 = 32;
 
@@ -49,6 +52,13 @@ impl Lane {
                 ..readiness
             };
         }
+        if !self.config.autoencoder.enabled {
+            return Readiness {
+                eta: None,
+                text: OFF.into(),
+                ..readiness
+            };
+        }
         let finished = self.source.is_finished();
         if finished {
             readiness.eta = None;
@@ -60,7 +70,7 @@ impl Lane {
                     "waiting for rows: the last training had {have} of {} windows",
                     readiness.need
                 ),
-                None => "about to train".into(),
+                None => self.next_training(),
             },
             (None, eta) => {
                 let awaited = match eta {
@@ -76,6 +86,22 @@ impl Lane {
             }
         };
         readiness
+    }
+
+    /// What a training waits for that has windows enough: the pause after one that failed or was cancelled, or nothing.
+    fn next_training(&self) -> String {
+        let ended = match self.last_training.as_ref().map(|last| &last.result) {
+            _ if self.training_backoff.is_over(self.seen) => None,
+            Some(Err(_)) if self.last_training.as_ref().is_some_and(|l| l.is_cancelled) => {
+                Some("the last training was cancelled".to_owned())
+            }
+            Some(Err(error)) => Some(format!("the last training failed: {error}")),
+            _ => None,
+        };
+        ended.map_or("about to train".into(), |ended| {
+            let left = roughly(self.training_backoff.left(self.seen));
+            format!("{ended}; the next begins in about {left}")
+        })
     }
 
     /// What readers see. The entities' part is made anew only when something changed.

@@ -15,6 +15,10 @@ impl Core {
         match command {
             Command::Shutdown => self.stopping = true,
             Command::StartTest => self.start_test(),
+            Command::Retrain(_) if !self.config.autoencoder.enabled => self.note(
+                Level::Warning,
+                "no model is trained: [autoencoder] enabled = false".into(),
+            ),
             Command::Retrain(id) => {
                 if let Some(lane) = self.lane(id) {
                     lane.training = Training::Wanted(Cause::Request);

@@ -10,9 +10,13 @@ use crate::engine::{EngineError, models};
 use crate::store::ModelMeta;
 
 impl Core {
-    /// The last good model scores at once.
+    /// The last good model scores at once; none does with `[autoencoder] enabled = false`.
     pub(super) fn load_model(&mut self) -> Result<(), EngineError> {
-        let found = models::load(&self.registry, &self.config)?;
+        let found = if self.config.autoencoder.enabled {
+            models::load(&self.registry, &self.config)?
+        } else {
+            models::Found::default()
+        };
         for text in found.notices {
             self.note(Level::Warning, text);
         }
@@ -33,6 +37,10 @@ impl Core {
 
     /// Another version of the registry scores from now on and after the next start; says so, or why not.
     pub(super) fn use_model(&mut self, version: &str) {
+        if !self.config.autoencoder.enabled {
+            let text = format!("model {version} does not score: [autoencoder] enabled = false");
+            return self.note(Level::Warning, text);
+        }
         let before = self.live.model.as_ref().map(|model| model.version.clone());
         if before.as_deref() == Some(version) {
             return self.stay_with(version);

@@ -78,8 +78,13 @@ impl Core {
         }
         let outcome = ended.result.map_err(EngineError::from);
         let champion = ended.champion.as_deref();
-        let outcome = outcome.map(|taught| self.against(id, champion, taught));
-        let outcome = outcome.and_then(|taught| self.take_model(id, taught, (ended.started, now)));
+        let outcome = outcome.and_then(|taught| {
+            if let Some(again) = self.same_again(id, &taught.learned, now)? {
+                return Ok(again);
+            }
+            let taught = self.against(id, champion, taught);
+            self.take_model(id, taught, (ended.started, now))
+        });
         self.trainer.start_next(now);
         let is_cancelled = matches!(
             outcome,
@@ -148,6 +153,32 @@ impl Core {
             lane.lacks_windows(have, now);
             lane.collector.play();
         }
+    }
+
+    /// The model that scores, if a training on the same data with the same settings gave it again: nothing is kept or
+    /// compared.
+    fn same_again(
+        &mut self,
+        id: PipelineId,
+        learned: &Learned,
+        now: Time,
+    ) -> Result<Option<(String, Decision)>, EngineError> {
+        let version = models::version(&learned.bundle)?;
+        let Some(lane) = self.lane(id) else {
+            return Ok(None);
+        };
+        let scores = lane.model.as_ref().is_some_and(|m| m.version == version);
+        if !scores {
+            return Ok(None);
+        }
+        lane.learned = Some((now, learned.bundle.trained_on));
+        let decision = models::same_again();
+        let text = format!(
+            "the training gave model {version} again: {}",
+            decision.reason
+        );
+        self.note(Level::Info, text);
+        Ok(Some((version, decision)))
     }
 
     /// Somebody who chose another model while this one was trained has decided already: it is kept and does not score. It

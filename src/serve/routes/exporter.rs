@@ -43,6 +43,7 @@ pub(in crate::serve) async fn index(State(app): State<App>) -> Json<Value> {
         "source": super::source(live, super::freshness(&snapshot, live)),
         "model": super::model(live),
         "entity_count": live.entities.len(),
+        "last_training": super::train::last(live),
         "components": super::health::faults(&snapshot),
         "routes": [
             "GET /metrics",
@@ -50,6 +51,7 @@ pub(in crate::serve) async fn index(State(app): State<App>) -> Json<Value> {
             "GET /metrics/live-long",
             "GET /metrics/test",
             "POST /train",
+            "GET /train",
             "GET /livez",
             "GET /readyz",
         ],

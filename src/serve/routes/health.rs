@@ -33,7 +33,9 @@ pub(in crate::serve) async fn livez(State(app): State<App>) -> Result<Json<Value
 pub(in crate::serve) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
     let snapshot = app.snapshot();
     if let Some(why) = not_ready(&snapshot) {
-        return Err(Problem::unavailable(why, 5).with("components", faults(&snapshot)));
+        return Err(Problem::unavailable(why, 5)
+            .with("components", faults(&snapshot))
+            .with("last_training", super::train::last(&snapshot.live)));
     }
     let live = &snapshot.live;
     let freshness = super::freshness(&snapshot, live);
@@ -42,6 +44,7 @@ pub(in crate::serve) async fn readyz(State(app): State<App>) -> Result<Json<Valu
         "model": live.model.as_ref().map(|model| &model.version),
         "last_scored": live.last_scored.map(super::stamp),
         "stale": freshness.reason().map(|reason| reason.to_string()),
+        "last_training": super::train::last(live),
         "components": faults(&snapshot),
     })))
 }

@@ -20,7 +20,7 @@ pub(super) use exporter::{index, metrics};
 pub(super) use health::{livez, readyz};
 pub(super) use history::live_long;
 pub(super) use rows::{live_short, test};
-pub(super) use train::train;
+pub(super) use train::{outcome, train};
 
 use super::Problem;
 use crate::domain::{Entity, EntityView, Freshness, PipelineView, Snapshot, SourceState, Time};

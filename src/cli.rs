@@ -281,7 +281,8 @@ pub struct PreprocessArgs {
 /// `train`.
 #[derive(Clone, Debug, Args)]
 pub struct TrainArgs {
-    /// Read this file [else: processed.parquet in the data directory]
+    /// Read this file, or train on the sequences of this .npy file, which `filter` wrote [else: processed.parquet in the
+    /// data directory]
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
 
@@ -309,13 +310,18 @@ pub struct TrainArgs {
 /// `filter`.
 #[derive(Clone, Debug, Args)]
 pub struct FilterArgs {
-    /// Windows with a mean squared error over this are anomalous [else: the model's own threshold]
+    /// Windows with a mean squared error over this are anomalous [else: detect.threshold when that is a number, else the
+    /// model's own threshold]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub threshold: Option<f64>,
 
     /// Write all_sequence_errors.npy too
     #[arg(long)]
     pub all_errors: bool,
+
+    /// Write into this directory [else: the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
 
     /// How it says what it did
     #[command(flatten)]

@@ -21,6 +21,8 @@ mod inputs;
 mod journal;
 #[path = "stages/manners.rs"]
 mod manners;
+#[path = "stages/options.rs"]
+mod options;
 #[path = "stages/ready.rs"]
 mod ready;
 #[path = "stages/shell.rs"]

@@ -26,7 +26,7 @@ fn every_command_line_of_the_contract_parses() {
         "pulsewatch preprocess --input a --output b",
         "pulsewatch train --input a --epochs 3 --seed 7",
         "pulsewatch train --on-filtered",
-        "pulsewatch filter --threshold 0.0025 --all-errors",
+        "pulsewatch filter --threshold 0.0025 --all-errors --output dir",
         "pulsewatch backtest --input a.csv --train-until 2026-11-08T00:00:00Z --output scores.csv --labels l.csv --json report.json --seed 1 --config c.toml",
         "pulsewatch backtest --input a.csv --input b.csv --train-until 1700000000 --output dir --jobs 2 --explain --inject 5,spike,7",
         "pulsewatch backtest --corpus dir --output out --json report.json",

@@ -12,11 +12,11 @@ use serde_json::json;
 use super::Context;
 use super::progress::Progress;
 use crate::cli::{CollectArgs, FilterArgs, PreprocessArgs, TrainArgs};
-use crate::config::Config;
+use crate::config::{Config, Fill, Promote, Written};
 use crate::disk::DirLock;
 use crate::disk::Table;
 use crate::disk::write_atomic;
-use crate::domain::{Entity, Frame};
+use crate::domain::{Decision, Entity, Frame};
 use crate::engine::cleaning::{self, LeftOut};
 use crate::engine::collector::Collecting;
 use crate::engine::labelling::Grounds;
@@ -171,7 +171,8 @@ pub fn preprocess(
     let steps = frames.first().map(|frame| frame.grid().step());
     let config = on_step(&context.config, steps);
     let prepared = learn::prepare(frames, &left_out(context, &config, lock.as_ref())?, &config)?;
-    let (table, scalers) = processed::to_table(&prepared);
+    let (table, scalers) = processed::to_table(&prepared, &config.preprocess);
+    let gaps = processed::rows_with_gaps(&prepared);
     table.save(&output)?;
     let scaler = scaler_path(&output);
     datasets::save_json(&scaler, &scalers)?;
@@ -180,20 +181,35 @@ pub fn preprocess(
         .map(|(_, set)| set.len())
         .sum();
     let summary = json!({
-        "output": output, "scaler": scaler, "rows": table.times.len(), "windows": windows, "left_out": prepared.left_out,
+        "output": output, "scaler": scaler, "rows": table.times.len(), "windows": windows, "rows_with_gaps": gaps,
+        "left_out": prepared.left_out,
     });
     say(
         out,
         args.summary.json,
         &summary,
         &format!(
-            "{} rows, {windows} usable windows → {} and {}\n{}",
+            "{} rows, {windows} usable windows → {} and {}\n{}{}",
             table.times.len(),
             output.display(),
             scaler.display(),
-            prepared.left_out
+            prepared.left_out,
+            about_gaps(gaps, config.preprocess.fill)
         ),
     )
+}
+
+/// What became of rows with a gap, where they are not filled.
+fn about_gaps(rows: usize, fill: Fill) -> String {
+    match fill {
+        Fill::Drop if rows > 0 => format!(
+            "\n{rows} rows lacked a value and were dropped; no window reaches over the places where they were"
+        ),
+        Fill::None if rows > 0 => {
+            format!("\n{rows} rows lack a value and keep it missing; no window touches them")
+        }
+        _ => String::new(),
+    }
 }
 
 /// The scaler stands beside the rows that it scaled.
@@ -201,7 +217,7 @@ fn scaler_path(processed: &Path) -> PathBuf {
     processed.with_file_name("scaler.json")
 }
 
-fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
+fn load_processed(path: &Path, config: &Config) -> anyhow::Result<Prepared> {
     let hint = || {
         format!(
             "run `pulsewatch preprocess` first, or name a file with --input ({})",
@@ -210,7 +226,8 @@ fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
     };
     let table = Table::load(path).with_context(hint)?;
     let scalers: Scalers = datasets::load_json(&scaler_path(path)).with_context(hint)?;
-    Ok(processed::from_table(&table, scalers)?)
+    processed::from_table(&table, scalers, &config.preprocess)
+        .with_context(|| path.display().to_string())
 }
 
 /// `train`: a new model version with its pictures.
@@ -218,13 +235,25 @@ fn load_processed(path: &Path) -> anyhow::Result<Prepared> {
 /// # Errors
 /// When there is too little data, training fails, or the model can't be written.
 pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    if !context.config.autoencoder.enabled {
+        let path = ["autoencoder", "enabled"];
+        let problem = "no model is trained with this setting";
+        let remedy = "write true, or take it out, to train one";
+        Written::refuse(vec![context.written.error(&path, problem, remedy)])?;
+    }
     let lock = own(context, None)?;
     let started = context.now();
-    let input = args
-        .input
-        .clone()
-        .unwrap_or_else(|| context.data_dir.join("processed.parquet"));
-    let mut prepared = load_processed(&input)?;
+    let (sequences, input) = match &args.input {
+        Some(file) if file.extension().is_some_and(|end| end == "npy") => {
+            (Some(file.clone()), None)
+        }
+        input => {
+            let left = args.on_filtered.then(|| context.data_dir.join(NORMAL));
+            (left, input.clone())
+        }
+    };
+    let input = input.unwrap_or_else(|| context.data_dir.join("processed.parquet"));
+    let mut prepared = load_processed(&input, &context.config)?;
     let mut config = Config::clone(&on_step(&context.config, step(&prepared)));
     config.autoencoder.epochs = args.epochs.unwrap_or(config.autoencoder.epochs);
     config.autoencoder.seed = args.seed.unwrap_or(config.autoencoder.seed);
@@ -241,14 +270,27 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     };
     let cancel = AtomicBool::new(false);
     let mut training = Training::new(&cancel, &mut hear);
-    let learned = if args.on_filtered {
-        let windows = read_sequences(&context.data_dir.join(NORMAL))?;
-        let set = sequences::as_set(&windows, prepared.schema.len())?;
-        let groups = vec![(Entity::sole(), set)];
-        let learned = Learned {
-            // Sorted windows no longer say when they were.
-            held_back_at: Vec::new(),
-            ..learn::learn_from(&prepared, groups, &config, &mut training)?
+    let mut can_be_compared = true;
+    let learned = if let Some(file) = sequences {
+        let windows = read_sequences(&file)?;
+        let (have, need) = (windows.dim().0, config.windows_needed());
+        if have < need {
+            bail!(
+                "{}: `filter` left {have} normal sequences, and a training needs {need}; run `pulsewatch filter` with a higher --threshold",
+                file.display()
+            );
+        }
+        let learned = if let Some(groups) = sequences::among(&windows, &prepared, &config)? {
+            learn::learn_from(&prepared, groups, &config, &mut training)?
+        } else {
+            can_be_compared = false;
+            let set = sequences::as_set(&windows, prepared.schema.len())?;
+            let groups = vec![(Entity::sole(), set)];
+            Learned {
+                // They are of other rows, and do not say when they were.
+                held_back_at: Vec::new(),
+                ..learn::learn_from(&prepared, groups, &config, &mut training)?
+            }
         };
         learn::with_views(learned, &prepared, &config, &cancel)?
     } else {
@@ -260,13 +302,31 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     let champion = models::load(&registry, &config)?
         .model
         .map(|(bundle, _)| bundle);
-    let decision = promotion::decide(&prepared, &learned, champion.as_ref(), args.force, &config)?;
+    let scoring = registry.current_version()?;
+    let is_same = scoring == Some(models::version(&learned.bundle)?);
+    let is_asked = args.force || config.retrain.promote == Promote::Always;
+    let decision = if is_same {
+        models::same_again()
+    } else if champion.is_some() && !can_be_compared && !is_asked {
+        Decision {
+            promoted: false,
+            reason: format!(
+                "its sequences are not of {}, so it can't be compared with the model that scores",
+                input.display()
+            ),
+            comparison: None,
+        }
+    } else {
+        promotion::decide(&prepared, &learned, champion.as_ref(), args.force, &config)?
+    };
     let times = (started, context.now());
     let meta = models::keep(&registry, &learned, &decision, times, config.retrain.keep)?;
     let plots = DataDir::at(&context.data_dir).plots();
     draw(&learned, &plots)?;
     let summary = json!({
-        "version": meta.version, "model": meta, "suggested_threshold_mse": meta.threshold_mse, "plots": plots,
+        "version": meta.version, "model": meta,
+        "windows": { "available": meta.windows, "trained_on": learned.trained_windows, "held_back": learned.held_back.len() },
+        "suggested_threshold_mse": meta.threshold_mse, "plots": plots,
         "left_out": learned.left_out,
     });
     let remedy = if decision.promoted {
@@ -278,9 +338,11 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         )
     };
     let text = format!(
-        "model {}: {} windows, {} epochs, validation loss {:.6}\n{}\nsuggested threshold (mean squared error): {:.6} ({})\n{}{remedy}\npictures: {}",
+        "model {}: trained on {} of {} windows, {} held back; {} epochs, validation loss {:.6}\n{}\nsuggested threshold (mean squared error): {:.6} ({})\n{}{remedy}\npictures: {}",
         meta.version,
+        learned.trained_windows,
         meta.windows,
+        learned.held_back.len(),
         meta.epochs,
         meta.val_loss,
         learned.left_out,
@@ -370,7 +432,8 @@ fn draw(learned: &Learned, folder: &Path) -> anyhow::Result<()> {
 pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let _lock = own(context, None)?;
     let dir = &context.data_dir;
-    let prepared = load_processed(&dir.join("processed.parquet"))?;
+    let target = args.output.as_ref().unwrap_or(dir);
+    let prepared = load_processed(&dir.join("processed.parquet"), &context.config)?;
     let config = on_step(&context.config, step(&prepared));
     let registry = Registry::open(&DataDir::at(dir).models());
     let (bundle, meta) = current_model(&registry, &config)?;
@@ -387,26 +450,26 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
         None => bundle.calibration.threshold_mse * raise(context, &registry, &config)?,
     };
     let sorted = sequences::sort(&prepared, &bundle, threshold, &config)?;
-    write_atomic(&dir.join(NORMAL), &npy::to_npy(&sorted.normal)?)?;
+    write_atomic(&target.join(NORMAL), &npy::to_npy(&sorted.normal)?)?;
     write_atomic(
-        &dir.join("anomalous_sequences.npy"),
+        &target.join("anomalous_sequences.npy"),
         &npy::to_npy(&sorted.anomalous)?,
     )?;
     if args.all_errors {
         write_atomic(
-            &dir.join("all_sequence_errors.npy"),
+            &target.join("all_sequence_errors.npy"),
             &npy::to_npy(&sorted.errors)?,
         )?;
     }
     let (normal, anomalous) = (sorted.normal.dim().0, sorted.anomalous.dim().0);
-    let summary = json!({ "model": version, "threshold_mse": threshold, "normal": normal, "anomalous": anomalous });
+    let summary = json!({ "model": version, "threshold_mse": threshold, "normal": normal, "anomalous": anomalous, "output": target });
     say(
         out,
         args.summary.json,
         &summary,
         &format!(
             "model {version}, threshold {threshold:.6}: {normal} normal and {anomalous} anomalous sequences → {}",
-            dir.display()
+            target.display()
         ),
     )
 }

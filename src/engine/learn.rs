@@ -72,6 +72,9 @@ pub struct Learned {
     pub losses: Vec<(f64, f64)>,
     /// Epoch whose weights were kept, from 0.
     pub best_epoch: usize,
+    /// Windows that the networks were trained on, of those there are: the others are held back, share rows with those, or
+    /// are over `[autoencoder] max_windows`.
+    pub trained_windows: usize,
     /// Window errors that the threshold was calibrated on.
     pub held_back: Vec<f64>,
     /// Whose windows these are and when each ends; empty when that is not known.
@@ -366,7 +369,7 @@ pub fn learn_from(
     let mut networks = BTreeMap::new();
     let (mut held_back, mut held_back_at) = (Vec::new(), Vec::new());
     let (mut windows, mut epochs, mut val_loss) = (0, 0, 0.0_f64);
-    let (mut losses, mut best_epoch) = (Vec::new(), 0);
+    let (mut losses, mut best_epoch, mut trained_windows) = (Vec::new(), 0, 0);
     let have = groups.iter().map(|(_, set)| set.len()).max();
     let have = have.ok_or(LearnError::Nothing("series"))?;
     let need = config.windows_needed();
@@ -382,6 +385,7 @@ pub fn learn_from(
         }
         let trained: Trained = training.run(&shape, &options, &set)?;
         windows += have;
+        trained_windows += trained.windows;
         epochs = epochs.max(trained.losses.len());
         val_loss = val_loss.max(
             trained
@@ -410,6 +414,7 @@ pub fn learn_from(
         bundle,
         losses,
         best_epoch,
+        trained_windows,
         // Windows that are no stretch's own (`train --on-filtered`) have no times.
         held_back_at: if held_back_at.len() == held_back.len() {
             held_back_at

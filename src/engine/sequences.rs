@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate};
 use super::EngineError;
 use super::learn::{self, LearnError, Prepared};
 use crate::config::Config;
+use crate::domain::Entity;
 use crate::model::{Bundle, window_errors};
 use crate::prep::window::{Segment, WindowError, WindowSet};
 
@@ -79,6 +80,27 @@ pub fn sort(
         anomalous: pick(true),
         errors: shown,
     })
+}
+
+/// Those of the prepared windows that `filter` left, found by their values: groups as trainings have them. `None` when some
+/// of the sequences are no windows of these rows.
+///
+/// # Errors
+/// As [`learn::groups`].
+pub fn among(
+    windows: &Array3<f32>,
+    prepared: &Prepared,
+    config: &Config,
+) -> Result<Option<Vec<(Entity, WindowSet)>>, WindowError> {
+    let mut left = windows.outer_iter().peekable();
+    let mut groups = Vec::new();
+    for (entity, set) in learn::groups(prepared, config)? {
+        // They are in the order in which they were sorted.
+        let is_next = |place: &usize| left.next_if(|next| *next == set.view(*place)).is_some();
+        let places: Vec<usize> = (0..set.len()).filter(is_next).collect();
+        groups.push((entity, set.only(&places)));
+    }
+    Ok(left.peek().is_none().then_some(groups))
 }
 
 /// Windows as [`sort`] left them, as a set of the same windows in the same order. A window that begins a row after the one

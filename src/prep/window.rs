@@ -104,6 +104,19 @@ impl WindowSet {
         })
     }
 
+    /// The windows at `places` alone (ascending), over the same rows.
+    #[must_use]
+    pub fn only(&self, places: &[usize]) -> Self {
+        Self {
+            segments: Arc::clone(&self.segments),
+            starts: places
+                .iter()
+                .filter_map(|place| self.start(*place))
+                .collect(),
+            ..*self
+        }
+    }
+
     /// How many windows there are.
     #[must_use]
     pub fn len(&self) -> usize {

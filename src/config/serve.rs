@@ -76,6 +76,8 @@ impl Default for ExporterConfig {
 pub struct ApiConfig {
     /// Needed by routes that change something, whenever it is set or the listener is not loopback.
     pub token: Option<Secret>,
+    /// Routes that change something do nothing, token or not.
+    pub read_only: bool,
 }
 
 /// Colours of the screen.

@@ -21,20 +21,36 @@ use super::Problem;
 pub(super) struct Guard {
     listen: SocketAddr,
     token: Option<SecretString>,
+    /// Nobody may change anything.
+    read_only: bool,
 }
 
 impl Guard {
     pub(super) const fn new(listen: SocketAddr, token: Option<SecretString>) -> Self {
-        Self { listen, token }
+        Self {
+            listen,
+            token,
+            read_only: false,
+        }
+    }
+
+    /// The same, and with `read_only` nobody may change anything.
+    pub(super) fn with_read_only(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
     }
 
     /// Others can reach the listener, and there is no token to tell them apart.
     pub(super) fn is_shut(&self) -> bool {
-        self.token.is_none() && !is_loopback(self.listen.ip())
+        !self.read_only && self.token.is_none() && !is_loopback(self.listen.ip())
     }
 
     /// Lets a mutating request through, or says why not (401 or 403) and what would.
     pub(super) fn check(&self, request: &Parts) -> Result<(), Problem> {
+        if self.read_only {
+            return Err(forbidden(
+                "nothing can be changed through this listener: `api.read_only` is true",
+            ));
+        }
         let host = self.check_host(request)?;
         check_origin(&request.headers, &host)?;
         check_site(&request.headers)?;

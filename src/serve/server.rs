@@ -102,7 +102,8 @@ impl Server {
         let token = usable(exporter, api)?;
         let address = exporter.listen;
         match TcpListener::bind(address) {
-            Ok(listener) => Bound::new(listener, exporter.clone(), token).map(Some),
+            Ok(listener) => Bound::new(listener, exporter.clone(), token)
+                .map(|bound| Some(bound.with_read_only(api.read_only))),
             Err(cause) if cause.kind() == std::io::ErrorKind::AddrInUse => {
                 if explicit {
                     Err(ServeError::Taken { address })
@@ -177,6 +178,12 @@ impl Bound {
             guard: Guard::new(local, token),
             limits: Limits::default(),
         })
+    }
+
+    /// The same, and with `read_only` routes change nothing.
+    fn with_read_only(self, read_only: bool) -> Self {
+        let guard = self.guard.with_read_only(read_only);
+        Self { guard, ..self }
     }
 
     /// The same with other bounds on what clients may take.

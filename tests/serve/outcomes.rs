@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pulsewatch::config::ApiConfig;
 use pulsewatch::domain::{AppView, Decision, Snapshot, TrainingOutcome, TrainingView};
 use serde_json::{Value, json};
 
-use crate::fixture::{NOW, Running, empty, problem, two_features, with_live};
+use crate::fixture::{NOW, Running, empty, exporter, problem, two_features, with_live};
 
 async fn json_of(server: &Running, path: &str) -> Value {
     server.get(path).await.json().await.unwrap()
@@ -123,4 +124,33 @@ async fn the_outcome_of_a_training_can_be_asked_for() {
         (&last["state"], &last["error"]),
         (&"cancelled".into(), &Value::Null)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_long_view_has_as_many_points_as_are_configured() {
+    let mut snapshot = two_features();
+    snapshot.app = Arc::new(AppView {
+        max_points: 60,
+        ..AppView::default()
+    });
+    let server = Running::start(snapshot);
+    server.get("/metrics/live-long").await;
+    server.get("/metrics/live-long?points=7").await;
+    let asked = server.control.asked.lock().unwrap();
+    assert_eq!((asked[0].max_points, asked[1].max_points), (60, 7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_listener_changes_nothing() {
+    let api = ApiConfig {
+        read_only: true,
+        ..ApiConfig::default()
+    };
+    let server = Running::with(two_features(), &exporter(), &api);
+    let body = problem(server.post("/train").send().await.unwrap(), 403).await;
+    assert!(body["error"].as_str().unwrap().contains("`api.read_only`"));
+    problem(server.get("/metrics/test").await, 403).await;
+    assert!(server.control.sent.lock().unwrap().is_empty());
+    assert_eq!(server.get("/train").await.status(), 200);
+    assert_eq!(server.get("/metrics").await.status(), 200);
 }

@@ -11,12 +11,10 @@ use super::super::router::App;
 use super::{AskResult, about, answer, chosen, freshness, read, stamp, table};
 use crate::domain::{EntityView, FeatureView, Forecast, HistoryQuery, PipelineId};
 
-/// Points per feature when `?points=` is not given.
-const POINTS: usize = 500;
 /// Most points per feature, as for every history query.
 const MOST_POINTS: usize = 2000;
 
-/// The whole window, averaged to at most `?points=` rows (500; at most 2,000), and forecasts.
+/// The whole window, averaged to at most `?points=` rows (`[ui] max_points`; at most 2,000), and forecasts.
 pub(in crate::serve) async fn live_long(
     State(app): State<App>,
     ask: AskResult,
@@ -31,7 +29,10 @@ pub(in crate::serve) async fn live_long(
             entity: view.entity.clone(),
             from: None,
             to: None,
-            max_points: ask.points.unwrap_or(POINTS).clamp(1, MOST_POINTS),
+            max_points: ask
+                .points
+                .unwrap_or(snapshot.app.max_points)
+                .clamp(1, MOST_POINTS),
         })
         .await?;
     let forecasts: Map<String, Value> = history

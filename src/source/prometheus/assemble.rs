@@ -21,10 +21,19 @@ const MAX_CELLS: usize = 1 << 29;
 pub(super) struct Series<'q> {
     /// Whose.
     pub query: &'q Query,
-    /// Labels that can tell one feature from another.
+    /// Labels that can tell one feature from another, the metric's name (`__name__`) among them.
     pub labels: Labels,
     /// Values by period.
     periods: Vec<Option<Vec<f64>>>,
+}
+
+impl Series<'_> {
+    /// Whether both have a value at some time.
+    pub fn meets(&self, other: &Self) -> bool {
+        let both = |(a, b): (&f64, &f64)| !a.is_nan() && !b.is_nan();
+        let mut periods = self.periods.iter().zip(&other.periods);
+        periods.any(|periods| matches!(periods, (Some(a), Some(b)) if a.iter().zip(b).any(both)))
+    }
 }
 
 /// What all queries gave, as frames of one schema: the given one, or all that was found. Holds 8 bytes per entity, feature
@@ -54,14 +63,14 @@ pub(super) fn assemble(
     }
     let columns = Columns::of(&schema);
     let mut unknown = BTreeSet::new();
-    let mut clashes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut clashes: Clashes = BTreeMap::new();
     for (entity, series) in entities {
         let (placed, rest) = spread(series, &columns, schema.len());
         unknown.extend(rest);
         for (period, grid) in grids.iter().enumerate() {
             let observed = |one: &Series| one.periods.get(period).is_some_and(Option::is_some);
             if sole || placed.iter().flatten().any(observed) {
-                let values = fill(&placed, period, grid, &mut clashes);
+                let values = fill((&entity, &placed), period, grid, &mut clashes);
                 let frame = Frame::new(entity.clone(), Arc::clone(&schema), *grid, values);
                 batch.frames.extend(frame);
             }
@@ -114,8 +123,12 @@ fn spread<'q>(
     (placed, rest)
 }
 
-fn tell_clashes(clashes: &BTreeMap<&str, usize>, batch: &mut Batch) {
-    for (alias, count) in clashes {
+/// By query the series whose place another one had taken: whose, in which column, which one there.
+type Clashes<'q> = BTreeMap<&'q str, BTreeSet<(Entity, usize, usize)>>;
+
+fn tell_clashes(clashes: &Clashes, batch: &mut Batch) {
+    for (alias, series) in clashes {
+        let count = series.len();
         batch.warnings.push(format!(
             "query `{alias}`: {count} series share a feature with another series at the same times; the first in the order of their labels is taken. Aggregate in the expression (as in `sum by (…)`), or take the label that tells them apart out of [entities] ignore_labels"
         ));
@@ -136,10 +149,7 @@ fn crowded(query: &Query, gathered: &Gathered, batch: &mut Batch) {
 /// The labels that can tell one feature from another.
 fn own_labels(mut labels: Labels, rules: &EntitiesConfig) -> Labels {
     labels.retain(|name, value| {
-        name != "__name__"
-            && !value.is_empty()
-            && !rules.group_by.contains(name)
-            && !rules.ignore_labels.contains(name)
+        !value.is_empty() && !rules.group_by.contains(name) && !rules.ignore_labels.contains(name)
     });
     labels
 }
@@ -168,14 +178,15 @@ fn limit_entities(
 
 /// The values of one entity in one period, `[rows, features]`.
 fn fill<'q>(
-    placed: &[Vec<Series<'q>>],
+    (entity, placed): (&Entity, &[Vec<Series<'q>>]),
     period: usize,
     grid: &Grid,
-    clashes: &mut BTreeMap<&'q str, usize>,
+    clashes: &mut Clashes<'q>,
 ) -> Array2<f64> {
     let mut values = Array2::from_elem((grid.len(), placed.len()), f64::NAN);
-    for (series, mut column) in placed.iter().zip(values.columns_mut()) {
-        for one in series {
+    let columns = placed.iter().zip(values.columns_mut()).enumerate();
+    for (place, (series, mut column)) in columns {
+        for (number, one) in series.iter().enumerate() {
             let Some(Some(rows)) = one.periods.get(period) else {
                 continue;
             };
@@ -188,7 +199,8 @@ fn fill<'q>(
                 }
             }
             if clash {
-                *clashes.entry(&one.query.alias).or_default() += 1;
+                let series = clashes.entry(&one.query.alias).or_default();
+                series.insert((entity.clone(), place, number));
             }
         }
     }
@@ -324,6 +336,54 @@ mod tests {
             "{:?}",
             clash.warnings
         );
+    }
+
+    #[test]
+    fn series_that_differ_in_their_names_only_are_features_of_their_own() {
+        let load = query("load");
+        let part = || {
+            gathered(&[
+                ("__name__=load1,job=j", [1.0, 2.0]),
+                ("__name__=load5,job=j", [3.0, 4.0]),
+            ])
+        };
+        let batch = assemble(vec![(&load, part())], &rules(&[], &[]), &[grid(2)], None);
+        let both = [r#"load{__name__="load1"}"#, r#"load{__name__="load5"}"#];
+        assert_eq!(names(&batch), both);
+        assert_eq!(column(&batch, 0, 1), [3.0, 4.0]);
+        assert!(batch.warnings.is_empty(), "{:?}", batch.warnings);
+        let schema = Arc::clone(batch.frames[0].schema());
+        let later = assemble(
+            vec![(&load, part())],
+            &rules(&[], &[]),
+            &[grid(2)],
+            Some(&schema),
+        );
+        assert_eq!(column(&later, 0, 0), [1.0, 2.0]);
+        assert!(later.unknown.is_empty());
+        // One that goes on under another name, as in `new or old`, is one feature.
+        let renamed = gathered(&[
+            ("__name__=old,job=j", [1.0, f64::NAN]),
+            ("__name__=new,job=j", [f64::NAN, 2.0]),
+        ]);
+        let batch = assemble(vec![(&load, renamed)], &rules(&[], &[]), &[grid(2)], None);
+        assert_eq!(names(&batch), ["load"]);
+        assert_eq!(column(&batch, 0, 0), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn a_clash_in_several_periods_counts_its_series_once() {
+        let pods = query("pods");
+        let mut block = Block::empty(grid(4));
+        for pod in ["pod=x1", "pod=x2", "pod=x3"] {
+            block.series.insert(labels(pod), vec![1.0; 4]);
+        }
+        let periods = [grid(2), Grid::new(grid(4).time(2), grid(4).step(), 2)];
+        let mut all = Gathered::default();
+        all.add(&block, &periods, &AtomicUsize::new(1000));
+        let batch = assemble(vec![(&pods, all)], &rules(&[], &["pod"]), &periods, None);
+        let words = "query `pods`: 2 series share a feature";
+        assert!(batch.warnings[0].starts_with(words), "{:?}", batch.warnings);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::domain::{Entity, Feature, Labels, Schema};
 use crate::source::Batch;
 
 /// The features of all series, by name. A query's label sets are told apart by the labels that differ among them, over all
-/// entities; a label that a set lacks counts as empty, as in PromQL.
+/// entities; a label that a set lacks counts as empty, as in PromQL. The metric's name tells series apart when nothing else
+/// does: one that goes on under another name is the same feature.
 pub(super) fn found(
     entities: &BTreeMap<Entity, Vec<Series>>,
     rules: &EntitiesConfig,
@@ -24,9 +25,13 @@ pub(super) fn found(
             .or_insert_with(|| (one.query, BTreeSet::new()));
         sets.insert(&one.labels);
     }
+    let by_name = told_by_name(entities);
     let mut features = BTreeMap::new();
     for (query, sets) in queries.values() {
-        let differing = differing(sets);
+        let mut differing = differing(sets);
+        if !by_name.contains(&*query.alias) {
+            differing.remove(NAME);
+        }
         for labels in sets {
             let value = |name: &&str| labels.get(*name).cloned().unwrap_or_default();
             let own: Labels = differing
@@ -59,6 +64,30 @@ pub(super) fn found(
         cut.len()
     ));
     kept.into()
+}
+
+/// The label that holds a metric's name.
+const NAME: &str = "__name__";
+
+/// Queries that have series at the same times which differ in the metric's name only.
+fn told_by_name<'s>(entities: &'s BTreeMap<Entity, Vec<Series>>) -> BTreeSet<&'s str> {
+    let mut found = BTreeSet::new();
+    for series in entities.values() {
+        let mut alike: BTreeMap<(&str, Labels), Vec<&Series>> = BTreeMap::new();
+        for one in series.iter().filter(|one| one.labels.contains_key(NAME)) {
+            let mut labels = one.labels.clone();
+            labels.remove(NAME);
+            let alias: &'s str = &one.query.alias;
+            let alike = alike.entry((alias, labels)).or_default();
+            let name = one.labels.get(NAME);
+            let differs = |other: &&&Series| other.labels.get(NAME) != name;
+            if alike.iter().filter(differs).any(|other| other.meets(one)) {
+                found.insert(alias);
+            }
+            alike.push(one);
+        }
+    }
+    found
 }
 
 /// Names of the labels whose values are not the same in all sets.

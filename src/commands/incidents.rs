@@ -9,8 +9,9 @@ use anyhow::Context;
 
 use crate::cli::{IncidentsLabelArgs, LabelWord};
 use crate::config::{Config, Span, Threshold};
-use crate::domain::{Contribution, Gate, Incident, Label, LabelEffect, OTHERS, Time, Unit};
+use crate::domain::{Contribution, Gate, Incident, Label, LabelEffect, OTHERS, Schema, Time, Unit};
 use crate::engine::labelling::{self, Grounds};
+use crate::model::Bundle;
 use crate::report::table::{Align, Table};
 use crate::store::{DataDir, IncidentFilter, Journal, Registry};
 
@@ -58,6 +59,7 @@ pub fn list(
 /// When there is no such incident, the journal can't be read, or `out` not written.
 pub fn show(
     data_dir: &Path,
+    config: &Config,
     id: u64,
     json: bool,
     now: Time,
@@ -67,7 +69,37 @@ pub fn show(
     if json {
         return print_json(&incident, out);
     }
-    Ok(out.write_all(page(&incident, now).as_bytes())?)
+    let units = Units::known(data_dir, config);
+    Ok(out.write_all(page(&incident, &units, now).as_bytes())?)
+}
+
+/// What the values of features count: as the queries say, else as the model that scores has it (of this host, say).
+struct Units<'a> {
+    config: &'a Config,
+    schema: Option<Schema>,
+}
+
+impl<'a> Units<'a> {
+    /// Without a model, or with one that can't be read, the queries alone tell.
+    fn known(data_dir: &Path, config: &'a Config) -> Self {
+        let current = Registry::open(&DataDir::at(data_dir).models()).current();
+        let bytes = current.ok().flatten().map(|(_, bytes, _)| bytes);
+        let bundle = bytes.and_then(|bytes| Bundle::from_bytes(&bytes).ok());
+        Self {
+            config,
+            schema: bundle.map(|bundle| bundle.schema),
+        }
+    }
+
+    fn of(&self, feature: &str) -> Unit {
+        let mut columns = self.schema.iter().flat_map(|schema| schema.iter());
+        let column = columns.find(|column| &*column.name == feature);
+        let alias = feature.split('{').next().unwrap_or(feature);
+        let query = self.config.queries.get(alias);
+        let unit = query.map(|query| &query.unit);
+        let unit = unit.or_else(|| column.map(|column| &column.unit));
+        unit.cloned().unwrap_or_default()
+    }
 }
 
 /// Marks an incident as seen.
@@ -196,7 +228,7 @@ fn table(incidents: &[Incident], now: Time) -> String {
     table.to_string()
 }
 
-fn page(incident: &Incident, now: Time) -> String {
+fn page(incident: &Incident, units: &Units<'_>, now: Time) -> String {
     let (from, age) = (incident.start, ago(now, incident.start));
     let so_far = if incident.is_open() {
         " (last anomalous row so far)"
@@ -226,8 +258,9 @@ fn page(incident: &Incident, now: Time) -> String {
         ("BAND", Align::Left),
     ]);
     for f in &incident.features {
-        let (value, expected) = (Unit::None.show(f.value), Unit::None.show(f.expected));
-        let band = band(f);
+        let unit = units.of(&f.feature);
+        let (value, expected) = (unit.show(f.value), unit.show(f.expected));
+        let band = band(f, &unit);
         table.row(["", &*f.feature, &share(f.share), &value, &expected, &band]);
     }
     format!(
@@ -247,15 +280,11 @@ fn peak(incident: &Incident) -> String {
 }
 
 /// `35 to 45`
-fn band(part: &Contribution) -> String {
+fn band(part: &Contribution, unit: &Unit) -> String {
     if part.lower.is_nan() || part.upper.is_nan() {
         return "–".into();
     }
-    format!(
-        "{} to {}",
-        Unit::None.show(part.lower),
-        Unit::None.show(part.upper)
-    )
+    format!("{} to {}", unit.show(part.lower), unit.show(part.upper))
 }
 
 /// The gates that it passed, row by row.
@@ -444,7 +473,7 @@ mod tests {
     #[test]
     fn one_incident_is_shown_in_full() {
         let (dir, _engine) = data_dir();
-        let text = said(|out| show(dir.path(), 2, false, now(), out));
+        let text = said(|out| show(dir.path(), &Config::default(), 2, false, now(), out));
         for words in [
             "incident 2\n",
             "start     2023-11-14T22:13:20Z, 3h ago\n",
@@ -458,18 +487,36 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words:?} in\n{text}");
         }
-        let closed = said(|out| show(dir.path(), 1, false, now(), out));
+        let closed = said(|out| show(dir.path(), &Config::default(), 1, false, now(), out));
         assert!(
             closed.contains("end       2023-11-14T22:25:50Z\n"),
             "{closed}"
         );
-        let text = said(|out| show(dir.path(), 2, true, now(), out));
+        let text = said(|out| show(dir.path(), &Config::default(), 2, true, now(), out));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["why"]["peak"][1]["name"], "min_duration");
         assert_eq!(json["why"]["opening"][1]["passed"], true);
         assert_eq!(json["features"][0]["upper"], 45.0);
-        let error = show(dir.path(), 9, false, now(), &mut Vec::new()).unwrap_err();
+        let error = show(
+            dir.path(),
+            &Config::default(),
+            9,
+            false,
+            now(),
+            &mut Vec::new(),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("no incident 9"), "{error}");
+    }
+
+    #[test]
+    fn values_have_the_units_of_their_queries() {
+        let (dir, _engine) = data_dir();
+        let text = "[source]\nurl = \"http://h\"\n[queries.cpu]\nexpr = \"up\"\nunit = \"percent\"\n[queries.disk]\nexpr = \"up\"\nunit = \"bytes/s\"\n";
+        let config = crate::config::parse(text, "test").unwrap();
+        let text = said(|out| show(dir.path(), &config, 2, false, now(), out));
+        assert!(text.contains("35 % to 45 %"), "{text}");
+        assert!(text.contains("35 B/s to 45 B/s"), "{text}");
     }
 
     #[test]

@@ -168,7 +168,9 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
             IncidentsAction::List(list) => {
                 incidents::list(dir, list.open, list.limit, list.json, now, out)
             }
-            IncidentsAction::Show(show) => incidents::show(dir, show.id, show.json, now, out),
+            IncidentsAction::Show(show) => {
+                incidents::show(dir, &context.config, show.id, show.json, now, out)
+            }
             IncidentsAction::Ack(ack) => incidents::acknowledge(dir, ack.id, ack.json, out),
             IncidentsAction::Label(label) => incidents::label(dir, &context.config, &label, out),
         },

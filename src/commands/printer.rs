@@ -1,4 +1,5 @@
-//! Writes what commands print, with control characters of foreign text (labels, answers, settings) shown as escapes.
+//! Writes what commands print, with control characters of foreign text (labels, answers, settings) and what is not seen
+//! shown as escapes.
 
 use std::io::{self, Write};
 
@@ -7,7 +8,8 @@ use crate::domain::printable;
 /// What text may hold: ends of lines and tabs.
 const KEPT: [char; 2] = ['\n', '\t'];
 
-/// Text written to it reaches the inner writer without control characters but ends of lines and tabs. Anything that is not
+/// Text written to it reaches the inner writer without control, bidirectional and invisible characters, but for ends of
+/// lines and tabs. Anything that is not
 /// UTF-8 is replaced as such.
 pub struct Printer<W: Write> {
     inner: W,
@@ -56,6 +58,18 @@ mod tests {
             out.write_all(&[byte]).unwrap();
         }
         let printed = String::from_utf8(out.inner).unwrap();
-        assert_eq!(printed, "name\\u{1b}]0;x\\u{7} \\u{9b}2J ä\n\tend");
+        assert_eq!(printed, "name\\u001b]0;x\\u0007 \\u009b2J ä\n\tend");
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let name = "a\u{1b}\u{7f}\u{9b}\u{202e}\u{200b}\u{e0041}b";
+        let mut out = Printer::new(Vec::new());
+        let value = serde_json::json!({ "name": name });
+        writeln!(out, "{value:#}").unwrap();
+        let printed = String::from_utf8(out.inner).unwrap();
+        assert!(printed.is_ascii(), "{printed}");
+        let read: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(read, value);
     }
 }

@@ -36,7 +36,7 @@ pub use grid::Grid;
 pub use health::{Component, ComponentHealth, Fault, HealthBoard};
 pub use incident::{Contribution, Incident, IncidentState, OTHERS, Why};
 pub use kept::{KeptScore, LabelEffect, MOST_RAISE};
-pub use printable::printable;
+pub use printable::{is_unprintable, printable};
 pub use promotion::{Comparison, Decision};
 pub use series::Series;
 pub use snapshot::{

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use ratatui::text::Span;
+
+use crate::domain::printable;
+
 /// Which edge a column's cells keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -11,8 +15,8 @@ pub enum Align {
     Right,
 }
 
-/// A table: a header and rows, two spaces between columns, as wide as its cells. Cells are counted in characters. Grows
-/// with the rows put in.
+/// A table: a header and rows, two spaces between columns, as wide as its cells. Cells are as wide as a
+/// terminal shows them. Grows with the rows put in.
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<(String, Align)>,
@@ -32,12 +36,16 @@ impl Table {
         }
     }
 
-    /// Appends a row. Cells that are wanting are empty, cells beyond the columns are left out, line breaks become spaces.
+    /// Appends a row. Cells that are wanting are empty, cells beyond the columns are left out, line breaks become spaces, and
+    /// what a terminal would obey or not show becomes an escape.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         let mut row: Vec<String> = cells
             .into_iter()
             .take(self.columns.len())
-            .map(|cell| cell.into().replace(['\n', '\r', '\t'], " "))
+            .map(|cell| {
+                let cell = cell.into().replace(['\n', '\r', '\t'], " ");
+                printable(&cell, &[]).into_owned()
+            })
             .collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
@@ -68,7 +76,7 @@ impl fmt::Display for Table {
         let widths: Vec<usize> = (0..self.columns.len())
             .map(|column| {
                 let cells = lines().filter_map(|row| row.get(column));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+                cells.map(|cell| width(cell)).max().unwrap_or(0)
             })
             .collect();
         for row in lines() {
@@ -76,9 +84,12 @@ impl fmt::Display for Table {
                 .iter()
                 .zip(&widths)
                 .zip(&self.columns)
-                .map(|((cell, width), (_, align))| match align {
-                    Align::Left => format!("{cell:<width$}"),
-                    Align::Right => format!("{cell:>width$}"),
+                .map(|((cell, room), (_, align))| {
+                    let blank = " ".repeat(room.saturating_sub(width(cell)));
+                    match align {
+                        Align::Left => format!("{cell}{blank}"),
+                        Align::Right => format!("{blank}{cell}"),
+                    }
                 })
                 .collect();
             writeln!(f, "{}", cells.join("  ").trim_end())?;
@@ -87,9 +98,26 @@ impl fmt::Display for Table {
     }
 }
 
+/// Columns of a terminal that a cell takes.
+fn width(cell: &str) -> usize {
+    Span::raw(cell).width()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_characters_and_escapes_shift_no_row() {
+        let mut table = Table::new(&[("name", Align::Left), ("score", Align::Right)]);
+        table.row(["温度", "1"]);
+        table.row(["e\u{301}x", "2"]);
+        table.row(["a\u{1b}b\u{202e}", "3"]);
+        assert_eq!(
+            table.to_string(),
+            "name            score\n温度                1\ne\u{301}x                  2\na\\u001bb\\u202e      3\n"
+        );
+    }
 
     #[test]
     fn columns_are_aligned_by_characters() {

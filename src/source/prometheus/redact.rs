@@ -5,6 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::reading::Reading;
+use crate::domain::is_unprintable;
 
 /// Shorter ones would be found in every other word; they are no secrets worth the name.
 const SHORTEST: usize = 4;
@@ -35,7 +36,7 @@ impl Redactor {
     }
 
     /// `text` on one line, at most `most` characters of it, secrets masked (also those that were written percent-encoded or
-    /// with the escapes of JSON or HTML) and control characters gone.
+    /// with the escapes of JSON or HTML) and what can't be printed gone.
     pub fn clean(&self, text: &str, most: usize) -> String {
         let text = self.masked(text);
         let mut line = String::new();
@@ -44,7 +45,7 @@ impl Redactor {
                 line.push('…');
                 break;
             }
-            line.push(if letter.is_control() { ' ' } else { letter });
+            line.push(if is_unprintable(letter) { ' ' } else { letter });
         }
         line
     }

@@ -349,7 +349,7 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "PATH")]
     pub output: PathBuf,
 
-    /// Labels (timestamp,is_anomaly) to measure against; once per --input, in the same order
+    /// Labels (timestamp,is_anomaly) to measure against; once per --input, in the same order [else: a column of the input]
     #[arg(long, value_name = "FILE")]
     pub labels: Vec<PathBuf>,
 
@@ -365,7 +365,7 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub jobs: Option<usize>,
 
-    /// Add expected value, band and gates to every row
+    /// Add every feature's value, what was expected and its band, and the gates, to every row
     #[arg(long)]
     pub explain: bool,
 

@@ -11,10 +11,6 @@ use pulsewatch::commands;
 fn main() -> ExitCode {
     match Cli::read(std::env::args_os()) {
         Ok((global, command)) => commands::execute(global, command),
-        Err(error) => {
-            // Nothing can be done about a closed stdout or stderr here.
-            let _ = error.print();
-            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
-        }
+        Err(error) => commands::refuse(&error),
     }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use pulsewatch::source::recording::{Recording, read_labels};
+use pulsewatch::source::recording::{Reading, Recording, read_labels};
 use pulsewatch::source::synthetic::{self, SEED, Sample};
 
 fn folder() -> PathBuf {
@@ -98,7 +98,11 @@ fn the_first_part_is_clean_and_the_first_incident_comes_soon() {
 fn files_read_as_recordings_with_labels_on_every_row() {
     for (name, sample) in sets() {
         let recording = Recording::read(&folder().join(format!("{name}.csv.gz"))).unwrap();
-        let labels = read_labels(&folder().join(format!("{name}_labels.csv"))).unwrap();
+        let labels = read_labels(
+            &folder().join(format!("{name}_labels.csv")),
+            &Reading::default(),
+        )
+        .unwrap();
         assert_eq!(recording.times.len(), sample.rows());
         assert_eq!(recording.step(), sample.step);
         assert!(recording.times.iter().eq(labels.iter().map(|l| &l.0)));

@@ -11,6 +11,8 @@
 mod common;
 #[path = "sources/judged.rs"]
 mod judged;
+#[path = "sources/parquet.rs"]
+mod parquet_files;
 
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +27,7 @@ use pulsewatch::disk::Table;
 use pulsewatch::domain::{Entity, Feature, Frame, Schema, Time, Unit};
 use pulsewatch::source::host::{HostSource, Probe, Reading};
 use pulsewatch::source::inject::{InjectSpec, Injector, apply, deviations};
-use pulsewatch::source::recording::{Recording, read_labels};
+use pulsewatch::source::recording::{self, Recording, read_labels};
 use pulsewatch::source::replay::{PlayFrom, ReplaySource};
 use pulsewatch::source::{Batch, Collect, SourceError, synthetic};
 
@@ -126,7 +128,7 @@ fn read_error(name: &str, bytes: &[u8]) -> String {
 
 #[test]
 fn bad_files_are_refused_with_their_place() {
-    let bad = "timestamp,cpu\n1,2\n2,3\n3,lots\n";
+    let bad = "timestamp,cpu\n1700000001,2\n1700000002,3\n1700000003,lots\n";
     for bytes in [bad.as_bytes().to_vec(), gzip(bad)] {
         let message = read_error("bad.csv", &bytes);
         assert!(
@@ -134,7 +136,7 @@ fn bad_files_are_refused_with_their_place() {
             "{message}"
         );
     }
-    let mut cut = gzip("timestamp,cpu\n1,2\n");
+    let mut cut = gzip("timestamp,cpu\n1700000001,2\n");
     cut.truncate(cut.len() - 6);
     read_error("cut.csv.gz", &cut);
     read_error("torn.parquet", b"PAR1 and no more");
@@ -142,7 +144,13 @@ fn bad_files_are_refused_with_their_place() {
     read_error("empty.csv", b"");
     let missing = Recording::read(Path::new("no/such/file.csv")).unwrap_err();
     assert!(missing.to_string().contains("no/such/file.csv"));
-    assert!(read_labels(Path::new("no/such/labels.csv")).is_err());
+    assert!(
+        read_labels(
+            Path::new("no/such/labels.csv"),
+            &recording::Reading::default()
+        )
+        .is_err()
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod backtest;
 mod chain;
 #[path = "stages/corpus.rs"]
 mod corpus;
+#[path = "stages/files.rs"]
+mod files;
 #[path = "stages/import.rs"]
 mod import;
 #[path = "stages/inputs.rs"]

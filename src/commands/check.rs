@@ -8,12 +8,15 @@ use super::Context;
 use crate::cli::CheckArgs;
 use crate::config::{Config, ConfigErrors, SourceKind, Weights, Written};
 use crate::disk::free_space;
+use crate::domain::Time;
 use crate::engine::collector::Collecting;
 use crate::engine::open;
 use crate::model::Shape;
 use crate::serve::Server;
+use crate::source::Collect as _;
 use crate::source::any::Source;
 use crate::source::prometheus::{ProbeReport, QueryProbe};
+use crate::source::replay::ReplaySource;
 
 /// Bytes that one stored value takes in Parquet, roughly: metrics compress to a quarter or less.
 const STORED: f64 = 4.0;
@@ -35,26 +38,32 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
     if !may_share {
         can_train(context, 1)?;
     }
-    let probe = ask(context, args)?;
-    if let Some(probe) = &probe {
-        can_train(context, probe.entities())?;
-    }
-    let series: usize = probe
-        .as_ref()
-        .map_or(0, |p| p.queries.iter().map(most_series).sum());
-    let estimate = estimate(config, series.max(config.queries.len()).max(1));
+    let asked = ask(context, args)?;
+    let (series, rows) = match &asked {
+        Asked::Server(probe) => {
+            can_train(context, probe.entities())?;
+            (probe.queries.iter().map(most_series).sum(), None)
+        }
+        Asked::File(file) => (file.columns, Some(file.rows as f64)),
+        Asked::Nothing => (0, None),
+    };
+    let expected = if rows.is_some() {
+        0
+    } else {
+        config.queries.len()
+    };
+    let estimate = estimate(config, series.max(expected).max(1), rows);
     let nearest = context.data_dir.ancestors().find(|path| path.exists());
     let free = nearest.and_then(|path| free_space(path).ok());
     if args.json {
-        let queries: Vec<Value> = probe
-            .iter()
-            .flat_map(|p| &p.queries)
-            .map(query_json)
-            .collect();
-        let report = json!({
+        let queries: Vec<Value> = asked.queries().iter().map(query_json).collect();
+        let mut report = json!({
             "configuration": context.config_path, "source": config.source.kind, "queries": queries, "series": series,
             "estimate": estimate.json(), "free_disk_bytes": free,
         });
+        if let (Some(map), Asked::File(file)) = (report.as_object_mut(), &asked) {
+            map.insert("file".into(), file.json());
+        }
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
         let from = context
@@ -65,7 +74,7 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
         for note in &context.notes {
             writeln!(out, "               {note}")?;
         }
-        say_source(out, context, args, probe.as_ref())?;
+        say_source(out, context, args, &asked)?;
         writeln!(out, "estimate       {}", estimate.text())?;
         let free = free.map_or("unknown".to_owned(), |bytes| {
             crate::domain::Unit::Bytes.show(bytes as f64)
@@ -76,7 +85,7 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
             context.data_dir.display()
         )?;
     }
-    let queries = probe.map(|probe| probe.queries).unwrap_or_default();
+    let queries = asked.queries();
     let failed = queries.iter().filter(|q| q.error.is_some());
     let failed: Vec<&str> = failed.map(|q| q.query.as_str()).collect();
     anyhow::ensure!(
@@ -105,26 +114,93 @@ fn most_series(query: &QueryProbe) -> usize {
     query.series.max(past)
 }
 
-/// Opens the source as a run would, and asks a Prometheus-compatible server unless `--offline`; other sources have nothing to
-/// ask over the network.
-fn ask(context: &Context, args: &CheckArgs) -> anyhow::Result<Option<ProbeReport>> {
+/// What the source has to say.
+enum Asked {
+    Server(ProbeReport),
+    File(Recorded),
+    Nothing,
+}
+
+impl Asked {
+    fn queries(&self) -> &[QueryProbe] {
+        match self {
+            Self::Server(probe) => &probe.queries,
+            Self::File(_) | Self::Nothing => &[],
+        }
+    }
+}
+
+/// A recorded file as it was read.
+struct Recorded {
+    name: String,
+    rows: usize,
+    columns: usize,
+    step: f64,
+    span: Option<(Time, Time)>,
+    notices: Vec<String>,
+}
+
+impl Recorded {
+    fn of(source: &ReplaySource, opened: Vec<String>) -> Self {
+        let frame = source.recorded();
+        let grid = frame.grid();
+        Self {
+            name: source.name(),
+            rows: grid.len(),
+            columns: frame.schema().len(),
+            step: grid.step().as_secs_f64(),
+            span: grid.last().map(|last| (grid.start(), last)),
+            notices: [opened, source.notices()].concat(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let text = |time: Time| time.to_string();
+        json!({
+            "name": self.name, "rows": self.rows, "columns": self.columns, "step_seconds": self.step,
+            "from": self.span.map(|span| text(span.0)), "to": self.span.map(|span| text(span.1)), "warnings": self.notices,
+        })
+    }
+
+    fn say(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let span = self
+            .span
+            .map_or(String::new(), |(from, to)| format!(", from {from} to {to}"));
+        writeln!(
+            out,
+            "source         {}: {} rows of {} columns every {} s{span}",
+            self.name, self.rows, self.columns, self.step
+        )?;
+        for notice in &self.notices {
+            writeln!(out, "               warning: {notice}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the source as a run would: a recorded file is read, and a Prometheus-compatible server asked unless `--offline`.
+fn ask(context: &Context, args: &CheckArgs) -> anyhow::Result<Asked> {
     if context.config.source.kind == SourceKind::Host {
         // It would take over the history that a running engine keeps.
-        return Ok(None);
+        return Ok(Asked::Nothing);
     }
     let now = context.now();
     let opened = open::open(&context.config, &context.data_dir, now)?;
     let settings = Collecting::of(&opened.config, &opened.source);
-    let Source::Prometheus(source) = opened.source else {
-        return Ok(None);
+    let source = match opened.source {
+        Source::Prometheus(source) => source,
+        Source::Replay(source) => {
+            return Ok(Asked::File(Recorded::of(&source, opened.notices)));
+        }
+        Source::Host(_) => return Ok(Asked::Nothing),
     };
     if args.offline {
-        return Ok(None);
+        return Ok(Asked::Nothing);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    Ok(Some(
+    Ok(Asked::Server(
         runtime.block_on(source.probe(&settings.periods(now)))?,
     ))
 }
@@ -133,11 +209,11 @@ fn say_source(
     out: &mut dyn Write,
     context: &Context,
     args: &CheckArgs,
-    probe: Option<&ProbeReport>,
+    asked: &Asked,
 ) -> std::io::Result<()> {
-    let kind = context.config.source.kind;
-    match (kind, probe) {
-        (SourceKind::Prometheus, Some(probe)) => {
+    match (context.config.source.kind, asked) {
+        (_, Asked::File(file)) => file.say(out),
+        (_, Asked::Server(probe)) => {
             let version = probe
                 .server
                 .as_deref()
@@ -155,15 +231,12 @@ fn say_source(
             }
             Ok(())
         }
-        (SourceKind::Prometheus, None) => writeln!(
+        (SourceKind::Prometheus | SourceKind::Replay, _) => writeln!(
             out,
             "source         not asked{}",
             if args.offline { " (--offline)" } else { "" }
         ),
         (SourceKind::Host, _) => writeln!(out, "source         this host, no network needed"),
-        (SourceKind::Replay, _) => {
-            writeln!(out, "source         a recorded file, no network needed")
-        }
     }
 }
 
@@ -184,7 +257,8 @@ struct Estimate {
     disk: f64,
 }
 
-fn estimate(config: &Config, series: usize) -> Estimate {
+/// For so many series, and rows of a recording when it is one.
+fn estimate(config: &Config, series: usize, rows: Option<f64>) -> Estimate {
     let period: f64 = if config.history.periods.is_empty() {
         config.history.period.0.as_secs_f64()
     } else {
@@ -195,7 +269,7 @@ fn estimate(config: &Config, series: usize) -> Estimate {
             .map(|p| p.end.duration_since(p.start).as_secs_f64())
             .sum()
     };
-    let rows = period / config.source.step.0.as_secs_f64();
+    let rows = rows.unwrap_or(period / config.source.step.0.as_secs_f64());
     let shape = Shape::new(
         &config.autoencoder,
         series.min(config.entities.max_features),

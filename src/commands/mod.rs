@@ -26,9 +26,11 @@ use std::sync::Arc;
 use self::printer::Printer;
 use crate::cli::{Command, Global, IncidentsAction, ModelsAction, RunArgs};
 use crate::config::{Config, ConfigErrors, Written};
-use crate::domain::{HealthBoard, Time};
+use crate::domain::{HealthBoard, Time, is_unprintable};
 use crate::engine::clock::{Clock, WallClock};
 use crate::logging;
+use crate::source::SourceError;
+use crate::source::recording::Reading;
 
 /// What a command starts from.
 pub struct Context {
@@ -70,6 +72,14 @@ impl Context {
         })
     }
 
+    /// How recorded files are to be read.
+    ///
+    /// # Errors
+    /// When the system does not know the configured zone.
+    pub fn reading(&self) -> Result<Reading, SourceError> {
+        Reading::new(self.config.source.timezone.as_deref(), self.now())
+    }
+
     /// Now, by the system's clock.
     pub fn now(&self) -> Time {
         WallClock.now()
@@ -96,14 +106,36 @@ pub fn execute(global: Global, command: Command) -> ExitCode {
     ExitCode::from(if bad_request { 2 } else { 1 })
 }
 
-/// An error with its causes, each sentence once: many say their cause themselves.
+/// Prints what clap has to say of a command line, or the help that was asked for; the exit code is its own.
+pub fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let kept = ['\n', '\t'];
+    // Nothing can be done about a closed stdout or stderr here.
+    let _ = if text.contains(|letter| is_unprintable(letter) && !kept.contains(&letter)) {
+        // It repeats what was typed; in colours that could not be told from its own escapes.
+        Printer::new(io::stderr()).write_all(text.as_bytes())
+    } else {
+        error.print()
+    };
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// An error with its causes, each sentence once: many say their cause, and what it is about, themselves.
 fn with_causes(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
         }
+        // "x.csv" and "x.csv: no such file" are one thing to say.
+        let again = text.rfind(": ").map_or(0, |at| at + 2);
+        let last = text.get(again..).unwrap_or_default();
+        if !last.is_empty() && cause.starts_with(&format!("{last}: ")) {
+            text.truncate(again);
+        } else if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
     }
     text
 }
@@ -202,6 +234,14 @@ mod tests {
         assert_eq!(
             text,
             format!("no start: x: can't open the lock: {}", refused())
+        );
+        let file = || anyhow::anyhow!("nope.csv: no such file (os error 2)");
+        let text = "nope.csv: no such file (os error 2)";
+        assert_eq!(with_causes(&file().context("nope.csv")), text);
+        let first = "run `collect` first (nope.csv)";
+        assert_eq!(
+            with_causes(&file().context(first)),
+            format!("{first}: {text}")
         );
         let bare = anyhow::Error::new(refused()).context("no start");
         assert_eq!(with_causes(&bare), format!("no start: {}", refused()));

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Context;
 use super::progress::Progress;
 use crate::cli::{CollectArgs, FilterArgs, PreprocessArgs, TrainArgs};
-use crate::config::{Config, Fill, Promote, Written};
+use crate::config::{Config, Fill, Promote, Weights, Written};
 use crate::disk::DirLock;
 use crate::disk::Table;
 use crate::disk::write_atomic;
@@ -27,9 +27,9 @@ use crate::engine::{models, open, promotion, sequences};
 use crate::model::{Bundle, Progress as Epochs};
 use crate::prep::calendar;
 use crate::report::{npy, plots};
-use crate::source::recording::Recording;
+use crate::source::Collect;
+use crate::source::recording;
 use crate::source::replay::ReplaySource;
-use crate::source::{Collect, SourceError};
 use crate::store::datasets::{self, Calendar};
 use crate::store::{DataDir, Journal, ModelMeta, Registry};
 
@@ -46,7 +46,7 @@ pub fn collect(context: &Context, args: &CollectArgs, out: &mut dyn Write) -> an
         .clone()
         .unwrap_or_else(|| context.data_dir.join("raw.parquet"));
     let (frames, warnings) = match &args.input {
-        Some(file) => (vec![recorded(&Recording::read(file)?)?], Vec::new()),
+        Some(file) => recorded(context, file)?,
         None if context.embedded => (
             vec![
                 ReplaySource::sample(context.now(), 0.0, 0)?
@@ -121,8 +121,15 @@ fn own(context: &Context, output: Option<&Path>) -> anyhow::Result<Option<DirLoc
     Ok(lock.transpose()?)
 }
 
-fn recorded(recording: &Recording) -> Result<Frame, SourceError> {
-    Ok(recording.frame(recording.step(), Entity::sole())?.frame)
+/// A file's rows on the grid, and what was done with them.
+fn recorded(context: &Context, file: &Path) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
+    let recorded = recording::read(file, &context.reading()?)?;
+    let rows = recorded.recording;
+    let gridded = rows.frame(rows.step(), Entity::sole())?;
+    let notices = recorded.notices.into_iter().chain(gridded.notice());
+    let named = notices.map(|notice| format!("{}: {notice}", file.display()));
+    let named = named.collect();
+    Ok((vec![gridded.frame], named))
 }
 
 fn ask_source(context: &Context) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
@@ -162,12 +169,22 @@ pub fn preprocess(
         .output
         .clone()
         .unwrap_or_else(|| context.data_dir.join("processed.parquet"));
-    let frames = datasets::load_frames(&input).with_context(|| {
-        format!(
-            "run `pulsewatch collect` first, or name a file with --input ({})",
-            input.display()
-        )
-    })?;
+    let foreign = args.input.is_some() && !datasets::is_of_frames(&input);
+    let frames = if foreign {
+        // As `collect` would take it: times, labels and rows that share a time are its business.
+        let (frames, notices) = recorded(context, &input)?;
+        for notice in notices {
+            tracing::warn!("{notice}");
+        }
+        frames
+    } else {
+        datasets::load_frames(&input).with_context(|| {
+            format!(
+                "run `pulsewatch collect` first, or name a file with --input ({})",
+                input.display()
+            )
+        })?
+    };
     let steps = frames.first().map(|frame| frame.grid().step());
     let config = on_step(&context.config, steps);
     let prepared = learn::prepare(frames, &left_out(context, &config, lock.as_ref())?, &config)?;
@@ -258,12 +275,18 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     config.autoencoder.epochs = args.epochs.unwrap_or(config.autoencoder.epochs);
     config.autoencoder.seed = args.seed.unwrap_or(config.autoencoder.seed);
     let bar = Progress::of("training");
+    let networks = match config.entities.weights {
+        Weights::Shared => 1,
+        Weights::Own => prepared.stretches.len().max(1),
+    };
+    let mut passes = Passes::new(networks);
     let mut hear = |p: Epochs| {
-        let whole = p.epoch.saturating_sub(1) as f64 + p.fraction;
+        let part = passes.part(&p);
+        let pass = passes.number();
         bar.set(
-            whole / p.epochs.max(1) as f64,
+            part,
             &format!(
-                "epoch {} of {}, loss {:.6}",
+                "pass {pass} of at most 2, epoch {} of {}, loss {:.6}",
                 p.epoch, p.epochs, p.train_loss
             ),
         );
@@ -352,6 +375,44 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
         plots.display()
     );
     say(out, args.summary.json, &summary, &text)
+}
+
+/// How far a training is that may be done once more, without what stuck out the first time. Each pass trains all networks,
+/// one after the other.
+#[derive(Debug)]
+struct Passes {
+    networks: usize,
+    /// Networks trained so far, those of both passes.
+    done: usize,
+    /// Part of the one that is trained now.
+    part: f64,
+}
+
+impl Passes {
+    fn new(networks: usize) -> Self {
+        Self {
+            networks,
+            done: 0,
+            part: 0.0,
+        }
+    }
+
+    /// The pass under way, from 1.
+    fn number(&self) -> usize {
+        (self.done / self.networks + 1).min(2)
+    }
+
+    /// The part of both passes that is done, 0 to 1; it never falls.
+    fn part(&mut self, now: &Epochs) -> f64 {
+        let epochs = now.epoch.saturating_sub(1) as f64 + now.fraction;
+        let part = epochs / now.epochs.max(1) as f64;
+        if now.epoch == 1 && part < self.part {
+            self.done += 1;
+            self.part = 0.0;
+        }
+        self.part = self.part.max(part);
+        ((self.done as f64 + self.part) / (2 * self.networks) as f64).min(1.0)
+    }
 }
 
 /// What is not learned from, by the configuration and by the journal's labels.
@@ -510,4 +571,33 @@ fn say(
         writeln!(out, "{text}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_never_falls_when_training_runs_twice() {
+        let mut passes = Passes::new(1);
+        let mut told = Vec::new();
+        for pass in 1..=2 {
+            // It ends early.
+            for epoch in 1..=9 {
+                for fraction in [0.1, 0.5, 1.0] {
+                    let part = passes.part(&Epochs {
+                        epoch,
+                        epochs: 10,
+                        fraction,
+                        train_loss: 0.1,
+                        val_loss: None,
+                    });
+                    assert_eq!(passes.number(), pass);
+                    told.push(part);
+                }
+            }
+        }
+        assert!(told.is_sorted(), "{told:?}");
+        assert!(told[26] <= 0.5 && told[27] >= 0.5 && told[53] <= 1.0);
+    }
 }

@@ -85,6 +85,8 @@ pub struct SourceConfig {
     pub tls: TlsConfig,
     /// The recorded file of `kind = "replay"`: CSV, CSV.gz or Parquet.
     pub file: Option<PathBuf>,
+    /// Zone of times without one in recorded files; `None`: UTC, which is said.
+    pub timezone: Option<String>,
     /// Rows replayed a second; 0 is as fast as it goes.
     pub speed: f64,
 }
@@ -108,6 +110,7 @@ impl Default for SourceConfig {
             basic: None,
             tls: TlsConfig::default(),
             file: None,
+            timezone: None,
             speed: 10.0,
         }
     }

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use ndarray::Axis;
+
 use super::EngineError;
-use super::learn::{self, Learned};
+use super::learn::{self, LearnError, Learned};
 use super::ledger::Ledger;
 use super::pipeline::Pipeline;
 use super::scorer::Scorer;
 use super::training::{Training, TrainingCache};
 use crate::config::Config;
+use crate::detect::warm_up;
 use crate::domain::{Entity, Frame, Time, Verdict};
 use crate::model::Progress;
 use crate::source::inject::{InjectSpec, apply, deviations};
@@ -26,6 +29,8 @@ const LEARNING: f64 = 0.8;
 /// One input row at or after the end of the training part.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// Which row of the file it is, from 0.
+    pub row: usize,
     /// As it stands in the file.
     pub time: Time,
     /// The verdict on its grid time; `None` when that is one of the training part's.
@@ -37,8 +42,10 @@ pub struct Row {
 pub struct Backtest {
     /// One per input row at or after the end of training, in the file's order.
     pub rows: Vec<Row>,
-    /// The model.
-    pub learned: Learned,
+    /// The model; `None` when there was too little to train one ([`Backtest::too_little`]).
+    pub learned: Option<Learned>,
+    /// That there was too little to train a network, in words: then scores are those of the warm-up, and nothing is flagged.
+    pub too_little: Option<String>,
     /// How many trainings that took.
     pub trainings: usize,
     /// How many of them had been done before.
@@ -50,6 +57,8 @@ pub struct Backtest {
     pub band: Vec<f64>,
     /// Step of the grid.
     pub step: std::time::Duration,
+    /// Rows that fell onto the grid time of an earlier one, and how many they are in words.
+    pub superseded: (usize, Option<String>),
 }
 
 /// Runs a backtest. Rows before `train_until` are all that is learned from, the grid's step included; after it a row's
@@ -77,7 +86,7 @@ pub fn backtest(
     config.ui.max_points = config
         .ui
         .max_points
-        .max(CHUNK + config.autoencoder.window + config.preprocess.max_gap + 1);
+        .max(CHUNK + config.autoencoder.window.max(warm_up::MOST) + config.preprocess.max_gap + 1);
     let config = Arc::new(config);
     let training_rows = known
         .frame_on(raster, Entity::sole(), Claim::Nearest)?
@@ -91,21 +100,28 @@ pub fn backtest(
         .max()
         .unwrap_or(0);
     let never = AtomicBool::new(false);
+    // A second training, without what stuck out, begins anew: what was told stands until it has caught up.
+    let mut farthest = 0.0_f64;
     let mut progress = |now: Progress| {
         let epochs = now.epoch.saturating_sub(1) as f64 + now.fraction;
-        told(LEARNING * epochs / now.epochs.max(1) as f64);
+        farthest = farthest.max(epochs / now.epochs.max(1) as f64);
+        told(LEARNING * farthest);
     };
     let mut training = Training {
         cache,
         ..Training::new(&never, &mut progress)
     };
-    let learned = learn::learn(vec![training_rows], &config, &mut training)?;
+    let (learned, too_little) = match learn::learn(vec![training_rows], &config, &mut training) {
+        Ok(learned) => (Some(learned), None),
+        Err(LearnError::TooLittle { have, need }) => (None, Some(warming_up(have, need))),
+        Err(error) => return Err(error.into()),
+    };
     let (trainings, recalled) = (training.count, training.recalled);
     let mut pipeline = Pipeline::new(Arc::clone(&config), Ledger::new(None)?)?;
-    pipeline.adopt(Arc::new(Scorer::new(
-        learned.bundle.clone(),
-        Arc::clone(&config),
-    )?));
+    if let Some(learned) = &learned {
+        let bundle = learned.bundle.clone();
+        pipeline.adopt(Arc::new(Scorer::new(bundle, Arc::clone(&config))?));
+    }
     let verdicts = replay(&mut pipeline, frame, split, told)?;
     let rows = recording
         .times
@@ -115,6 +131,7 @@ pub fn backtest(
         .map(|(at, time)| {
             let on_grid = gridded.row_of(at).map(|row| frame.grid().time(row));
             Row {
+                row: at,
                 time: *time,
                 verdict: on_grid.and_then(|time| verdicts.get(&time).cloned()),
             }
@@ -127,13 +144,35 @@ pub fn backtest(
         .collect();
     Ok(Backtest {
         rows,
-        band: band(&learned),
+        band: learned
+            .as_ref()
+            .map_or_else(|| vec![f64::NAN; frame.schema().len()], band),
         learned,
+        too_little,
         trainings,
         recalled,
         features,
         step: raster.step,
+        superseded: (gridded.superseded, gridded.notice()),
     })
+}
+
+/// Says what scores are without a network.
+fn warming_up(have: usize, need: usize) -> String {
+    format!(
+        "too little to train a network ({have} of the {need} windows needed): rows are scored by their distance from the median of \
+         the {} rows before them, as live before there is a model, and none is flagged; a longer training part would do",
+        warm_up::MOST
+    )
+}
+
+/// The verdict with what could be said without a model in the place of a score.
+fn with_warm_up(mut verdict: Verdict) -> Verdict {
+    if let Some(provisional) = verdict.provisional.take() {
+        verdict.score = Some(provisional.score);
+        verdict.features = provisional.features;
+    }
+    verdict
 }
 
 /// See [`Backtest::band`].
@@ -155,7 +194,9 @@ fn replay(
     split: usize,
     told: &mut dyn FnMut(f64),
 ) -> Result<HashMap<Time, Arc<Verdict>>, EngineError> {
-    let context = pipeline.scorer().map_or(0, |scorer| scorer.context());
+    let context = pipeline
+        .scorer()
+        .map_or(warm_up::MOST, |scorer| scorer.context());
     let from = split.saturating_sub(context);
     let mut verdicts = HashMap::new();
     if from < split {
@@ -178,34 +219,35 @@ fn replay(
             pipeline
                 .judge()?
                 .into_iter()
-                .map(|verdict| (verdict.time, Arc::new(verdict))),
+                .map(|verdict| (verdict.time, Arc::new(with_warm_up(verdict)))),
         );
     }
     Ok(verdicts)
 }
 
-/// Puts labelled synthetic anomalies into the rows after the training part; returns the labels of all rows, `known` ones
-/// among them.
+/// Puts labelled synthetic anomalies into the rows after the training part; returns the labels of all rows in the order of
+/// time, `known` ones among them.
 pub fn inject_into(
     recording: &mut Recording,
     train_until: Time,
     spec: InjectSpec,
     known: &[(Time, bool)],
 ) -> Vec<(Time, bool)> {
-    let first = recording
-        .times
-        .iter()
-        .position(|time| *time >= train_until)
-        .unwrap_or(recording.times.len());
-    let deviations = deviations(&recording.values, 0..first);
+    let times = &recording.times;
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    order.sort_by_key(|row| times.get(*row));
+    // An anomaly is a stretch of time, in whatever order the file has its rows.
+    let mut values = recording.values.select(Axis(0), &order);
     let known: HashMap<Time, bool> = known.iter().copied().collect();
-    let mut labels: Vec<(Time, bool)> = recording
-        .times
+    let mut labels: Vec<(Time, bool)> = order
         .iter()
+        .filter_map(|row| times.get(*row))
         .map(|time| (*time, known.get(time).copied().unwrap_or(false)))
         .collect();
-    for injection in spec.plan(&recording.values, first..recording.times.len(), &deviations) {
-        if apply(&mut recording.values, &injection, &deviations) {
+    let first = labels.partition_point(|(time, _)| *time < train_until);
+    let deviations = deviations(&values, 0..first);
+    for injection in spec.plan(&values, first..labels.len(), &deviations) {
+        if apply(&mut values, &injection, &deviations) {
             for (_, label) in labels
                 .iter_mut()
                 .skip(injection.rows.start)
@@ -215,5 +257,48 @@ pub fn inject_into(
             }
         }
     }
+    for (row, cells) in order.iter().zip(values.rows()) {
+        recording.values.row_mut(*row).assign(&cells);
+    }
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::source::inject::InjectionKind;
+
+    #[test]
+    fn what_is_put_in_is_a_stretch_of_time_whatever_the_order_of_the_file() {
+        let spec = InjectSpec {
+            count: 2,
+            kind: Some(InjectionKind::Shift),
+            seed: 5,
+        };
+        let rows = |turned: bool| {
+            let mut rows: Vec<i64> = (0..200).collect();
+            if turned {
+                rows.reverse();
+            }
+            Recording {
+                times: rows
+                    .iter()
+                    .map(|row| Time::from_secs(1_780_000_200 + row * 60))
+                    .collect(),
+                columns: vec!["a".into()],
+                values: Array2::from_shape_fn((200, 1), |(at, _)| (rows[at] % 7) as f64),
+            }
+        };
+        let until = Time::from_secs(1_780_000_200 + 100 * 60);
+        let (mut sorted, mut turned) = (rows(false), rows(true));
+        let labels = inject_into(&mut sorted, until, spec, &[]);
+        assert_eq!(inject_into(&mut turned, until, spec, &[]), labels);
+        assert!(labels.is_sorted());
+        let events = labels.windows(2).filter(|pair| !pair[0].1 && pair[1].1);
+        assert_eq!(events.count(), 2);
+        turned.values.invert_axis(Axis(0));
+        assert_eq!(turned.values, sorted.values);
+    }
 }

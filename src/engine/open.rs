@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::EngineError;
-use crate::config::{Config, SourceKind};
-use crate::domain::Time;
+use crate::config::{Config, QueryConfig, SourceKind};
+use crate::domain::{Feature, Time};
 use crate::source::SourceError;
 use crate::source::any::Source;
 use crate::source::host::HostSource;
 use crate::source::prometheus::PrometheusSource;
-use crate::source::recording::Recording;
+use crate::source::recording::{self, Reading};
 use crate::source::replay::{PlayFrom, ReplaySource};
 use crate::store::DataDir;
 
@@ -64,25 +64,37 @@ pub fn open(config: &Arc<Config>, data_dir: &Path, now: Time) -> Result<Opened, 
             let file = file.ok_or_else(|| {
                 SourceError::Setup("source.kind is \"replay\", but source.file is not set".into())
             })?;
-            let recording = Recording::read(file)?;
+            let reading = Reading::new(config.source.timezone.as_deref(), now)?;
+            let recorded = recording::read(file, &reading)?;
             let name = format!("replay of {}", file.display());
             let source = ReplaySource::new(
-                &recording,
+                &recorded.recording,
                 name,
                 PlayFrom::Fraction(LEARNED),
                 config.source.speed,
                 now,
                 None,
             )?
-            .paused();
+            .paused()
+            .with_features(&features(config));
+            let notices = recorded.notices.into_iter();
+            let notices = notices.map(|notice| format!("{}: {notice}", file.display()));
             let config = Arc::new(for_recording(config, &source));
             Ok(Opened {
                 source: Source::Replay(Box::new(source)),
                 config,
-                notices: Vec::new(),
+                notices: notices.collect(),
             })
         }
     }
+}
+
+/// What the configured queries say of their columns.
+fn features(config: &Config) -> Vec<Feature> {
+    let of = |(name, query): (&String, &QueryConfig)| {
+        Feature::of(name, query.unit.clone(), query.direction, query.limit)
+    };
+    config.queries.iter().map(of).collect()
 }
 
 /// The configuration for a recording's pipeline: its own step, all of its rows, no queries.

@@ -152,7 +152,7 @@ pub fn judge(series: &Judged<'_>, options: &JudgeOptions) -> Result<JudgedReport
     let events = runs(&labels);
     let anomalous = labels.iter().filter(|l| **l).count();
     let rankable = anomalous > 0 && anomalous < labels.len();
-    let alarms = merged(&runs(&flags), options.merge_gap);
+    let alarms = joined(&runs(&flags), options.merge_gap);
     let flagged = Flagged::new(&events, &flags, options);
     let nab = nab::earned(series, &live, &alarms, options.nab_windows.as_deref());
     let found = flagged.delays.len();
@@ -214,12 +214,7 @@ impl Flagged {
     /// A false alarm is a run of flags outside of all events widened by the tolerance, so a flag that stays on long after an
     /// event counts once.
     fn new(events: &[(usize, usize)], flags: &[bool], options: &JudgeOptions) -> Self {
-        let mut near = vec![false; flags.len()];
-        for (first, last) in events {
-            let from = first.saturating_sub(options.tolerance);
-            let to = (last + options.tolerance + 1).min(flags.len());
-            near.get_mut(from..to).unwrap_or_default().fill(true);
-        }
+        let near = near(events, flags.len(), options.tolerance);
         let outside: Vec<bool> = flags
             .iter()
             .zip(&near)
@@ -232,7 +227,7 @@ impl Flagged {
         });
         Self {
             delays: delays.collect(),
-            false_alarms: merged(&runs(&outside), options.merge_gap).len(),
+            false_alarms: joined(&runs(&outside), options.merge_gap).len(),
             false_rows: outside.iter().filter(|flag| **flag).count(),
             normal_rows: near.iter().filter(|near| !**near).count(),
         }
@@ -260,8 +255,19 @@ fn ranked(scores: &[f64]) -> Vec<f64> {
     scores.iter().map(rank).collect()
 }
 
+/// Which of `rows` rows are in an event, or at most `tolerance` rows away from one.
+pub(super) fn near(events: &[(usize, usize)], rows: usize, tolerance: usize) -> Vec<bool> {
+    let mut near = vec![false; rows];
+    for (first, last) in events {
+        let from = first.saturating_sub(tolerance);
+        let to = (last + tolerance + 1).min(rows);
+        near.get_mut(from..to).unwrap_or_default().fill(true);
+    }
+    near
+}
+
 /// Runs at most `gap` rows apart, joined.
-fn merged(runs: &[(usize, usize)], gap: usize) -> Vec<(usize, usize)> {
+pub(super) fn joined(runs: &[(usize, usize)], gap: usize) -> Vec<(usize, usize)> {
     let mut out: Vec<(usize, usize)> = Vec::with_capacity(runs.len());
     for (first, last) in runs {
         match out.last_mut() {

@@ -2,6 +2,7 @@
 //!
 //! Everything here is made as bytes, the same for the same input; where they go is the caller's business.
 
+pub mod alarms;
 mod axis;
 pub mod judge;
 mod nab;

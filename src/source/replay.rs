@@ -71,7 +71,7 @@ pub struct ReplaySource {
     deviations: Vec<f64>,
     /// Labelled stretches, in rows of the frame.
     labelled: Vec<Range<usize>>,
-    /// Told with the first history.
+    /// For the first history.
     warnings: Mutex<Vec<String>>,
 }
 
@@ -139,13 +139,7 @@ impl ReplaySource {
             .frame(recording.step(), Entity::sole())
             .map_err(|e| SourceError::File(format!("{name}: {e}")))?;
         let mut warnings = Vec::new();
-        if gridded.superseded > 0 {
-            warnings.push(format!(
-                "{name}: {} of {} rows share their grid time with another row and fill only its gaps",
-                gridded.superseded,
-                recording.times.len()
-            ));
-        }
+        warnings.extend(gridded.notice().map(|notice| format!("{name}: {notice}")));
         let frame = gridded.frame;
         let first = first_played(frame.grid(), play_from);
         let rows = frame.values().slice(s![first.., ..]).to_owned();
@@ -236,6 +230,13 @@ impl ReplaySource {
     #[must_use]
     pub const fn recorded(&self) -> &Frame {
         &self.frame
+    }
+
+    /// What a person should know of how the recording was placed; the first history says it too.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let warnings = self.warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Distance of the rows.

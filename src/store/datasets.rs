@@ -55,6 +55,12 @@ pub fn load_frames(path: &Path) -> Result<Vec<Frame>, DiskError> {
     frames::from_table(&Table::load(path)?).map_err(|e| DiskError::unreadable(path, e))
 }
 
+/// Whether a file is one that [`save_frames`] wrote, and not another program's.
+#[must_use]
+pub fn is_of_frames(path: &Path) -> bool {
+    Table::load(path).is_ok_and(|table| table.metadata.contains_key(frames::WORDS))
+}
+
 /// Writes `value` as JSON, as a whole or not at all. NaN is written as null.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ pub(super) const WEEKDAY: &str = "day_of_week";
 pub(super) const HOUR: &str = "hour_of_day";
 const ENTITY: &str = "entity";
 /// Key of the footer's words about frames.
-const WORDS: &str = "pulsewatch.frames";
+pub(super) const WORDS: &str = "pulsewatch.frames";
 /// Without our footer, rows further apart than this many steps are two periods.
 const LONGEST_GAP: i64 = 100;
 /// Step of a file with a single row and no footer.

@@ -5,12 +5,26 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::alarms::{self, Line};
 use super::scores::{is_anomaly, score};
 use super::work::Work;
 use crate::domain::Time;
 use crate::engine::backtest::{Backtest, Row};
 use crate::report::judge::{Judged, JudgedReport, judge};
 use crate::report::summary::{by_family, judged_table, together};
+use crate::source::recording::Spellings;
+
+/// What a backtest of one series brought, with what belongs to it.
+pub struct Outcome<'a> {
+    /// The scores.
+    pub result: &'a Backtest,
+    /// What to judge against.
+    pub labels: Option<&'a [(Time, bool)]>,
+    /// The rows' times as the file has them.
+    pub written: &'a Spellings,
+    /// What there is to know of how the file was read.
+    pub notices: &'a [String],
+}
 
 /// What came out for one series.
 pub struct Report {
@@ -18,6 +32,7 @@ pub struct Report {
     family: Option<String>,
     /// What was done, but for the judgement.
     figures: Value,
+    alarms: Vec<Line>,
     judged: Option<JudgedReport>,
 }
 
@@ -26,16 +41,16 @@ impl Report {
     ///
     /// # Errors
     /// When no labelled row is at or after the end of training.
-    pub fn new(
-        work: &Work,
-        result: &Backtest,
-        labels: Option<&[(Time, bool)]>,
-        seed: u64,
-    ) -> anyhow::Result<Self> {
+    pub fn new(work: &Work, outcome: &Outcome<'_>, seed: u64) -> anyhow::Result<Self> {
+        let (result, labels) = (outcome.result, outcome.labels);
+        let options = work.meta.options(work.train_until, result.step);
+        let alarms = alarms::lines(result, outcome.written, labels, &options);
         let rows = result.rows.iter();
         let scored = rows.clone().filter(|row| score(row).is_some()).count();
         let flagged = rows.filter(|row| is_anomaly(row)).count();
-        let bundle = &result.learned.bundle;
+        let learned = result.learned.as_ref();
+        let bundle = learned.map(|learned| &learned.bundle);
+        let rule = bundle.map(|b| b.calibration.rule.clone());
         Ok(Self {
             name: work.name.clone(),
             family: work.meta.family.clone(),
@@ -43,10 +58,12 @@ impl Report {
                 "name": work.name, "input": work.input, "output": work.output, "train_until": work.train_until,
                 "rows": result.rows.len(), "scored": scored, "flagged": flagged,
                 "features": result.features.len(), "step_seconds": result.step.as_secs_f64(),
-                "threshold_mse": bundle.calibration.threshold_mse, "threshold_rule": bundle.calibration.rule,
-                "training_windows": bundle.windows, "epochs": bundle.epochs, "seed": seed,
-                "left_out": result.learned.left_out,
+                "threshold_mse": bundle.map(|b| b.calibration.threshold_mse), "threshold_rule": rule,
+                "training_windows": bundle.map(|b| b.windows), "epochs": bundle.map(|b| b.epochs), "seed": seed,
+                "left_out": learned.map(|l| &l.left_out), "superseded": result.superseded.0, "warnings": outcome.notices,
+                "alarms": alarms.iter().map(Line::json).collect::<Vec<_>>(),
             }),
+            alarms,
             judged: labels
                 .map(|labels| judged(work, result, labels))
                 .transpose()?,
@@ -121,11 +138,13 @@ fn pooled(reports: &[Report]) -> Option<(BTreeMap<&str, JudgedReport>, JudgedRep
 }
 
 /// The report as JSON: one series as it is, several as `reports` with `families` and `all`.
-pub fn whole(reports: &[Report], several: bool) -> Value {
+pub fn whole(reports: &[Report], failed: &[String], several: bool) -> Value {
     if let ([report], false) = (reports, several) {
         return report.json();
     }
-    let mut whole = json!({ "reports": reports.iter().map(Report::json).collect::<Vec<_>>() });
+    let mut whole = json!({
+        "reports": reports.iter().map(Report::json).collect::<Vec<_>>(), "failed": failed,
+    });
     if let (Some(map), Some((families, all))) = (whole.as_object_mut(), pooled(reports)) {
         map.insert("families".into(), json!(families));
         map.insert("all".into(), json!(all));
@@ -156,6 +175,9 @@ pub fn say(out: &mut dyn Write, reports: &[Report], several: bool) -> anyhow::Re
         )?;
     }
     if let ([report], false) = (reports, several) {
+        if !report.alarms.is_empty() {
+            writeln!(out, "\n{}", alarms::table(&report.alarms))?;
+        }
         if let Some(judged) = &report.judged {
             writeln!(out, "{}", judged.table())?;
         }

@@ -2,6 +2,7 @@
 
 use crate::domain::{FeatureVerdict, Gate, Time, Verdict};
 use crate::engine::backtest::{Backtest, Row};
+use crate::source::recording::Spellings;
 
 /// Relative to the threshold; `None` where there is none.
 pub fn score(row: &Row) -> Option<f64> {
@@ -15,23 +16,34 @@ pub fn is_anomaly(row: &Row) -> bool {
         .is_some_and(|verdict| verdict.is_anomaly)
 }
 
-/// `scores.csv`: unix seconds, score over threshold, flag, each feature's share; with `explain` also what was expected, the
-/// band ([`Backtest::band`]) and the gates.
-pub fn csv(result: &Backtest, explain: bool) -> anyhow::Result<String> {
+/// A row's time as the file has it, else unix seconds.
+pub fn time(row: &Row, written: &Spellings) -> String {
+    written
+        .get(row.row)
+        .map_or_else(|| seconds(row.time), str::to_owned)
+}
+
+/// `scores.csv`: times as they came in, score over threshold, flag, each feature's contribution; with `explain` also its
+/// value, what was expected, the band ([`Backtest::band`]) and the gates.
+pub fn csv(result: &Backtest, written: &Spellings, explain: bool) -> anyhow::Result<String> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["timestamp".to_owned(), "score".into(), "is_anomaly".into()];
-    header.extend(result.features.iter().cloned());
+    let explained: &[&str] = if explain {
+        &["value", "expected", "lower", "upper"]
+    } else {
+        &[]
+    };
+    for what in [&["contribution"], explained].concat() {
+        let names = result.features.iter();
+        header.extend(names.map(|feature| format!("{feature}.{what}")));
+    }
     if explain {
-        for what in ["expected", "lower", "upper"] {
-            let names = result.features.iter();
-            header.extend(names.map(|feature| format!("{feature}.{what}")));
-        }
         header.push("gates".into());
     }
     csv.write_record(&header)?;
     for row in &result.rows {
         let mut record = vec![
-            seconds(row.time),
+            time(row, written),
             score(row).map_or(String::new(), |score| score.to_string()),
             u8::from(is_anomaly(row)).to_string(),
         ];
@@ -41,6 +53,7 @@ pub fn csv(result: &Backtest, explain: bool) -> anyhow::Result<String> {
         };
         add(&|feature, _| feature.share);
         if explain {
+            add(&|feature, _| feature.value);
             add(&|feature, _| feature.expected);
             add(&|feature, band| feature.expected - band);
             add(&|feature, band| feature.expected + band);

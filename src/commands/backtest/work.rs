@@ -106,19 +106,19 @@ fn seconds(step: f64) -> Option<Duration> {
         .filter(|step| !step.is_zero())
 }
 
-/// What there is to do: the inputs as they were given, or every series of the corpus.
+/// What there is to do: the inputs as they were given, or every series of the corpus; and why some of these can't be.
 ///
 /// # Errors
-/// [`BadUsage`] for a command line that makes no sense; a corpus or a description that can't be read.
-pub fn plan(args: &BacktestArgs) -> anyhow::Result<Vec<Work>> {
+/// [`BadUsage`] for a command line that makes no sense; a corpus, or the description of an input, that can't be read.
+pub fn plan(args: &BacktestArgs) -> anyhow::Result<(Vec<Work>, Vec<anyhow::Error>)> {
     match &args.corpus {
         Some(folder) => corpus(folder, &args.output),
-        None => inputs(args),
+        None => Ok((inputs(args)?, Vec::new())),
     }
 }
 
 /// Every folder in `folder` that describes a series, in the order of their names.
-fn corpus(folder: &Path, output: &Path) -> anyhow::Result<Vec<Work>> {
+fn corpus(folder: &Path, output: &Path) -> anyhow::Result<(Vec<Work>, Vec<anyhow::Error>)> {
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut folders = entries
         .map(|entry| entry.map(|entry| entry.path()))
@@ -132,8 +132,14 @@ fn corpus(folder: &Path, output: &Path) -> anyhow::Result<Vec<Work>> {
             folder.display()
         );
     }
-    let work = |folder: &PathBuf| member(folder, output);
-    folders.iter().map(work).collect()
+    let (mut work, mut failures) = (Vec::new(), Vec::new());
+    for folder in &folders {
+        match member(folder, output) {
+            Ok(member) => work.push(member),
+            Err(error) => failures.push(error),
+        }
+    }
+    Ok((work, failures))
 }
 
 /// One series of a corpus.

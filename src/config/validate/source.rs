@@ -45,6 +45,15 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         "this must be a number of rows a second, or 0 for as fast as it goes",
         "write 10",
     );
+    findings.require(
+        source
+            .timezone
+            .as_deref()
+            .is_none_or(|zone| jiff::tz::TimeZone::get(zone).is_ok()),
+        &["source", "timezone"],
+        "this is not a time zone that this system knows",
+        "write an IANA name such as \"Europe/Berlin\"",
+    );
     match source.kind {
         SourceKind::Prometheus => check_server(source, findings),
         SourceKind::Replay => findings.require(

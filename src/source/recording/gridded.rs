@@ -20,7 +20,8 @@ pub struct Raster {
 pub enum Claim {
     /// Each cell takes the observed value nearest to the grid time, and of equally near ones the last in the file.
     Nearest,
-    /// The first in the file, whatever comes after it: as it was for someone who watched the rows come in.
+    /// The earliest, and of equal times the first in the file, whatever comes after it: as it was for someone who watched
+    /// the rows come in.
     First,
 }
 
@@ -32,8 +33,10 @@ pub struct Gridded {
     /// For each input row, in file order, its row of the frame.
     pub rows: Vec<usize>,
     /// Input rows whose grid row another one also claims (duplicates and rows closer than a step): their values count
-    /// only where the other one's are missing.
+    /// only where the other one's are missing, or not at all.
     pub superseded: usize,
+    /// Which of them counts.
+    claim: Claim,
 }
 
 impl Gridded {
@@ -41,6 +44,28 @@ impl Gridded {
     #[must_use]
     pub fn row_of(&self, row: usize) -> Option<usize> {
         self.rows.get(row).copied()
+    }
+
+    /// How many rows fell onto another one's grid time, and what was kept; `None` when every row has its own.
+    #[must_use]
+    pub fn notice(&self) -> Option<String> {
+        if self.superseded == 0 {
+            return None;
+        }
+        let (rows, step) = (self.rows.len(), self.frame.grid().step().as_secs_f64());
+        let kept = match self.claim {
+            Claim::Nearest => "the value nearest to that time",
+            Claim::First => "the earliest row",
+        };
+        let hint = if self.superseded * 2 >= rows {
+            "; if they are of several hosts, write a file for each"
+        } else {
+            ""
+        };
+        Some(format!(
+            "{} of {rows} rows fall onto a time of the grid (every {step} s) that another row has too; {kept} is kept{hint}",
+            self.superseded
+        ))
     }
 }
 
@@ -98,6 +123,7 @@ impl Recording {
             frame,
             rows,
             superseded,
+            claim,
         })
     }
 
@@ -127,12 +153,17 @@ impl Recording {
             };
             time.millis().abs_diff(frame.grid().time(*row).millis())
         };
+        let earliest = self.times.iter().min().copied().unwrap_or_default();
+        let since_start = |i: usize| -> u64 {
+            let time = self.times.get(i).copied().unwrap_or_default();
+            time.millis().abs_diff(earliest.millis())
+        };
         let mut order: Vec<(usize, u64, usize)> = rows
             .iter()
             .enumerate()
             .map(|(i, row)| match claim {
                 Claim::Nearest => (*row, u64::MAX - distance(i), i),
-                Claim::First => (*row, 0, i),
+                Claim::First => (*row, since_start(i), i),
             })
             .collect();
         order.sort_unstable();
@@ -153,7 +184,7 @@ impl Recording {
         (frame, superseded)
     }
 
-    /// The constant distance of the rows to the grid, milliseconds in (−step/2, step/2]: the median around the first row's.
+    /// The constant distance of the rows to the grid, milliseconds in (−step/2, step/2]: the median around the earliest's.
     /// Zero up to a quarter of a step, where the nearest grid time is plain, and where most rows are elsewhere: then nothing
     /// about it is constant.
     fn offset(&self, step_ms: i64) -> i64 {
@@ -165,7 +196,7 @@ impl Recording {
                 rest
             }
         };
-        let Some(first) = self.times.first().map(|t| wrap(t.millis())) else {
+        let Some(first) = self.times.iter().min().map(|t| wrap(t.millis())) else {
             return 0;
         };
         let mut around: Vec<i64> = self
@@ -228,6 +259,13 @@ mod tests {
         .unwrap();
         assert_eq!(placed.rows, [1, 0, 1, 4, 4, 1]);
         assert_eq!(placed.superseded, 3);
+        let said = placed.notice().unwrap();
+        assert!(
+            said.contains("3 of 6 rows")
+                && said.contains("nearest")
+                && said.contains("a file for each"),
+            "{said}"
+        );
         let values = column(&placed);
         assert_eq!((values[0], values[1], values[4]), (2.0, 3.0, 5.0));
         assert!(values[2].is_nan() && values[3].is_nan());
@@ -244,6 +282,21 @@ mod tests {
         let values = column(&placed);
         assert!(values[0].is_nan(), "{values:?}");
         assert_eq!((values[1], placed.superseded), (2.0, 2));
+        assert!(placed.notice().unwrap().contains("earliest"));
+    }
+
+    #[test]
+    fn the_order_of_the_file_does_not_decide_who_came_first() {
+        let rows = [(125.0, 9.0), (120.0, 3.0), (60.0, 1.0), (0.0, 0.0)];
+        let mut turned = rows;
+        turned.reverse();
+        for rows in [rows, turned] {
+            let read = recording(&rows);
+            let placed = read
+                .frame_on(read.raster(MINUTE), Entity::sole(), Claim::First)
+                .unwrap();
+            assert_eq!(column(&placed), [0.0, 1.0, 3.0]);
+        }
     }
 
     #[test]
@@ -255,7 +308,7 @@ mod tests {
             })
             .collect();
         let placed = recording(&rows).frame(MINUTE, Entity::sole()).unwrap();
-        assert_eq!(placed.superseded, 0);
+        assert_eq!((placed.superseded, placed.notice()), (0, None));
         assert_eq!(column(&placed), (0..50).map(f64::from).collect::<Vec<_>>());
     }
 

@@ -4,20 +4,23 @@ use std::io::{self, BufReader, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 use flate2::read::MultiGzDecoder;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
-use super::{MAX_CELLS, Recording, check_cells, check_columns, parse_time, shown};
-use crate::domain::Time;
+use super::cells::{Column, REMEDY};
+use super::moment::Moments;
+use super::read::{Parsed, Spellings, TIME_NAMES};
+use super::{MAX_CELLS, Reading, check_cells, check_named, shown};
 use crate::source::SourceError;
 
 /// Longest line that is read: a file without line ends must not fill the memory.
 const MAX_LINE: usize = 16 << 20;
 
-/// Names of the first column that say it holds times.
-const TIME_NAMES: [&str; 6] = ["timestamp", "time", "ts", "date", "datetime", "date_time"];
-
-/// Reads a recording from CSV or gzipped CSV; `name` stands in errors.
-pub(super) fn read(name: &str, mut input: impl Read) -> Result<Recording, SourceError> {
+/// Reads CSV or gzipped CSV; `name` stands in errors.
+pub(super) fn parse(
+    name: &str,
+    mut input: impl Read,
+    reading: &Reading,
+) -> Result<Parsed, SourceError> {
     let mut magic = Vec::with_capacity(2);
     (&mut input)
         .take(2)
@@ -26,13 +29,13 @@ pub(super) fn read(name: &str, mut input: impl Read) -> Result<Recording, Source
     let gzipped = magic == [0x1f, 0x8b];
     let input = io::Cursor::new(magic).chain(input);
     if gzipped {
-        rows(name, MultiGzDecoder::new(BufReader::new(input)))
+        rows(name, MultiGzDecoder::new(BufReader::new(input)), reading)
     } else {
-        rows(name, input)
+        rows(name, input, reading)
     }
 }
 
-fn rows(name: &str, input: impl Read) -> Result<Recording, SourceError> {
+fn rows(name: &str, input: impl Read, reading: &Reading) -> Result<Parsed, SourceError> {
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -45,21 +48,24 @@ fn rows(name: &str, input: impl Read) -> Result<Recording, SourceError> {
             "{name} is empty; its first line must name the columns, `timestamp` first"
         )));
     }
-    let columns = header(name, &record)?;
-    let mut times = Vec::new();
-    let mut cells: Vec<f64> = Vec::new();
+    let (time, columns) = header(name, &record)?;
+    let mut lines = Lines {
+        name,
+        time,
+        columns,
+        moments: Moments::new(reading),
+        written: Spellings::default(),
+        cells: Vec::new(),
+    };
     while reader.read_byte_record(&mut record).map_err(failed)? {
         let line = record.position().map_or(0, csv::Position::line);
-        times.push(row(name, line, &columns, &record, &mut cells)?);
-        check_cells(name, cells.len())?;
+        lines.add(line, &record)?;
     }
-    let values = Array2::from_shape_vec((times.len(), columns.len()), cells)
-        .map_err(|e| SourceError::File(format!("{name}: {e}")))?;
-    Recording::checked(name, times, columns, values)
+    lines.parsed()
 }
 
-/// The feature names.
-fn header(name: &str, record: &ByteRecord) -> Result<Vec<String>, SourceError> {
+/// The place of the column of times, and the other columns.
+fn header(name: &str, record: &ByteRecord) -> Result<(usize, Vec<Column>), SourceError> {
     let mut names = Vec::with_capacity(record.len());
     for field in record {
         let text = std::str::from_utf8(field).map_err(|_| {
@@ -69,79 +75,110 @@ fn header(name: &str, record: &ByteRecord) -> Result<Vec<String>, SourceError> {
         })?;
         names.push(text.trim_start_matches('\u{feff}').trim().to_owned());
     }
-    let first = names.first().map_or("", String::as_str);
-    if !TIME_NAMES.contains(&first.to_ascii_lowercase().as_str()) {
-        let hint = if first.contains([';', '\t']) {
-            "columns are separated by commas"
-        } else {
-            "the first line names the columns, and the first of them holds the times"
-        };
-        return Err(SourceError::File(format!(
-            "{name}, line 1: the first column is `{}`, not `timestamp`; {hint}",
-            shown(first)
-        )));
-    }
-    names.remove(0);
-    check_columns(name, &names)?;
+    let time = time_column(name, &names)?;
+    names.remove(time);
+    check_named(name, &names)?;
     if names.len() > MAX_CELLS / 1000 {
         return Err(SourceError::File(format!(
             "{name}, line 1: {} columns are more than can be watched",
             names.len()
         )));
     }
-    Ok(names)
+    Ok((time, names.iter().map(|n| Column::new(n)).collect()))
 }
 
-/// Appends one row's cells and returns its time.
-fn row(
-    name: &str,
-    line: u64,
-    columns: &[String],
-    record: &ByteRecord,
-    cells: &mut Vec<f64>,
-) -> Result<Time, SourceError> {
-    if record.len() != columns.len() + 1 {
-        return Err(SourceError::File(format!(
-            "{name}, line {line}: {} cells where the first line names {} columns; is the line cut off?",
-            record.len(),
-            columns.len() + 1
-        )));
+/// The first column when its name is that of times, else the first of these names that is there.
+fn time_column(name: &str, names: &[String]) -> Result<usize, SourceError> {
+    let first = names.first().map_or("", String::as_str);
+    let is = |column: &str, time: &str| column.eq_ignore_ascii_case(time);
+    if TIME_NAMES.iter().any(|time| is(first, time)) {
+        return Ok(0);
     }
-    let mut fields = record.iter();
-    let first = fields.next().unwrap_or_default();
-    let time = std::str::from_utf8(first)
-        .ok()
-        .and_then(parse_time)
+    let named = |time: &&str| names.iter().position(|column| is(column, time));
+    TIME_NAMES
+        .iter()
+        .find_map(|time| named(time))
         .ok_or_else(|| {
+            let hint = if first.contains([';', '\t']) {
+                "columns are separated by commas"
+            } else {
+                "the first line names the columns, and one of them, best the first, holds the times"
+            };
             SourceError::File(format!(
-                "{name}, line {line}, column 1: `{}` is not a time; write unix seconds, milliseconds or RFC 3339 such as 2026-01-31T12:00:00Z",
-                shown(&String::from_utf8_lossy(first))
+                "{name}, line 1: the first column is `{}`, not `timestamp`; {hint}",
+                shown(first)
             ))
-        })?;
-    for (field, column) in fields.zip(columns) {
-        let value = cell(field).ok_or_else(|| {
-            SourceError::File(format!(
-                "{name}, line {line}, column `{}`: `{}` is not a number; leave the cell empty where nothing is known",
-                shown(column),
-                shown(&String::from_utf8_lossy(field))
-            ))
-        })?;
-        cells.push(value);
-    }
-    Ok(time)
+        })
 }
 
-/// A number, NaN for a missing one, `None` for what is neither.
-fn cell(field: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(field).ok()?;
-    if let Ok(number) = text.parse::<f64>() {
-        return Some(if number.is_finite() { number } else { f64::NAN });
+/// What the lines so far hold.
+struct Lines<'n> {
+    name: &'n str,
+    /// The place of the column of times.
+    time: usize,
+    columns: Vec<Column>,
+    moments: Moments,
+    written: Spellings,
+    /// Row by row.
+    cells: Vec<f64>,
+}
+
+impl Lines<'_> {
+    fn add(&mut self, line: u64, record: &ByteRecord) -> Result<(), SourceError> {
+        let name = self.name;
+        if record.len() != self.columns.len() + 1 {
+            return Err(SourceError::File(format!(
+                "{name}, line {line}: {} cells where the first line names {} columns; is the line cut off?",
+                record.len(),
+                self.columns.len() + 1
+            )));
+        }
+        let text = |field| std::str::from_utf8(field).unwrap_or("\u{fffd}");
+        let time = text(record.get(self.time).unwrap_or_default());
+        let moment = self.moments.read(time).map_err(|problem| {
+            let place = self.time + 1;
+            SourceError::File(format!("{name}, line {line}, column {place}: {problem}"))
+        })?;
+        self.moments.rows.push(moment);
+        self.written.push(time);
+        let others = record.iter().enumerate();
+        let others = others.filter(|(place, _)| *place != self.time);
+        for ((_, field), column) in others.zip(&mut self.columns) {
+            let field = text(field);
+            let value = column.cell(field, &mut self.moments).ok_or_else(|| {
+                SourceError::File(format!(
+                    "{name}, line {line}, column `{}`: `{}` {REMEDY}",
+                    shown(&column.name),
+                    shown(field)
+                ))
+            })?;
+            self.cells.push(value);
+        }
+        check_cells(name, self.cells.len())
     }
-    match text.to_ascii_lowercase().as_str() {
-        "" | "null" | "none" | "na" | "n/a" | "-" => Some(f64::NAN),
-        "true" => Some(1.0),
-        "false" => Some(0.0),
-        _ => None,
+
+    fn parsed(self) -> Result<Parsed, SourceError> {
+        let shape = (self.moments.rows.len(), self.columns.len());
+        let mut values = Array2::from_shape_vec(shape, self.cells)
+            .map_err(|e| SourceError::File(format!("{}: {e}", self.name)))?;
+        let numbers: Vec<usize> = (0..)
+            .zip(&self.columns)
+            .filter(|(_, column)| !column.holds_times())
+            .map(|(place, _)| place)
+            .collect();
+        if numbers.len() < self.columns.len() {
+            values = values.select(Axis(1), &numbers);
+        }
+        let (further, columns): (Vec<_>, Vec<_>) =
+            self.columns.into_iter().partition(Column::holds_times);
+        let names = |columns: Vec<Column>| columns.into_iter().map(|c| c.name).collect();
+        Ok(Parsed {
+            moments: self.moments,
+            written: self.written,
+            columns: names(columns),
+            values,
+            further: names(further),
+        })
     }
 }
 
@@ -171,16 +208,21 @@ impl<R: Read> Read for LineGuard<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Recording;
     use super::*;
 
+    fn read(text: &str) -> Result<Recording, SourceError> {
+        Recording::from_csv_bytes("f.csv", text.as_bytes())
+    }
+
     fn error(text: &str) -> String {
-        read("f.csv", text.as_bytes()).unwrap_err().to_string()
+        read(text).unwrap_err().to_string()
     }
 
     #[test]
     fn missing_cells_and_truth_values() {
-        let text = "\u{feff}Timestamp, a ,\"b, c\"\r\n1,,NaN\r\n2,null,-inf\r\n\r\n3, 4.5 ,true";
-        let recording = read("f.csv", text.as_bytes()).unwrap();
+        let text = "\u{feff}Timestamp, a ,\"b, c\"\r\n1780000001,,NaN\r\n1780000002,null,-inf\r\n\r\n1780000003, 4.5 ,true";
+        let recording = read(text).unwrap();
         assert_eq!(recording.columns, ["a", "b, c"]);
         assert_eq!(recording.times.len(), 3);
         assert!(
@@ -197,29 +239,38 @@ mod tests {
 
     #[test]
     fn errors_name_line_column_and_value() {
-        let message = error("timestamp,cpu\n1,2\n2,much\n");
+        let message = error("timestamp,cpu\n1780000001,2\n1780000002,much\n");
         assert!(
             message.contains("f.csv, line 3, column `cpu`: `much`"),
             "{message}"
         );
         assert!(error("timestamp,cpu\nnoon,2\n").contains("line 2, column 1: `noon`"));
-        assert!(error("timestamp,cpu\n1,2\n2\n").contains("line 3: 1 cells"));
+        assert!(error("timestamp,cpu\n20,2\n").contains("line 2, column 1: `20` is no time from"));
+        assert!(error("timestamp,cpu\n1780000001,2\n2\n").contains("line 3: 1 cells"));
         assert!(error("timestamp,cpu\n1,2,3\n").contains("line 2: 3 cells"));
         assert!(error("1,2\n3,4\n").contains("`1`, not `timestamp`"));
         assert!(error("timestamp;cpu\n1;2\n").contains("commas"));
-        assert!(error("timestamp\n1\n").contains("no column besides"));
-        assert!(error("timestamp,a,a\n").contains("column 3"));
-        assert!(error("timestamp,a,\n").contains("column 3 has no name"));
+        assert!(error("timestamp\n1780000001\n").contains("no column besides"));
+        assert!(error("timestamp,a,a\n").contains("two columns `a`"));
+        assert!(error("timestamp,a,\n").contains("has no name"));
         assert!(error("timestamp,a\n").contains("no rows"));
         assert!(error("").contains("empty"));
         let long = "x".repeat(5000);
-        assert!(error(&format!("timestamp,a\n1,{long}\n")).len() < 300);
+        assert!(error(&format!("timestamp,a\n1780000001,{long}\n")).len() < 400);
+    }
+
+    #[test]
+    fn the_time_may_stand_in_any_column() {
+        let recording = read("cpu,Date,mem\n1,2026-11-20 10:00,2\n3,2026-11-20 10:01,4\n").unwrap();
+        assert_eq!(recording.columns, ["cpu", "mem"]);
+        assert_eq!(recording.values.row(1).to_vec(), [3.0, 4.0]);
+        assert_eq!(recording.step().as_secs(), 60);
     }
 
     #[test]
     fn a_file_without_line_ends_is_refused_early() {
         let endless = io::repeat(b'x');
-        let message = read("f.csv", endless).unwrap_err().to_string();
-        assert!(message.contains("16 MiB"), "{message}");
+        let message = parse("f.csv", endless, &Reading::default()).err().unwrap();
+        assert!(message.to_string().contains("16 MiB"), "{message}");
     }
 }

@@ -15,7 +15,7 @@ use super::{Context, once, with_causes};
 use crate::cli::{self, RunArgs};
 use crate::config::{Config, Span};
 use crate::disk::remove_leftovers;
-use crate::domain::{Control, HealthBoard, Snapshot};
+use crate::domain::{Component, Control, HealthBoard, Snapshot};
 use crate::engine::clock::WallClock;
 use crate::engine::run::{Setup, TestSource, start};
 use crate::engine::{Handle, Running, open};
@@ -285,6 +285,7 @@ impl<'c> Run<'c> {
     ) -> anyhow::Result<Option<Arc<Bound>>> {
         let (exporter, api) = (&config.exporter, &config.api);
         if !exporter.enabled {
+            self.health.recover(Component::Listener);
             return Ok(None);
         }
         let kept = self.socket.as_ref();
@@ -297,7 +298,12 @@ impl<'c> Run<'c> {
                 tracing::info!(address = %bound.local_addr(), "listening");
                 notices.extend(bound.warning());
             }
-            None => notices.push(Server::port_taken(exporter)),
+            None => {
+                let text = Server::port_taken(exporter);
+                self.health
+                    .fail(Component::Listener, self.context.now(), text.as_str());
+                notices.push(text);
+            }
         }
         Ok(bound.map(Arc::new))
     }

@@ -172,7 +172,8 @@ fn words(incident: &Incident) -> String {
 }
 
 /// How far a feature is from what is expected, in half widths of its band; `None` when one of them is unknown.
-fn deviation(verdict: Option<&Verdict>, column: usize) -> Option<f64> {
+#[must_use]
+pub fn deviation(verdict: Option<&Verdict>, column: usize) -> Option<f64> {
     let part = verdict?.features.get(column)?;
     let half = (part.upper - part.lower) / 2.0;
     let away = (part.value - part.expected).abs() / half;

@@ -1,6 +1,7 @@
 //! Words for lengths of time and numbers, and cutting text to a width in terminal columns.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use ratatui::style::Style;
@@ -32,6 +33,56 @@ pub fn cut(text: &str, room: u16) -> Cow<'_, str> {
     }
     kept.push('…');
     Cow::Owned(kept)
+}
+
+/// In fewer columns a name has no middle.
+const SHORTEST: u16 = 5;
+
+/// How names are cut that do not all fit: in the middle where their beginnings alone would not tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names {
+    room: u16,
+    middle: bool,
+}
+
+impl Names {
+    /// For `names` in `room` columns.
+    pub fn fit<'a>(names: impl Iterator<Item = &'a str>, room: u16) -> Self {
+        let mut seen = HashSet::new();
+        let long = names.filter(|name| width(name) > room);
+        let middle = long.into_iter().any(|name| !seen.insert(cut(name, room)));
+        Self { room, middle }
+    }
+
+    /// The columns that each may take.
+    pub const fn room(self) -> u16 {
+        self.room
+    }
+
+    /// One of the names in the room there is.
+    pub fn cut(self, name: &str) -> Cow<'_, str> {
+        if !self.middle || self.room < SHORTEST || width(name) <= self.room {
+            return cut(name, self.room);
+        }
+        let head = self.room / 3;
+        let mut tail = self.room.saturating_sub(head + 1);
+        let span = Span::raw(name);
+        let graphemes: Vec<&str> = span
+            .styled_graphemes(Style::default())
+            .map(|grapheme| grapheme.symbol)
+            .collect();
+        let mut end = Vec::new();
+        for grapheme in graphemes.into_iter().rev() {
+            let Some(rest) = tail.checked_sub(width(grapheme)) else {
+                break;
+            };
+            tail = rest;
+            end.push(grapheme);
+        }
+        let end: String = end.into_iter().rev().collect();
+        let begin = cut(name, head + 1);
+        Cow::Owned(format!("{begin}{end}"))
+    }
 }
 
 /// `text` at the left of `room` columns, cut where it is longer.
@@ -169,6 +220,23 @@ mod tests {
         assert_eq!(cut("anything", 0), "");
         for room in 0..12 {
             assert!(width(&cut("a温b度c計", room)) <= room);
+        }
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_cut_in_the_middle() {
+        let alike = ["/api/v1/query", "/api/v1/query_range", "/api/v1/targets"];
+        let names = Names::fit(alike.into_iter(), 10);
+        let shown = alike.map(|name| names.cut(name).into_owned());
+        assert_eq!(shown, ["/ap…/query", "/ap…_range", "/ap…argets"]);
+        let names = Names::fit(alike.into_iter(), 19);
+        assert_eq!(names.cut("/api/v1/query_range"), "/api/v1/query_range");
+        let apart = ["memory_available", "network_receive"];
+        let names = Names::fit(apart.into_iter(), 9);
+        assert_eq!(names.cut("memory_available"), "memory_a…");
+        for room in 0..12 {
+            let names = Names::fit(["温度計の名前の一", "温度計の名前の二"].into_iter(), room);
+            assert!(width(&names.cut("温度計の名前の一")) <= room);
         }
     }
 

@@ -406,7 +406,7 @@ fn the_gate_that_stopped_a_row_is_named_with_its_setting() {
     screen.press(Intent::End);
     text.push_str(&screen.text());
     for part in [
-        "○ No alarm: stopped by min_duration.",
+        "○ No alarm: too short so far.",
         "✗ min_duration ← stopped here",
         "min_duration decided that it is none",
     ] {
@@ -621,14 +621,40 @@ fn enter_goes_from_an_explanation_to_the_chart_of_its_anomaly() {
     screen.press(Intent::Expand);
     assert!(screen.state.expanded && screen.state.open.is_none());
     assert_eq!(screen.state.selected.as_deref(), Some("latency"));
-    let peak = screen.snapshot.live.incidents[0].peak;
-    assert_eq!(screen.state.cursor, Some(peak));
+    let farthest = fixture::farthest(&screen.snapshot.live, "latency");
+    assert_eq!(screen.state.cursor, Some(farthest));
     // Beside the chart it only closes.
     screen.press(Intent::Left);
     let at = screen.state.cursor;
     screen.press(Intent::Why);
     screen.press(Intent::Expand);
     assert_eq!((screen.state.open, screen.state.cursor), (None, at));
+}
+
+#[test]
+fn the_log_leads_to_the_row_that_is_farthest_off() {
+    let mut screen = Screen::log();
+    // The score peaks at the newest row; the feature was farthest off three rows before.
+    let peak = screen.snapshot.live.incidents[0].peak;
+    let worst = peak - fixture::MINUTE * 3;
+    let view = entity(&mut screen.snapshot);
+    let changed = view.recent.iter().map(|verdict| {
+        let mut verdict = (**verdict).clone();
+        if verdict.time == worst {
+            verdict.features[2].value = 9.0;
+        }
+        Arc::new(verdict)
+    });
+    view.recent = changed.collect();
+    screen.press(Intent::Expand);
+    assert_eq!(screen.state.cursor, Some(worst));
+    assert_eq!(screen.state.selected.as_deref(), Some("latency"));
+    // Where the verdicts are gone, the peak is all that is known.
+    let mut screen = Screen::log();
+    let view = entity(&mut screen.snapshot);
+    view.recent = view.recent.iter().rev().take(3).rev().cloned().collect();
+    screen.press(Intent::Expand);
+    assert_eq!(screen.state.cursor, Some(peak));
 }
 
 #[test]

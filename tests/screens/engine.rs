@@ -7,7 +7,7 @@ use std::time::Duration;
 use pulsewatch::config::{ThemeName, UiConfig};
 use pulsewatch::domain::{
     Command, Component, Counters, Entity, EntityReadiness, HealthBoard, Histogram, PipelineId,
-    PipelineView, Snapshot, SourceState, TrainingOutcome,
+    PipelineView, Snapshot, SourceState, TrainingOutcome, Verdict,
 };
 use pulsewatch::report::svg::svg;
 use pulsewatch::tui::action::{Action, Effect, Intent};
@@ -494,6 +494,93 @@ fn the_parts_that_do_not_work_are_shown() {
         "journal        ✗ for 3 min: disk full",
         "cache          ✗ for 3 min: no space left on device",
     ]);
+}
+
+#[test]
+fn an_exporter_whose_port_is_taken_is_seen_for_as_long_as_it_is_off() {
+    let board = HealthBoard::default();
+    let since = fixture::now() - Duration::from_mins(90);
+    let text = "another program listens on 127.0.0.1:8901, so the exporter and the HTTP routes are off in this run; set `exporter.listen` to a free address";
+    board.fail(Component::Listener, since, text);
+    let mut snapshot = live(|_| ());
+    snapshot.health = board.view();
+    for size in SIZES {
+        let screen = Screen::of(snapshot.clone(), size, &[]);
+        screen.has(&["! listener", "listener: another program"]);
+    }
+    let screen = Screen::of(snapshot.clone(), (120, 50), &[Intent::Health]);
+    screen.has(&["listener       ✗ for 90 min: another program listens on"]);
+    board.recover(Component::Listener);
+    snapshot.health = board.view();
+    let screen = Screen::of(snapshot, (120, 40), &[]);
+    assert!(!screen.text().contains("listener"));
+}
+
+#[test]
+fn a_cancelled_training_is_no_failure() {
+    let snapshot = live(|pipeline| {
+        pipeline.last_training = Some(TrainingOutcome {
+            is_cancelled: true,
+            result: Err("the training was cancelled".into()),
+            decision: None,
+            losses: Vec::new(),
+            ..outcome(0)
+        });
+    });
+    for size in SIZES {
+        let text = Screen::of(snapshot.clone(), size, &[]).text();
+        assert!(
+            !text.contains("failed") && !text.contains("cancelled"),
+            "{text}"
+        );
+    }
+    let screen = Screen::of(snapshot, (120, 40), &[Intent::Training]);
+    screen.has(&["decision       cancelled"]);
+    assert!(!screen.text().contains('✗'));
+}
+
+/// A pipeline with an open incident whose newest row is quiet by itself.
+fn quiet_row(score: f64) -> Snapshot {
+    live(|pipeline| {
+        views::set_incidents(pipeline, fixture::incidents(true));
+        let entity = Arc::make_mut(&mut pipeline.entities[0]);
+        let latest = entity.latest.as_deref().unwrap();
+        let verdict = Verdict {
+            score: Some(score),
+            gates: fixture::gates(score, false),
+            ..latest.clone()
+        };
+        entity.latest = Some(Arc::new(verdict));
+    })
+}
+
+#[test]
+fn an_open_incident_and_its_newest_row_are_told_in_one_sentence() {
+    let screen = Screen::of(quiet_row(1.3), (160, 40), &[]);
+    screen.has(&[
+        "● incident open; newest row: no alarm: not rare enough",
+        "1 open",
+    ]);
+    let screen = Screen::of(quiet_row(0.4), (160, 40), &[]);
+    screen.has(&["● incident open; newest row: normal", "1 open"]);
+    assert!(!screen.text().contains("● normal"));
+    Screen::of(quiet_row(0.4), (40, 10), &[]).has(&["● incident open"]);
+    let screen = Screen::of(quiet_row(1.3), (160, 40), &[Intent::Why]);
+    screen.has(&["● An incident is open; this row alone: not rare enough."]);
+    let screen = Screen::of(quiet_row(0.4), (160, 40), &[Intent::Why]);
+    screen.has(&["● An incident is open; this row alone is normal"]);
+}
+
+#[test]
+fn an_open_incident_of_this_session_is_one_of_this_session() {
+    let mut snapshot = quiet_row(0.4);
+    let live = Arc::make_mut(&mut snapshot.live);
+    live.counters = Arc::new(Counters {
+        incidents_total: 9,
+        ..Counters::default()
+    });
+    let screen = Screen::of(snapshot, (160, 40), &[]);
+    screen.has(&["1 open", "1 this session", "9 in all"]);
 }
 
 #[test]

@@ -387,6 +387,24 @@ pub fn incidents(open: bool) -> Vec<Incident> {
     list
 }
 
+/// The row of the open incident in which a feature is farthest from what is expected.
+pub fn farthest(pipeline: &PipelineView, name: &str) -> Time {
+    let (view, incident) = (&pipeline.entities[0], &pipeline.incidents[0]);
+    let mut names = view.features.iter();
+    let column = names.position(|f| &*f.feature.name == name).unwrap();
+    let away = |verdict: &Verdict| {
+        let part = &verdict.features[column];
+        (part.value - part.expected).abs() / (part.upper - part.lower)
+    };
+    let rows = view
+        .recent
+        .iter()
+        .filter(|verdict| verdict.time >= incident.start);
+    rows.max_by(|a, b| away(a).total_cmp(&away(b)))
+        .unwrap()
+        .time
+}
+
 pub fn model() -> ModelView {
     ModelView {
         version: "20261118T105500Z-3f9a2c".into(),

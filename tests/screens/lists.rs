@@ -289,16 +289,16 @@ fn a_log_with_room_says_all_of_the_selected_one() {
 }
 
 #[test]
-fn enter_goes_to_the_moment_of_the_peak() {
+fn enter_goes_to_the_row_that_is_farthest_off() {
     let mut screen = incident();
     screen.press(Intent::Log);
     screen.state.filters.panes = "memory".into();
     screen.press(Intent::Expand);
-    let peak = screen.snapshot.live.incidents[0].peak;
+    let farthest = fixture::farthest(&screen.snapshot.live, "latency");
     assert!(screen.state.open.is_none() && screen.state.expanded);
     assert_eq!(
         (screen.state.mode, screen.state.cursor),
-        (Mode::Live, Some(peak))
+        (Mode::Live, Some(farthest))
     );
     assert_eq!(screen.state.until, None, "it is in view");
     assert_eq!(screen.state.selected.as_deref(), Some("latency"));
@@ -313,6 +313,7 @@ fn enter_goes_to_the_moment_of_the_peak() {
     let mut incidents = screen.snapshot.live.incidents.to_vec();
     incidents[0].peak = last - Duration::from_secs(7200);
     let peak = incidents[0].peak;
+    (incidents[0].start, incidents[0].end) = (peak, peak);
     views::set_incidents(Arc::make_mut(&mut screen.snapshot.live), incidents);
     screen.press(Intent::Log);
     screen.press(Intent::Expand);
@@ -653,6 +654,88 @@ fn axes_begin_with_the_first_row() {
     assert!(text.contains("all, 43 min"), "{text}");
     // Left edges of the panes: 43 minutes before 14:02.
     assert!(text.contains("╰ 13:19 ─"), "{text}");
+}
+
+#[test]
+fn names_that_begin_alike_stay_apart_and_get_spare_columns() {
+    let mut screen = fleet(8);
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    let handlers = [
+        "query",
+        "query_range",
+        "query_exemplars",
+        "targets/metadata",
+    ];
+    let name = |i: usize| {
+        format!(
+            "handler=/api/v1/{},instance=prometheus-main-{i}.example.org:9090",
+            handlers[i % 4]
+        )
+    };
+    for (i, entity) in live.entities.iter_mut().enumerate() {
+        Arc::make_mut(entity).entity = Entity::named(&name(i));
+    }
+    let mut incidents = live.incidents.to_vec();
+    for (i, incident) in incidents.iter_mut().enumerate() {
+        incident.entity = Entity::named(&name(i));
+    }
+    views::set_incidents(live, incidents);
+    screen.press(Intent::Log);
+    for size in [(120, 40), (80, 24)] {
+        let text = screen.at(size);
+        for i in 0..4 {
+            assert!(
+                text.contains(&format!("{i}.example.org:9090")[4..]),
+                "{text}"
+            );
+        }
+    }
+    // With room for it, the whole name.
+    let text = screen.at((200, 60));
+    assert!(text.contains(&name(1)), "{text}");
+    screen.press(Intent::Entities);
+    assert!(screen.text().contains(&name(1)), "{}", screen.text());
+    assert!(screen.at((120, 40)).contains(".example.org:9090"));
+}
+
+#[test]
+fn an_open_incident_shows_its_peak_and_its_newest_row() {
+    let mut screen = incident();
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    // By now it is about memory.
+    let entity = Arc::make_mut(&mut live.entities[0]);
+    let mut latest = (**entity.latest.as_ref().unwrap()).clone();
+    latest.time = latest.time + fixture::MINUTE;
+    for (feature, part) in entity.features.iter().zip(&mut latest.features) {
+        part.share = if &*feature.feature.name == "latency" {
+            0.07
+        } else {
+            0.155
+        };
+    }
+    latest.features[2].value = 0.31;
+    entity.latest = Some(Arc::new(latest));
+    screen.press(Intent::Log);
+    for size in [(200, 60), (120, 40)] {
+        let text = screen.at(size);
+        let line = text.lines().find(|line| line.contains("at peak")).unwrap();
+        assert!(line.contains("now") && line.contains("expected"), "{text}");
+        let row = text
+            .lines()
+            .rfind(|line| line.contains("latency "))
+            .unwrap();
+        for words in ["61 %", " 7 %", "840 ms", "310 ms"] {
+            assert!(row.contains(words), "{words} {text}");
+        }
+    }
+    // One that is over has no newest row.
+    screen.press(Intent::Down);
+    assert!(!screen.at((200, 60)).contains("at peak"));
+    screen.press(Intent::Up);
+    screen.press(Intent::Why);
+    let text = screen.at((200, 60));
+    assert!(text.contains("What drove the score at its peak"), "{text}");
+    assert!(text.contains("What drives it now (score"), "{text}");
 }
 
 #[test]

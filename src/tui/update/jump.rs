@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{EntityView, Grid, Incident, Level, Snapshot, Time};
 
+use super::super::lists::deviation;
 use super::super::state::{Mode, Open, Panel, UiState, has, key_of};
 use super::{moves, toast};
 
@@ -27,7 +28,8 @@ pub(super) fn to_peak(state: &mut UiState, incident: &Incident, snapshot: &Snaps
             format!("its features are no longer collected; {why} explains what was seen of them");
         return toast(state, Level::Info, words);
     };
-    if !look_at(state, entity, incident.peak) {
+    let moment = worst_row(incident, entity, &name).unwrap_or(incident.peak);
+    if !look_at(state, entity, moment) {
         let words = format!("its rows are no longer kept; {why} explains the anomaly");
         return toast(state, Level::Info, words);
     }
@@ -40,7 +42,25 @@ pub(super) fn to_peak(state: &mut UiState, incident: &Incident, snapshot: &Snaps
     state.came_from = state.open.filter(listed);
     state.open = None;
     state.expanded = true;
-    state.cursor = Some(incident.peak);
+    state.cursor = Some(moment);
+}
+
+/// The row in which a feature was farthest from what was expected, seen against its band, among the incident's rows and those
+/// over the threshold right before it: a score stays high after its cause is gone. `None` when no verdict of them is kept.
+fn worst_row(incident: &Incident, entity: &EntityView, feature: &str) -> Option<Time> {
+    let mut features = entity.features.iter();
+    let column = features.position(|f| &*f.feature.name == feature)?;
+    let kept = &entity.recent;
+    kept.first()
+        .filter(|verdict| verdict.time <= incident.start)?;
+    let first = kept.partition_point(|verdict| verdict.time < incident.start);
+    let end = kept.partition_point(|verdict| verdict.time <= incident.end);
+    let before = kept.get(..first)?.iter().rev();
+    let rising = before.take_while(|verdict| verdict.score.is_some_and(|score| score > 1.0));
+    let rows = kept.get(first..end)?.iter().chain(rising);
+    let away = rows.filter_map(|verdict| Some((verdict.time, deviation(Some(verdict), column)?)));
+    let worst = away.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+    worst.map(|(time, _)| time)
 }
 
 /// The first of the incident's features that the entity still has.

@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use crate::domain::{EntityView, PipelineView};
 use crate::tui::lists::{Standing, page_start};
 use crate::tui::state::UiState;
-use crate::tui::text::{number, percent, width};
+use crate::tui::text::{Names, number, percent, width};
 use crate::tui::theme::Theme;
 
 use super::header::threshold_bar;
@@ -65,6 +65,8 @@ pub fn draw(
     }
     let names = pipeline.entities.iter().map(|e| width(e.entity.name()));
     let columns = Columns::over(parts.rows.width, names.max().unwrap_or(0));
+    let all = pipeline.entities.iter().map(|e| e.entity.name());
+    let names = Names::fit(all, columns.name.saturating_sub(1));
     if !parts.head.is_empty() {
         columns.head(theme, buffer, parts.head);
     }
@@ -76,7 +78,7 @@ pub fn draw(
             standing: *standing,
             open: open(pipeline, entity),
         };
-        row.draw(&columns, theme, buffer, parts.rows, line);
+        row.draw((&columns, names), theme, buffer, parts.rows, line);
         if first + usize::from(line) == pointed {
             point(buffer, parts.rows, line, theme);
         }
@@ -202,6 +204,10 @@ impl Columns {
         let state = left(name + score + bar, 22);
         let top = left(name + score + bar + state, 24);
         let open = left(name + score + bar + state + top, 12);
+        // What is left goes to names that are longer than their column, then to the feature.
+        let spare = room.saturating_sub(SIGNS + name + score + bar + state + top + open);
+        let lacks = (longest + 1).saturating_sub(name).min(spare);
+        let (name, top) = (name + lacks, top + (spare - lacks).min(24));
         Self {
             name,
             score,
@@ -241,7 +247,14 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn draw(&self, columns: &Columns, theme: &Theme, buffer: &mut Buffer, area: Rect, line: u16) {
+    fn draw(
+        &self,
+        (columns, names): (&Columns, Names),
+        theme: &Theme,
+        buffer: &mut Buffer,
+        area: Rect,
+        line: u16,
+    ) {
         let (sign, style) = sign(self.standing, theme);
         let score = self.standing.score();
         let over = score.is_some_and(|score| score > 1.0);
@@ -253,7 +266,11 @@ impl Row<'_> {
         let mut pen = Pen::on(buffer, area, line);
         pen.say(sign, style)
             .skip(1)
-            .cell(&self.entity.entity.to_string(), columns.name, text)
+            .cell(
+                &names.cut(&self.entity.entity.to_string()),
+                columns.name,
+                text,
+            )
             .figure(
                 &score.map_or("–".into(), number),
                 columns.score,
@@ -296,12 +313,9 @@ impl Row<'_> {
         match self.standing {
             Standing::Anomalous(_) => "anomalous".into(),
             Standing::Over(_) => {
-                let gates = self.entity.latest.iter().flat_map(|v| &v.gates);
-                let mut stopped = gates.filter(|gate| !gate.passed);
-                stopped.next().map_or_else(
-                    || "over the threshold".into(),
-                    |gate| glossary::short(gate).to_owned(),
-                )
+                let latest = self.entity.latest.as_deref();
+                let stopped = latest.and_then(|verdict| glossary::stopped(&verdict.gates));
+                stopped.unwrap_or("over the threshold").to_owned()
             }
             Standing::Normal(_) => "normal".into(),
             Standing::Stale => "stale".into(),

@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use crate::domain::{EntityView, FeatureView, PipelineView, RowState};
 use crate::tui::lists::page_start;
 use crate::tui::state::{ErrorOrder, Panel, Place, UiState};
-use crate::tui::text::{number, percent, right, short, width};
+use crate::tui::text::{Names, number, percent, right, short, width};
 use crate::tui::theme::Theme;
 
 use super::detail::between;
@@ -41,8 +41,15 @@ pub fn draw(
     }
     let inner = if panel { table(inner) } else { inner };
     let names = entity.features.iter().map(|f| width(&f.feature.name));
+    let columns = Columns::over(
+        inner.width,
+        names.max().unwrap_or(0) + 1,
+        longest_value(entity),
+    );
+    let all = entity.features.iter().map(|f| &*f.feature.name);
     let table = Table {
-        columns: Columns::over(inner.width, names.max().unwrap_or(0) + 1),
+        names: Names::fit(all, columns.name.saturating_sub(1)),
+        columns,
         entity,
         highest: highest(entity),
         theme,
@@ -172,10 +179,22 @@ fn highest(entity: &EntityView) -> f64 {
         .fold(1.0, f64::max)
 }
 
+/// Columns of the longest value or expectation.
+fn longest_value(entity: &EntityView) -> u16 {
+    let known = entity.features.iter().flat_map(|feature| {
+        let value = latest(feature).map(|(value, _)| value);
+        let unit = &feature.feature.unit;
+        let known = value.into_iter().chain(feature.expected);
+        known.map(|value| width(&unit.show(value)))
+    });
+    known.max().unwrap_or(0)
+}
+
 /// Which columns fit, and their widths.
 struct Columns {
     name: u16,
-    numbers: bool,
+    /// Width of value and expectation each; 0 where there is no room for them.
+    number: u16,
     band: u16,
     error: bool,
     share: u16,
@@ -193,9 +212,14 @@ const WHOLE_FROM: u16 = 130;
 const BANDS: [u16; 2] = [19, 23];
 
 impl Columns {
-    /// `longest` is the room that the longest name takes.
-    fn over(room: u16, longest: u16) -> Self {
-        let numbers = room >= 36;
+    /// `longest` is the room that the longest name takes, `value` the columns of the longest value.
+    fn over(room: u16, longest: u16, value: u16) -> Self {
+        let number = match room {
+            0..36 => 0,
+            36..WHOLE_FROM => NUMBER,
+            // Spare columns go to values that are longer than usual.
+            _ => (value + 2).clamp(NUMBER, 2 * NUMBER),
+        };
         let error = room >= 58;
         let [short_word, whole_word] = CONTRIBUTION;
         let share = if room < WHOLE_FROM {
@@ -204,7 +228,7 @@ impl Columns {
             whole_word
         };
         let mut rest = room.saturating_sub(share);
-        rest = rest.saturating_sub(if numbers { 2 * NUMBER } else { 0 });
+        rest = rest.saturating_sub(2 * number);
         rest = rest.saturating_sub(if error { NUMBER } else { 0 });
         let name = longest.clamp(12, 32);
         let fits = |band: &u16| error && rest >= name + band;
@@ -224,7 +248,7 @@ impl Columns {
         };
         Self {
             name: rest - bar,
-            numbers,
+            number,
             band,
             error,
             share,
@@ -236,6 +260,7 @@ impl Columns {
 
 struct Table<'a> {
     columns: Columns,
+    names: Names,
     entity: &'a EntityView,
     highest: f64,
     theme: &'a Theme,
@@ -256,10 +281,10 @@ impl Table<'_> {
         let mut pen = Pen::on(buffer, area, 0);
         let (name, style) = word("feature", ErrorOrder::Name);
         pen.cell(&name, columns.name, style);
-        if columns.numbers {
-            pen.figure("value", NUMBER, theme.dim);
+        if columns.number > 0 {
+            pen.figure("value", columns.number, theme.dim);
             let (name, style) = word("expected", ErrorOrder::Deviation);
-            pen.figure(&name, NUMBER, style);
+            pen.figure(&name, columns.number, style);
         }
         pen.figure("band", columns.band, theme.dim);
         if columns.error {
@@ -287,7 +312,7 @@ impl Table<'_> {
         let hot = feature.anomalous.last().is_some_and(|v| v > 0.5);
         let mut pen = Pen::on(buffer, area, line);
         let name = if hot { theme.bad } else { theme.text };
-        pen.cell(&feature.feature.name, columns.name, name);
+        pen.cell(&self.names.cut(&feature.feature.name), columns.name, name);
         self.numbers(column, feature, &mut pen);
         let share = feature.share.map_or("–".into(), percent);
         pen.figure(&share, columns.share, theme.text);
@@ -306,11 +331,14 @@ impl Table<'_> {
     fn numbers(&self, column: usize, feature: &FeatureView, pen: &mut Pen<'_>) {
         let (columns, theme) = (&self.columns, self.theme);
         let unit = &feature.feature.unit;
-        if columns.numbers {
+        if columns.number > 0 {
             let value = latest(feature).map_or("–".into(), |(v, _)| unit.show(v));
             let expected = feature.expected.map_or("–".into(), |v| unit.show(v));
-            pen.figure(&value, NUMBER, theme.text)
-                .figure(&expected, NUMBER, theme.dim);
+            pen.figure(&value, columns.number, theme.text).figure(
+                &expected,
+                columns.number,
+                theme.dim,
+            );
         }
         if columns.band > 0 {
             let verdict = self.entity.latest.as_ref();

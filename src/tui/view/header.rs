@@ -6,7 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{
-    EntityView, PipelineView, Provisional, RowState, Snapshot, SourceState, StaleReason, Verdict,
+    EntityView, Incident, PipelineView, Provisional, RowState, Snapshot, SourceState, StaleReason,
+    Verdict,
 };
 use crate::tui::action::Intent;
 use crate::tui::state::{Mode, UiState};
@@ -16,6 +17,8 @@ use crate::tui::theme::Theme;
 use super::pen::{Segment, bar, row};
 use super::why::glossary;
 
+/// Most columns of an entity's name.
+const LONGEST: u16 = 32;
 /// Columns of the score bar.
 const BAR: u16 = 20;
 
@@ -45,7 +48,8 @@ pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
     if area.height < 2 {
         let mut left = vec![tab(state, theme)];
         left.extend(judgement(pipeline, entity, is_old, theme, false));
-        return row(buffer, padded, 0, 2, left, vec![clock]);
+        let right = faults(state, snapshot, theme).into_iter().chain([clock]);
+        return row(buffer, padded, 0, 2, left, right.collect());
     }
     let mut first = if wide {
         tabs(state, theme)
@@ -53,12 +57,13 @@ pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
         vec![tab(state, theme)]
     };
     let mut right = Vec::new();
+    right.extend(faults(state, snapshot, theme));
     first.extend(source(state, snapshot, pipeline, theme));
     right.extend(model(state, pipeline, theme));
     right.push(clock);
     row(buffer, padded, 0, 2, first, right);
     let left = judgement(pipeline, entity, is_old, theme, wide);
-    let right = counts(state, pipeline, entity, theme);
+    let right = counts(state, snapshot, entity, theme);
     row(buffer, padded, 1, 3, left, right);
 }
 
@@ -83,6 +88,28 @@ fn tabs(state: &UiState, theme: &Theme) -> Vec<Segment> {
 fn tab(state: &UiState, theme: &Theme) -> Segment {
     let words = format!(" {} ", state.mode.title());
     Segment::new(0, vec![Span::styled(words, theme.tab)])
+}
+
+/// `! listener +1  H`: parts of the program that do not work, for as long as they do not.
+fn faults(state: &UiState, snapshot: &Snapshot, theme: &Theme) -> Option<Segment> {
+    let (component, _) = snapshot
+        .faults()
+        .min_by_key(|(component, _)| !component.is_essential())?;
+    let style = if component.is_essential() {
+        theme.bad
+    } else {
+        theme.warn
+    };
+    let more = match snapshot.faults().count() - 1 {
+        0 => String::new(),
+        more => format!(" +{more}"),
+    };
+    let mut spans = vec![Span::styled(format!("! {}{more}", component.name()), style)];
+    if state.hints {
+        let key = state.keymap.key(Intent::Health);
+        spans.push(Span::styled(format!("  {key}"), theme.accent));
+    }
+    Some(Segment::new(1, spans))
 }
 
 /// The source's name with a dot for its state.
@@ -166,7 +193,8 @@ fn judgement(
         return if is_old {
             old_score(score, verdict.is_anomaly, theme)
         } else {
-            score_segments(score, verdict, theme, wide)
+            let open = pipeline.open_incidents.contains_key(&verdict.entity);
+            score_segments((score, open), verdict, theme, wide)
         };
     }
     if pipeline.model.is_none() {
@@ -180,13 +208,25 @@ fn judgement(
     vec![Segment::new(0, vec![Span::styled(words, theme.warn)])]
 }
 
-fn score_segments(score: f64, verdict: &Verdict, theme: &Theme, wide: bool) -> Vec<Segment> {
-    let stopped_by = verdict.gates.iter().find(|gate| !gate.passed);
-    let (word, style) = match (verdict.is_anomaly, score > 1.0, stopped_by) {
-        (true, _, _) => ("● anomaly".to_owned(), theme.bad),
-        (false, true, Some(gate)) => (format!("● no alarm: {}", glossary::short(gate)), theme.warn),
-        (false, true, None) => ("● over the threshold".to_owned(), theme.warn),
-        (false, false, _) => ("● normal".to_owned(), theme.good),
+/// The newest row in a word; while an incident is open it says so first, as the row may be quiet by itself.
+fn score_segments(
+    (score, is_open): (f64, bool),
+    verdict: &Verdict,
+    theme: &Theme,
+    wide: bool,
+) -> Vec<Segment> {
+    let (newest, style) = match (verdict.is_anomaly, score > 1.0) {
+        (true, _) => ("anomaly".to_owned(), theme.bad),
+        (false, true) => {
+            let why = glossary::stopped(&verdict.gates).unwrap_or("over the threshold");
+            (format!("no alarm: {why}"), theme.warn)
+        }
+        (false, false) => ("normal".to_owned(), theme.good),
+    };
+    let (word, style) = match (is_open && !verdict.is_anomaly, wide) {
+        (false, _) => (format!("● {newest}"), style),
+        (true, true) => (format!("● incident open; newest row: {newest}"), theme.bad),
+        (true, false) => ("● incident open".to_owned(), theme.bad),
     };
     let mut segments = vec![
         Segment::new(0, vec![Span::styled(word, style)]),
@@ -298,19 +338,33 @@ fn so_far(known: &Provisional, theme: &Theme) -> Segment {
     )
 }
 
+/// Incidents of this session. A configuration that was read anew begins to count at 0, and an incident that is taken up again
+/// is not counted twice: those listed that began since the start are not fewer. Recordings live in their own time.
+fn session(snapshot: &Snapshot, pipeline: &PipelineView) -> u64 {
+    let began = |incident: &&Incident| incident.start >= snapshot.started;
+    let listed = match pipeline.source.recorded {
+        true => 0,
+        false => pipeline.incidents.iter().filter(began).count(),
+    };
+    let counted = pipeline.counters.incidents_session;
+    counted.max(u64::try_from(listed).unwrap_or(u64::MAX))
+}
+
 /// Which entity, and how many incidents.
 fn counts(
     state: &UiState,
-    pipeline: Option<&PipelineView>,
+    snapshot: &Snapshot,
     entity: Option<&EntityView>,
     theme: &Theme,
 ) -> Vec<Segment> {
-    let Some(pipeline) = pipeline else {
+    let Some(pipeline) = state.pipeline(snapshot) else {
         return Vec::new();
     };
     let mut segments = Vec::new();
     if let Some(entity) = entity.filter(|e| !e.entity.is_sole()) {
-        let name = text::cut(entity.entity.name(), 32).into_owned();
+        let all = pipeline.entities.iter().map(|view| view.entity.name());
+        let names = text::Names::fit(all, LONGEST);
+        let name = names.cut(entity.entity.name()).into_owned();
         let place = format!(
             "  {} of {}",
             state.entity_index(pipeline) + 1,
@@ -335,7 +389,7 @@ fn counts(
     segments.push(Segment::new(
         4,
         vec![Span::styled(
-            format!("{} this session", counters.incidents_session),
+            format!("{} this session", session(snapshot, pipeline)),
             theme.dim,
         )],
     ));

@@ -6,9 +6,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use crate::domain::{Contribution, Gate, Incident, Label, PipelineView, Unit};
+use crate::domain::{Contribution, EntityView, Gate, Incident, Label, PipelineView, Unit};
 use crate::tui::state::UiState;
-use crate::tui::text::{percent, short, width};
+use crate::tui::text::{Names, percent, short, width};
 use crate::tui::theme::Theme;
 use crate::tui::zone::Zone;
 
@@ -124,7 +124,41 @@ fn lasted(incident: &Incident, step: Duration, zone: &Zone) -> String {
     }
 }
 
-/// The contributions to the score with what was seen and what was expected, as many as `rows` hold under their head.
+/// A feature of an incident in words.
+struct Shown<'a> {
+    part: &'a Contribution,
+    value: String,
+    expected: String,
+    band: String,
+    /// Its contribution to the newest row and its value there, while the incident is open.
+    now: Option<(String, String)>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(part: &'a Contribution, entity: Option<&EntityView>, is_open: bool) -> Self {
+        let features = entity.into_iter().flat_map(|entity| &entity.features);
+        let found = features
+            .enumerate()
+            .find(|(_, feature)| feature.feature.name == part.feature);
+        let unit = found.map_or(&Unit::None, |(_, feature)| &feature.feature.unit);
+        let latest = entity.and_then(|entity| entity.latest.as_deref());
+        let now = latest
+            .filter(|verdict| is_open && verdict.score.is_some())
+            .zip(found)
+            .and_then(|(verdict, (column, _))| verdict.features.get(column))
+            .map(|now| (percent(now.share), unit.show(now.value)));
+        Self {
+            part,
+            value: unit.show(part.value),
+            expected: unit.show(part.expected),
+            band: between(unit, part.lower, part.upper).unwrap_or_else(|| "–".into()),
+            now,
+        }
+    }
+}
+
+/// The contributions to the score with what was seen and what was expected at the peak, as many as `rows` hold under their
+/// head; of an open incident also those of the newest row.
 fn features(
     pipeline: &PipelineView,
     incident: &Incident,
@@ -137,48 +171,117 @@ fn features(
     if rows == 0 {
         return;
     }
-    let wide = area.width >= 90;
-    let bar_room = if area.width >= 60 { BAR } else { 0 };
-    let fixed = 7 + bar_room + 2 * NUMBER + if wide { BAND + 8 } else { 0 };
-    let names = incident.features.iter().map(|part| width(&part.feature));
-    let longest = names.max().unwrap_or(0).clamp(10, 30);
-    let name = area.width.saturating_sub(fixed).min(longest + 1);
+    let entity = pipeline.entity(&incident.entity).map(AsRef::as_ref);
+    let shown: Vec<Shown<'_>> = incident
+        .features
+        .iter()
+        .take(rows)
+        .map(|part| Shown::of(part, entity, incident.is_open()))
+        .collect();
+    let columns = Columns::over(area.width, &shown);
     let dim = theme.dim;
-    // The whole word goes on over the bars.
-    let (word, spread) = if bar_room > 0 {
+    let (word, spread) = if columns.bar > 0 {
+        // The whole word goes on over the bars.
         (" contribution", 7)
     } else {
         ("contr.", 0)
     };
+    let peak = if columns.now > 0 { "at peak" } else { "value" };
     Pen::on(buffer, area, 2)
-        .cell("feature", name, dim)
+        .cell("feature", columns.name, dim)
         .figure(word, 7 + spread, dim)
-        .skip(bar_room - spread)
-        .figure("value", NUMBER, dim)
-        .figure("expected", NUMBER, dim)
-        .figure(if wide { "band" } else { "" }, BAND, dim);
-    let entity = pipeline.entity(&incident.entity);
-    for (line, part) in (3..).zip(incident.features.iter().take(rows)) {
-        let found = entity
-            .into_iter()
-            .flat_map(|entity| &entity.features)
-            .find(|f| f.feature.name == part.feature);
-        let unit = found.map_or(&Unit::None, |found| &found.feature.unit);
+        .skip(columns.bar - spread)
+        .figure(
+            if columns.now > 0 { "now" } else { "" },
+            columns.share_now,
+            dim,
+        )
+        .figure(peak, columns.value, dim)
+        .figure(if columns.now > 0 { "now" } else { "" }, columns.now, dim)
+        .figure("expected", columns.value, dim)
+        .figure(
+            if columns.band > 0 { "band" } else { "" },
+            columns.band,
+            dim,
+        );
+    let names = Names::fit(
+        shown.iter().map(|row| &*row.part.feature),
+        columns.name.saturating_sub(1),
+    );
+    for (line, row) in (3..).zip(&shown) {
+        let part = row.part;
         let mut pen = Pen::on(buffer, area, line);
-        pen.cell(&part.feature, name, theme.text)
+        pen.cell(&names.cut(&part.feature), columns.name, theme.text)
             .figure(&percent(part.share), 7, theme.text);
-        if bar_room > 0 {
+        if columns.bar > 0 {
             pen.skip(1)
-                .spans(&bar(part.share, bar_room - 1, theme.line, theme));
+                .spans(&bar(part.share, columns.bar - 1, theme.line, theme));
         }
-        pen.figure(&unit.show(part.value), NUMBER, theme.text)
-            .figure(&unit.show(part.expected), NUMBER, dim);
-        if wide {
-            let band = between(unit, part.lower, part.upper);
-            pen.figure(band.as_deref().unwrap_or("–"), BAND, dim)
+        let (share, now) = row.now.as_ref().map_or(("", ""), |(s, v)| (s, v));
+        pen.figure(share, columns.share_now, theme.strong)
+            .figure(&row.value, columns.value, theme.text)
+            .figure(now, columns.now, theme.strong)
+            .figure(&row.expected, columns.value, dim);
+        if columns.band > 0 {
+            pen.figure(&row.band, columns.band, dim)
                 .skip(2)
                 .say(side(part), theme.text);
         }
+    }
+}
+
+/// Widths of the columns of that table; one that is 0 is not drawn.
+struct Columns {
+    name: u16,
+    bar: u16,
+    /// Contribution to the newest row.
+    share_now: u16,
+    value: u16,
+    /// Value in the newest row.
+    now: u16,
+    band: u16,
+}
+
+impl Columns {
+    fn over(room: u16, shown: &[Shown<'_>]) -> Self {
+        let longest = |of: fn(&Shown<'_>) -> u16| shown.iter().map(of).max().unwrap_or(0);
+        let name = longest(|row| width(&row.part.feature)).max(10) + 1;
+        let wide = room >= 90;
+        let bar = if room >= 60 { BAR } else { 0 };
+        let band = if wide { BAND } else { 0 };
+        let side = if wide { 8 } else { 0 };
+        let has_now = shown.iter().any(|row| row.now.is_some());
+        let mut columns = Self {
+            name: 0,
+            bar,
+            share_now: 0,
+            value: NUMBER,
+            now: 0,
+            band,
+        };
+        let left = |columns: &Self| {
+            let fixed = 7 + columns.bar + columns.share_now + columns.now;
+            room.saturating_sub(fixed + 2 * columns.value + columns.band + side)
+        };
+        let short = name.min(16);
+        if has_now && left(&columns) >= short + NUMBER {
+            columns.now = NUMBER;
+            if left(&columns) >= short + 7 {
+                columns.share_now = 7;
+            }
+        }
+        // Spare columns go to values that are longer than usual, then to names.
+        let value = longest(|row| {
+            let now = row.now.as_ref().map_or(0, |(_, value)| width(value));
+            width(&row.value).max(width(&row.expected)).max(now)
+        });
+        let shares = if columns.now > 0 { 3 } else { 2 };
+        let lacks = (value + 2).saturating_sub(NUMBER);
+        let more = lacks.min(left(&columns).saturating_sub(short) / shares);
+        columns.value += more;
+        columns.now += if columns.now > 0 { more } else { 0 };
+        columns.name = left(&columns).min(name.min(31));
+        columns
     }
 }
 

@@ -10,7 +10,7 @@ use ratatui::text::Span;
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
 use crate::tui::lists::{LEAST_SHARE, LogOrder, page_start};
 use crate::tui::state::{Panel, Place, UiState};
-use crate::tui::text::{self, percent, short, span, width};
+use crate::tui::text::{self, Names, percent, short, span, width};
 use crate::tui::theme::Theme;
 use crate::tui::zone::Zone;
 
@@ -47,7 +47,13 @@ pub fn draw(
     let parts = Parts::of(inner, panel);
     let longest = listed.iter().map(|i| width(i.entity.name())).max();
     let entity = longest.filter(|_| pipeline.grouped);
-    let columns = Columns::over(inner.width, entity, panel);
+    let features = if panel {
+        longest_blame(&listed)
+    } else {
+        WIDEST
+    };
+    let columns = Columns::over(inner.width, entity, features, panel);
+    let entities = listed.iter().map(|incident| incident.entity.name());
     if !parts.head.is_empty() {
         columns.head(theme, buffer, parts.head);
     }
@@ -59,6 +65,7 @@ pub fn draw(
         step: pipeline.step,
         now: newest(pipeline).unwrap_or(state.now),
         zone: &state.zone,
+        entities: Names::fit(entities, columns.entity.saturating_sub(1)),
     };
     for (line, incident) in listed.iter().skip(first).take(page).enumerate() {
         let line = short(line);
@@ -192,6 +199,12 @@ pub fn blame(incident: &Incident, count: usize) -> String {
     parts.join(", ")
 }
 
+/// Columns of the longest list of features.
+fn longest_blame(listed: &[&Incident]) -> u16 {
+    let words = listed.iter().map(|incident| width(&blame(incident, 4)));
+    words.max().unwrap_or(0).clamp(24, WIDEST)
+}
+
 /// As many features as have room with their parts, else the first one's name.
 fn fitting_blame(incident: &Incident, room: u16) -> String {
     let whole = (1..=4).rev().map(|count| blame(incident, count));
@@ -227,8 +240,8 @@ const BLANKS: u16 = 2 + 1 + 2;
 const WIDEST: u16 = 64;
 
 impl Columns {
-    /// `entity` is the width of the longest name, if there are names.
-    fn over(room: u16, entity: Option<u16>, panel: bool) -> Self {
+    /// `entity` is the width of the longest name, if there are names; `parts` that of the longest list of features.
+    fn over(room: u16, entity: Option<u16>, parts: u16, panel: bool) -> Self {
         let full = panel && room >= 94;
         let words = panel && room >= 64;
         let pick = |wanted: bool, columns: u16| if wanted { columns } else { 0 };
@@ -237,6 +250,7 @@ impl Columns {
         } else {
             (room / 4).clamp(6, 16)
         };
+        let longest = entity;
         let entity = entity.map(|longest| longest.clamp(6, most) + 1);
         let mut columns = Self {
             id: pick(full, 9),
@@ -254,7 +268,11 @@ impl Columns {
         columns.parts = room.saturating_sub(columns.taken());
         if words {
             // State and label stay near what they are about.
-            columns.parts = columns.parts.min(WIDEST);
+            columns.parts = columns.parts.min(parts + 1);
+            // What is left then goes to names that are longer than their column.
+            let spare = room.saturating_sub(columns.taken() + columns.parts);
+            let lacks = longest.map_or(0, |longest| (longest + 1).saturating_sub(columns.entity));
+            columns.entity += lacks.min(spare);
         }
         columns
     }
@@ -289,6 +307,7 @@ struct Row<'a> {
     step: Duration,
     now: Time,
     zone: &'a Zone,
+    entities: Names,
 }
 
 impl Row<'_> {
@@ -328,7 +347,11 @@ impl Row<'_> {
             .cell(&end, columns.end, text)
             .figure(&lasting(incident, self.step), columns.lasts, text)
             .skip(1)
-            .cell(incident.entity.name(), columns.entity, text)
+            .cell(
+                &self.entities.cut(incident.entity.name()),
+                columns.entity,
+                text,
+            )
             .figure(&peak(incident), columns.peak, hot)
             .skip(2);
         let room = columns.parts.min(pen.room());

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use crate::domain::{EntityView, RowState, Verdict};
-use crate::tui::text::{cut, percent, short, width, wrap};
+use crate::tui::text::{Names, percent, short, width, wrap};
 use crate::tui::theme::Theme;
 
 use super::super::pen::{Pen, bar};
@@ -87,6 +87,7 @@ pub fn column(
     let name = longest
         .unwrap_or(0)
         .min(area.width.saturating_sub(BAR + FIGURE));
+    let names = Names::fit(ranked.iter().map(|part| part.name), name);
     let room = usize::from(area.height.saturating_sub(1));
     for (row, part) in (1..area.height).zip(listed(&ranked, room)) {
         let line = Rect {
@@ -94,7 +95,7 @@ pub fn column(
             height: 1,
             ..area
         };
-        draw(part, name, theme, buffer, line);
+        draw(part, names, theme, buffer, line);
     }
     let used = short(ranked.len()).saturating_add(2).min(area.height);
     let below = Rect {
@@ -133,10 +134,11 @@ pub fn strip(
     let across = area.width / CELL;
     let wide = area.width / across;
     let room = usize::from(across) * usize::from(area.height);
+    let names = Names::fit(ranked.iter().map(|part| part.name), (wide - 2) / 2);
     for (place, part) in listed(&ranked, room).enumerate() {
         let (x, y) = (short(place) % across * wide, short(place) / across);
         let cell = Rect::new(area.x + x, area.y + y, wide.saturating_sub(2), 1);
-        draw(part, (wide - 2) / 2, theme, buffer, cell);
+        draw(part, names, theme, buffer, cell);
     }
 }
 
@@ -168,7 +170,7 @@ fn gates(verdict: &Verdict, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-fn draw(part: &Part<'_>, name: u16, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+fn draw(part: &Part<'_>, names: Names, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let (mark, style) = if part.shown {
         ("▸ ", theme.strong)
     } else {
@@ -179,8 +181,8 @@ fn draw(part: &Part<'_>, name: u16, theme: &Theme, buffer: &mut Buffer, area: Re
     let figure = format!("{figure:>room$}", room = usize::from(FIGURE));
     pen.right(&[Span::styled(figure, style)]);
     pen.say(mark, theme.accent)
-        .say(&cut(part.name, name), style)
-        .to(area, name + 3);
+        .say(&names.cut(part.name), style)
+        .to(area, names.room() + 3);
     let room = pen.room().saturating_sub(1);
     let filled = if part.shown { theme.accent } else { theme.line };
     pen.spans(&bar(part.share, room, filled, theme));

@@ -83,6 +83,11 @@ pub fn short(gate: &Gate) -> &str {
     of(gate).map_or(&*gate.name, |entry| entry.short)
 }
 
+/// Why the first gate that did not pass stopped an alarm; `None` when all passed.
+pub fn stopped(gates: &[Gate]) -> Option<&str> {
+    gates.iter().find(|gate| !gate.passed).map(short)
+}
+
 /// What is known of a gate.
 pub fn of(gate: &Gate) -> Option<&'static Entry> {
     GATES.iter().find(|entry| entry.name == gate.name)

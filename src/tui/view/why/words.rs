@@ -137,6 +137,7 @@ impl Words<'_> {
             ),
         ));
         lines.extend(self.features("What drove the score at its peak"));
+        lines.extend(self.now(incident));
         let (opening, peak) = (&incident.why.opening, &incident.why.peak);
         lines.extend(gates("What it passed when it opened", opening));
         if opening.iter().map(outcome).ne(peak.iter().map(outcome)) {
@@ -187,14 +188,33 @@ impl Words<'_> {
                 Line::of(Look::Bad, format!("● Anomaly: {}.", self.culprit()))
             }
             RowState::Scored if verdict.score.is_some_and(|score| score > 1.0) => {
-                let by = stopping(&verdict.gates).map_or("a rule", |gate| gate.name.as_str());
-                Line::of(Look::Warn, format!("○ No alarm: stopped by {by}. ")).and(
+                let why = glossary::stopped(&verdict.gates).unwrap_or("stopped by a rule");
+                let open = self.is_newest_of_open(verdict);
+                let (look, words) = if open {
+                    let words = format!("● An incident is open; this row alone: {why}. ");
+                    (Look::Bad, words)
+                } else {
+                    (Look::Warn, format!("○ No alarm: {why}. "))
+                };
+                Line::of(look, words).and(
                     Look::Text,
                     format!("The score is high: {}.", self.culprit()),
                 )
             }
+            RowState::Scored if self.is_newest_of_open(verdict) => Line::of(
+                Look::Bad,
+                "● An incident is open; this row alone is normal: the score is under its threshold.",
+            ),
             RowState::Scored => Line::of(Look::Good, "✓ Normal: the score is under its threshold."),
         }
+    }
+
+    /// Whether a verdict is the newest of an entity whose incident is open.
+    fn is_newest_of_open(&self, verdict: &Verdict) -> bool {
+        let latest = self.pipeline.entity(&verdict.entity);
+        let latest = latest.and_then(|entity| entity.latest.as_ref());
+        latest.is_some_and(|latest| latest.time == verdict.time)
+            && self.pipeline.open_incidents.contains_key(&verdict.entity)
     }
 
     /// Who it is about, in one sentence: `latency is far above what is expected, 840 ms instead of 190–230 ms`.
@@ -262,6 +282,23 @@ impl Words<'_> {
         }
         let mut lines = heading(title).to_vec();
         lines.extend(table(&self.parts, self.room));
+        lines
+    }
+
+    /// What drives the score of the newest row of an incident that is open.
+    fn now(&self, incident: &Incident) -> Vec<Line> {
+        let entity = self.pipeline.entity(&incident.entity);
+        let latest = entity.filter(|_| incident.is_open());
+        let Some(verdict) = latest.and_then(|entity| entity.latest.as_deref()) else {
+            return Vec::new();
+        };
+        if verdict.time == incident.peak || verdict.score.is_none() {
+            return Vec::new();
+        }
+        let parts = features(&Subject::Row(verdict, None), self.pipeline);
+        let score = number(verdict.score.unwrap_or(f64::NAN));
+        let mut lines = heading(&format!("What drives it now (score {score})")).to_vec();
+        lines.extend(table(&parts, self.room));
         lines
     }
 

@@ -181,9 +181,9 @@ pub fn deviation(verdict: Option<&Verdict>, column: usize) -> Option<f64> {
 }
 
 impl UiState {
-    /// The incidents that the log shows, in its order.
+    /// The incidents that the filter of the log lets through, in its order.
     #[must_use]
-    pub fn incidents<'a>(&self, pipeline: &'a PipelineView) -> Vec<&'a Incident> {
+    pub fn listed<'a>(&self, pipeline: &'a PipelineView) -> Vec<&'a Incident> {
         let filter = &self.filters.log;
         let all = pipeline.incidents.iter();
         let mut listed: Vec<&Incident> = all

@@ -7,6 +7,7 @@
 pub mod action;
 mod copy;
 mod export;
+mod groups;
 mod guard;
 mod input;
 pub mod keymap;

@@ -1,5 +1,6 @@
 //! Everything the dashboard remembers between two frames.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use super::action::Intent;
 use super::keymap::Keymap;
 use super::lists::{EntityOrder, LogOrder};
 use super::zone::Zone;
+
+pub use self::typed::{Filters, Prompt, PromptKind, has};
+
+mod typed;
 
 /// Which data is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,72 +139,6 @@ pub enum Place {
     Detail,
     /// An open panel.
     Panel(Panel),
-}
-
-/// A line that is being typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
-    /// What for.
-    pub kind: PromptKind,
-    /// What was typed; at most 64 characters.
-    pub text: String,
-    /// The chosen line of what matches, from 0.
-    pub chosen: usize,
-}
-
-/// What a line is typed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PromptKind {
-    /// Choosing an action.
-    Palette,
-    /// Choosing what is shown in a place.
-    Filter(Place),
-}
-
-/// Words that choose what is shown; empty ones choose everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filters {
-    /// Panes by name.
-    pub panes: String,
-    /// Anomalies by entity, feature, state or label.
-    pub log: String,
-    /// Entities by name.
-    pub entities: String,
-    /// Keys by their words.
-    pub help: String,
-}
-
-impl Filters {
-    /// What is typed in a place; empty where nothing is, or nothing is chosen from.
-    #[must_use]
-    pub fn word(&self, place: Place) -> &str {
-        match place {
-            Place::Panes | Place::Panel(Panel::Errors) => &self.panes,
-            Place::Log | Place::Panel(Panel::Log) => &self.log,
-            Place::Panel(Panel::Entities) => &self.entities,
-            Place::Panel(Panel::Help) => &self.help,
-            Place::Detail
-            | Place::Panel(Panel::Why | Panel::Training | Panel::Models | Panel::Health) => "",
-        }
-    }
-
-    /// The word for a place; `None` where nothing is chosen from.
-    pub const fn of(&mut self, place: Place) -> Option<&mut String> {
-        match place {
-            Place::Panes | Place::Panel(Panel::Errors) => Some(&mut self.panes),
-            Place::Log | Place::Panel(Panel::Log) => Some(&mut self.log),
-            Place::Panel(Panel::Entities) => Some(&mut self.entities),
-            Place::Panel(Panel::Help) => Some(&mut self.help),
-            Place::Detail
-            | Place::Panel(Panel::Why | Panel::Training | Panel::Models | Panel::Health) => None,
-        }
-    }
-}
-
-/// Whether `word` is in `text`, whatever the case; an empty one is in everything.
-#[must_use]
-pub fn has(text: &str, word: &str) -> bool {
-    word.is_empty() || text.to_lowercase().contains(&word.to_lowercase())
 }
 
 /// Something costly or lasting that waits for a yes.
@@ -326,6 +265,8 @@ pub struct UiState {
     pub selected: Option<Arc<str>>,
     /// The selected incident; `None` or one that is gone: the first of the log.
     pub incident: Option<IncidentKey>,
+    /// Groups of incidents that are unfolded, by their earliest start; at most [`super::update::UNFOLDED`].
+    pub unfolded: BTreeSet<Time>,
     /// What the arrows move.
     pub focus: Focus,
     /// Order of the panes.
@@ -402,6 +343,7 @@ impl UiState {
             entity: None,
             selected: None,
             incident: None,
+            unfolded: BTreeSet::new(),
             focus: Focus::default(),
             sort: Sort::default(),
             frozen: None,

@@ -183,6 +183,7 @@ fn moving(keys: &mut Keyboard) {
 /// Words on anomalies that the journal keeps.
 fn incidents(keys: &mut Keyboard) {
     keys.press("log").sees("newest first");
+    keys.press("fold").sees("is not one of many");
     keys.press("acknowledge").sees("acknowledged");
     keys.press("mark_false").sees("as a false alarm?");
     keys.sees("incidents would go");

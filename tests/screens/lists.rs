@@ -738,6 +738,127 @@ fn an_open_incident_shows_its_peak_and_its_newest_row() {
     assert!(text.contains("What drives it now (score"), "{text}");
 }
 
+/// A storm: `count` entities are anomalous since about the same time, and what was there before.
+fn storm(count: usize) -> Screen {
+    let mut screen = fleet(count);
+    let live = Arc::make_mut(&mut screen.snapshot.live);
+    let like = live.incidents[0].clone();
+    let old = live.incidents[1..].to_vec();
+    let many = (0..count).map(|i| {
+        let mut incident = like.clone();
+        incident.id = 100 + i as u64;
+        incident.entity = Entity::named(&format!("host-{i:03}"));
+        incident.start = like.start + fixture::MINUTE * u32::try_from(i % 3).unwrap();
+        incident.peak_score = 1.0 + i as f64 / 10.0;
+        incident
+    });
+    let all = many.chain(old).collect();
+    views::set_incidents(live, all);
+    screen
+}
+
+#[test]
+fn anomalies_that_begin_together_are_one_line_until_it_is_unfolded() {
+    let mut screen = storm(31);
+    let lines = |screen: &Screen| screen.state.incidents(&screen.snapshot.live).len();
+    assert_eq!(lines(&screen), 4, "one line for 31, and three others");
+    for size in [(200, 60), (120, 40)] {
+        let text = screen.at(size);
+        assert!(
+            text.contains("▸31") && text.contains("×  latency"),
+            "{text}"
+        );
+        assert!(text.contains("31 open"), "{text}");
+    }
+    screen.press(Intent::Log);
+    for size in [(200, 60), (120, 40), (80, 24)] {
+        let text = screen.at(size);
+        assert!(
+            text.contains("▸31 entities") || text.contains("▸31×"),
+            "{text}"
+        );
+    }
+    let text = screen.at((120, 40));
+    assert!(
+        text.contains("31 anomalies of 31 entities began within 2 min"),
+        "{text}"
+    );
+    assert!(text.contains("Space fold"), "{text}");
+    // All are exported and counted, whatever is folded.
+    assert_eq!(screen.state.listed(&screen.snapshot.live).len(), 34);
+    // A word on the line is one on all of them.
+    let sent = screen.press(Intent::Acknowledge);
+    assert_eq!(sent.len(), 31);
+    assert_eq!(sent[0], Effect::Send(Command::Acknowledge(100)));
+    assert_eq!(
+        screen.state.toasts.last().unwrap().text,
+        "31 anomalies acknowledged"
+    );
+    screen.press(Intent::MarkFalse);
+    let text = screen.text();
+    assert!(
+        text.contains("one of a group: the 30 others keep"),
+        "{text}"
+    );
+    screen.tap(KeyCode::Esc);
+    // Enter shows them, and from there leads to one.
+    screen.press(Intent::Expand);
+    assert!(screen.state.open.is_some() && !screen.state.expanded);
+    assert_eq!(lines(&screen), 34);
+    assert_eq!(chosen(&screen), 100);
+    assert_eq!(screen.press(Intent::Acknowledge).len(), 1);
+    screen.press(Intent::Down);
+    assert_eq!(chosen(&screen), 101);
+    // Folded again, the highest stands for all.
+    screen.press(Intent::Fold);
+    assert_eq!((lines(&screen), chosen(&screen)), (4, 130));
+    screen.press(Intent::Fold);
+    assert_eq!(lines(&screen), 34);
+    screen.press(Intent::End);
+    screen.press(Intent::Fold);
+    assert!(
+        screen
+            .state
+            .toasts
+            .last()
+            .unwrap()
+            .text
+            .contains("is not one of many")
+    );
+    // Where the log is not on the screen, the alert counts the others.
+    screen.press(Intent::Back);
+    assert!(
+        screen.at((40, 10)).contains("30 others and"),
+        "{}",
+        screen.text()
+    );
+    // More than the engine takes at once are acknowledged in parts.
+    let mut many = storm(50);
+    many.press(Intent::Log);
+    assert_eq!(many.press(Intent::Acknowledge).len(), 32);
+    let said = &many.state.toasts.last().unwrap().text;
+    assert!(said.ends_with("again for the other 18"), "{said}");
+    // Five are listed one by one.
+    assert_eq!(lines(&storm(5)), 8);
+}
+
+#[test]
+fn alarms_of_a_young_entity_are_to_be_taken_with_caution() {
+    let mut screen = incident();
+    let words = "Less than a day of this entity is known";
+    let known = |screen: &mut Screen, part| {
+        let live = Arc::make_mut(&mut screen.snapshot.live);
+        let entity = Arc::make_mut(&mut live.entities[0]);
+        entity.readiness.seasons = vec![(Duration::from_hours(24), part)];
+    };
+    known(&mut screen, 0.3);
+    screen.press(Intent::Why);
+    screen.press(Intent::End);
+    assert!(screen.at((200, 60)).contains(words), "{}", screen.text());
+    known(&mut screen, 0.8);
+    assert!(!screen.text().contains(words));
+}
+
 #[test]
 fn a_strip_shows_all_entities_where_there_is_more_than_one() {
     let mut screen = fleet(8);

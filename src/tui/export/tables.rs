@@ -20,7 +20,7 @@ pub fn anomalies(state: &UiState, pipeline: &PipelineView) -> Table {
         "label",
         "acknowledged",
     ]);
-    let rows = state.incidents(pipeline).into_iter().map(|incident| {
+    let rows = state.listed(pipeline).into_iter().map(|incident| {
         vec![
             // The journal has not numbered it yet.
             if incident.id == 0 {

@@ -26,6 +26,8 @@ use super::{copy, export, palette};
 
 /// Most toasts kept at once.
 pub const TOASTS: usize = 3;
+/// Most groups of incidents that are unfolded at once.
+pub const UNFOLDED: usize = 32;
 /// A notice older than this makes no toast.
 const NEWS: Duration = Duration::from_secs(60);
 
@@ -107,6 +109,7 @@ fn press(state: &mut UiState, intent: Intent, snapshot: &Snapshot, effects: &mut
             Some(effect) => effects.push(effect),
             None => toast(state, Level::Info, "there is nothing to export yet".into()),
         },
+        Intent::Fold => log::fold(state, snapshot),
         Intent::Mouse => {
             state.mouse = !state.mouse;
             effects.push(Effect::Mouse(state.mouse));

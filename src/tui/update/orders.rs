@@ -163,19 +163,45 @@ fn meant<'a>(state: &mut UiState, snapshot: &'a Snapshot) -> Result<&'a Incident
     }
 }
 
+/// Most incidents that one key acknowledges: half of what the engine's queue of orders holds.
+const AT_ONCE: usize = 32;
+
+/// The incidents that a line of the log stands for: those of a folded group, else the one.
+fn folded<'a>(
+    state: &UiState,
+    snapshot: &'a Snapshot,
+    incident: &'a Incident,
+) -> Vec<&'a Incident> {
+    let explained = state.line(Panel::Why).is_some();
+    let pipeline = state.pipeline(snapshot).filter(|_| !explained);
+    match pipeline.and_then(|pipeline| state.group_of(pipeline, incident)) {
+        Some((group, true)) => group.members,
+        _ => vec![incident],
+    }
+}
+
 fn acknowledge(state: &mut UiState, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
     let Some(incident) = target(state, snapshot) else {
         return;
     };
-    if incident.acknowledged {
-        return toast(state, Level::Info, "already acknowledged".into());
-    }
-    if order(state, Command::Acknowledge(incident.id), effects) {
-        toast(
-            state,
-            Level::Info,
-            format!("anomaly {} acknowledged", incident.id),
-        );
+    let all: Vec<u64> = folded(state, snapshot, incident)
+        .into_iter()
+        .filter(|incident| !incident.acknowledged && incident.id != 0)
+        .map(|incident| incident.id)
+        .collect();
+    let rest = all.len().saturating_sub(AT_ONCE);
+    let said = match (all.as_slice(), rest) {
+        ([], _) => return toast(state, Level::Info, "already acknowledged".into()),
+        ([id], _) => format!("anomaly {id} acknowledged"),
+        (many, 0) => format!("{} anomalies acknowledged", many.len()),
+        (_, rest) => format!("{AT_ONCE} anomalies acknowledged; again for the other {rest}"),
+    };
+    let ordered = all
+        .into_iter()
+        .take(AT_ONCE)
+        .all(|id| order(state, Command::Acknowledge(id), effects));
+    if ordered {
+        toast(state, Level::Info, said);
     }
 }
 
@@ -204,6 +230,12 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
     let command = Command::Label(id, label);
     let step = snapshot.pipeline(state.mode.pipeline()).map(|p| p.step);
     let mut detail = view::about(incident, step.unwrap_or_default(), &state.zone);
+    let others = folded(state, snapshot, incident).len() - 1;
+    if others > 0 {
+        detail.push(format!(
+            "It is one of a group: the {others} others keep their labels."
+        ));
+    }
     detail.push("Replaying stored data …".into());
     if state.config.read_only {
         order(state, command, effects);

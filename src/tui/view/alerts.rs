@@ -34,8 +34,8 @@ pub enum Alert<'a> {
     CatchingUp(CatchUp),
     /// A part of the program does not work, and so many more.
     Fault(Component, &'a Fault, usize),
-    /// Something is anomalous now; only where the log is not on the screen.
-    Incident(&'a Incident, std::time::Duration),
+    /// Something is anomalous now, and so many other entities; only where the log is not on the screen.
+    Incident(&'a Incident, std::time::Duration, usize),
     /// A model is being trained.
     Training(&'a TrainingView),
     /// The last training failed.
@@ -57,10 +57,13 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
         alerts.extend(fault(snapshot));
         alerts.extend(pipeline.catching_up.map(Alert::CatchingUp));
         let open = pipeline.incidents.iter().find(|i| i.is_open());
-        alerts.extend(
-            open.filter(|_| compact)
-                .map(|i| Alert::Incident(i, pipeline.step)),
-        );
+        alerts.extend(open.filter(|_| compact).map(|i| {
+            Alert::Incident(
+                i,
+                pipeline.step,
+                pipeline.open_incidents.len().saturating_sub(1),
+            )
+        }));
         alerts.extend(pipeline.training.as_ref().map(Alert::Training));
         if let Some(outcome) = &pipeline.last_training
             && !outcome.is_cancelled
@@ -254,14 +257,18 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
             ),
             String::new(),
         ),
-        Alert::Incident(incident, step) => {
+        Alert::Incident(incident, step, others) => {
             let (lasting, blame) = (lasting(incident, *step), blame(incident, 3));
             let who = if incident.entity.is_sole() {
                 "anomaly".to_owned()
             } else {
                 format!("{} anomalous", incident.entity)
             };
-            (format!("{who} for {lasting}: {blame}"), String::new())
+            let more = match others {
+                0 => String::new(),
+                others => format!("{others} others and "),
+            };
+            (format!("{more}{who} for {lasting}: {blame}"), String::new())
         }
         Alert::Failed(outcome, why, has_model) => (
             format!("training failed {} ago: {why}", ago(outcome.ended)),

@@ -113,7 +113,11 @@ const fn of_panel(panel: Panel) -> Words {
 /// here.
 pub fn hints(state: &UiState, snapshot: &Snapshot) -> Vec<(String, String)> {
     if let Some(open) = state.open {
-        return told(state, of_panel(open.panel));
+        let mut words = told(state, of_panel(open.panel));
+        if open.panel == Panel::Log && on_group(state, snapshot) {
+            words.insert(1, (keys(state, Intent::Fold), "fold".into()));
+        }
+        return words;
     }
     BINDINGS
         .iter()
@@ -180,7 +184,15 @@ fn applies(binding: &Binding, state: &UiState, snapshot: &Snapshot) -> bool {
         Hint::Test => state.mode == Mode::Test && pipeline.is_some(),
         Hint::Entities => pipeline.is_some_and(|p| p.entities.len() > 1),
         Hint::Incident => incidents,
+        Hint::Group => state.place() == Place::Log && on_group(state, snapshot),
     }
+}
+
+/// The selected line of the log is a group, or one of its incidents.
+fn on_group(state: &UiState, snapshot: &Snapshot) -> bool {
+    let pipeline = state.pipeline(snapshot);
+    let chosen = pipeline.and_then(|p| Some((p, state.chosen_incident(p)?)));
+    chosen.is_some_and(|(p, incident)| state.group_of(p, incident).is_some())
 }
 
 fn view_kind(state: &UiState) -> Kind {

@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use crate::domain::{Contribution, EntityView, Gate, Incident, Label, PipelineView, Unit};
+use crate::tui::groups::Group;
 use crate::tui::state::UiState;
-use crate::tui::text::{Names, percent, short, width};
+use crate::tui::text::{Names, percent, short, span, width};
 use crate::tui::theme::Theme;
 use crate::tui::zone::Zone;
 
@@ -41,7 +42,9 @@ pub fn draw(
     buffer: &mut Buffer,
     area: Rect,
 ) {
-    rule(incident, theme, buffer, area);
+    let group = state.group_of(pipeline, incident);
+    let group = group.filter(|(_, folded)| *folded);
+    rule(incident, group.map(|(group, _)| group), theme, buffer, area);
     facts(incident, (pipeline.step, &state.zone), theme, buffer, area);
     let gates: Vec<(&str, &[Gate])> = [
         ("opened", &*incident.why.opening),
@@ -61,10 +64,22 @@ pub fn draw(
     keys(state, theme, buffer, area);
 }
 
-fn rule(incident: &Incident, theme: &Theme, buffer: &mut Buffer, area: Rect) {
-    let name = match incident.id {
-        0 => " anomaly ".to_owned(),
-        id => format!(" anomaly {id} "),
+fn rule(
+    incident: &Incident,
+    group: Option<Group<'_>>,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    area: Rect,
+) {
+    let name = match (incident.id, group) {
+        (id, Some(group)) => format!(
+            " {} anomalies of {} entities began within {}; one of them: {id} ",
+            group.members.len(),
+            group.entities,
+            span(group.spread().max(Duration::from_secs(60)))
+        ),
+        (0, None) => " anomaly ".to_owned(),
+        (id, None) => format!(" anomaly {id} "),
     };
     let rest = area.width.saturating_sub(2 + width(&name));
     Pen::on(buffer, area, 0)

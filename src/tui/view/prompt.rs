@@ -87,7 +87,7 @@ pub fn matched(state: &UiState, snapshot: &Snapshot, place: Place) -> Option<(us
         }
         Place::Log | Place::Panel(Panel::Log) => {
             let pipeline = state.pipeline(snapshot)?;
-            Some((state.incidents(pipeline).len(), pipeline.incidents.len()))
+            Some((state.listed(pipeline).len(), pipeline.incidents.len()))
         }
         Place::Panel(Panel::Entities) => {
             let pipeline = state.pipeline(snapshot)?;

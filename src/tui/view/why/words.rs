@@ -16,6 +16,8 @@ use super::line::{Line, Look};
 use super::subject::{Part, Place, Subject, features};
 use super::table::table;
 
+const A_DAY: Duration = Duration::from_hours(24);
+
 /// The explanation for a box of `room` columns; lines may be longer, but for those of tables.
 pub fn lines(state: &UiState, snapshot: &Snapshot, room: u16) -> Vec<Line> {
     let Some(pipeline) = state.pipeline(snapshot) else {
@@ -309,6 +311,14 @@ impl Words<'_> {
             .hanging(6)
     }
 
+    /// Whether less than a day was observed of an incident's entity; a season is known when two of its periods were.
+    fn is_young(&self, incident: &Incident) -> bool {
+        let entity = self.pipeline.entity(&incident.entity);
+        let seasons = entity.map_or(&[][..], |entity| &entity.readiness.seasons);
+        let day = seasons.iter().find(|(period, _)| *period == A_DAY);
+        day.is_some_and(|(_, known)| *known < 0.5)
+    }
+
     /// What can be said on an incident, and what makes fewer of its kind.
     fn orders(&self, incident: &Incident) -> Vec<Line> {
         let mut lines = Vec::new();
@@ -333,6 +343,12 @@ impl Words<'_> {
             lines.push(self.key(
                 Intent::MarkFalse,
                 "a false alarm: the threshold learns; asks first",
+            ));
+        }
+        if self.is_young(incident) {
+            lines.push(Line::of(
+                Look::Warn,
+                "Less than a day of this entity is known: what comes once a day is not learned yet, so take alarms with caution.",
             ));
         }
         lines.push(Line::of(

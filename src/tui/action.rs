@@ -55,6 +55,8 @@ pub enum Intent {
     End,
     /// Other order of panes, or of the rows of the open table.
     Sort,
+    /// The opposite order of the open table.
+    Reverse,
     /// Show or hide the incidents of a group.
     Fold,
     /// Shorter time range.

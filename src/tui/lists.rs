@@ -1,79 +1,13 @@
 //! What the log, the error table and the list of entities show, and in which order: shared by drawing and by the keys
 //! that move in them.
 
-use std::cmp::Reverse;
-
-use serde::{Deserialize, Serialize};
+use std::cmp::{Ordering, Reverse};
 
 use crate::domain::{EntityView, Incident, Label, PipelineView, RowState, Verdict};
 
-use super::state::{ErrorOrder, UiState, has, key_of};
+use super::state::{UiState, has, key_of};
 
-/// Order of the anomaly log; open ones come first in each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogOrder {
-    /// The latest start first.
-    #[default]
-    Newest,
-    /// The longest first.
-    Longest,
-    /// The highest peak first.
-    Highest,
-}
-
-impl LogOrder {
-    /// The one that a key changes to.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Newest => Self::Longest,
-            Self::Longest => Self::Highest,
-            Self::Highest => Self::Newest,
-        }
-    }
-
-    /// In words.
-    #[must_use]
-    pub const fn told(self) -> &'static str {
-        match self {
-            Self::Newest => "newest first",
-            Self::Longest => "longest first",
-            Self::Highest => "highest peak first",
-        }
-    }
-}
-
-/// Order of the list of entities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntityOrder {
-    /// Anomalous ones first, then by score; those that can't be judged last.
-    #[default]
-    Worst,
-    /// By name.
-    Name,
-}
-
-impl EntityOrder {
-    /// The one that a key changes to.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Worst => Self::Name,
-            Self::Name => Self::Worst,
-        }
-    }
-
-    /// In words.
-    #[must_use]
-    pub const fn told(self) -> &'static str {
-        match self {
-            Self::Worst => "worst first",
-            Self::Name => "by name",
-        }
-    }
-}
+pub use super::orders::{EntityOrder, ErrorOrder, LogOrder, Reversed, mark};
 
 /// How an entity stands, by its newest verdict.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -196,6 +130,13 @@ impl UiState {
                 let open = b.is_open().cmp(&a.is_open());
                 open.then(b.peak_score.total_cmp(&a.peak_score))
             }),
+            LogOrder::Entity => listed.sort_by(|a, b| {
+                let open = b.is_open().cmp(&a.is_open());
+                open.then(a.entity.name().cmp(b.entity.name()))
+            }),
+        }
+        if self.reversed.log {
+            listed.reverse();
         }
         listed
     }
@@ -232,8 +173,12 @@ impl UiState {
             .map(|(column, _)| column)
             .collect();
         let name = |i: usize| entity.features.get(i).map(|f| &*f.feature.name);
+        let reversed = self.reversed.errors;
         if self.errors == ErrorOrder::Name {
             order.sort_by_key(|i| name(*i));
+            if reversed {
+                order.reverse();
+            }
             return order;
         }
         let latest = entity.latest.as_deref();
@@ -242,10 +187,14 @@ impl UiState {
             ErrorOrder::Deviation => deviation(latest, i),
             ErrorOrder::Share | ErrorOrder::Name => entity.features.get(i).and_then(|f| f.share),
         };
-        let known = |i: usize| size(i).filter(|v| !v.is_nan()).unwrap_or(-1.0);
+        let known = |i: usize| size(i).filter(|v| !v.is_nan());
         order.sort_by(|a, b| {
-            let larger = known(*b).total_cmp(&known(*a));
-            larger.then_with(|| name(*a).cmp(&name(*b)))
+            let by_size = match (known(*a), known(*b)) {
+                (Some(a), Some(b)) if reversed => a.total_cmp(&b),
+                (Some(a), Some(b)) => b.total_cmp(&a),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            };
+            by_size.then_with(|| name(*a).cmp(&name(*b)))
         });
         order
     }
@@ -259,12 +208,29 @@ impl UiState {
             .filter(|view| all_in(&view.entity.to_string(), filter))
             .map(|view| (view, Standing::of(view)))
             .collect();
-        if self.entity_order == EntityOrder::Worst {
-            // Stable, so that equals stay by name.
-            listed.sort_by(|(_, a), (_, b)| {
+        // Stable, so that equals stay by name; what can't be compared stays last.
+        let reversed = self.reversed.entities;
+        let towards = |order: Ordering| if reversed { order.reverse() } else { order };
+        match self.entity_order {
+            EntityOrder::Worst => listed.sort_by(|(_, a), (_, b)| {
                 let (a, b) = (a.badness(), b.badness());
-                b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
-            });
+                if a.0 == 0 || b.0 == 0 {
+                    return b.0.cmp(&a.0);
+                }
+                towards(b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)))
+            }),
+            EntityOrder::Name if reversed => listed.reverse(),
+            EntityOrder::Name => {}
+            EntityOrder::Open => {
+                let open = |view: &EntityView| {
+                    let incident = pipeline.open_incidents.get(&view.entity);
+                    incident.map(|incident| incident.duration())
+                };
+                listed.sort_by(|(a, _), (b, _)| match (open(a), open(b)) {
+                    (Some(a), Some(b)) => towards(b.cmp(&a)),
+                    (a, b) => b.is_some().cmp(&a.is_some()),
+                });
+            }
         }
         listed
     }
@@ -346,12 +312,27 @@ mod tests {
 
     #[test]
     fn orders_come_round() {
-        let mut log = LogOrder::default();
-        for _ in 0..3 {
+        let (mut log, mut entities, mut errors) = Default::default();
+        for order in LogOrder::ALL {
+            assert_eq!(log, order);
             log = log.next();
         }
-        assert_eq!(log, LogOrder::default());
-        assert_eq!(EntityOrder::default().next().next(), EntityOrder::default());
+        for order in EntityOrder::ALL {
+            assert_eq!(entities, order);
+            entities = entities.next();
+        }
+        for order in ErrorOrder::ALL {
+            assert_eq!(errors, order);
+            errors = errors.next();
+        }
+        assert_eq!(
+            (log, entities, errors),
+            (
+                LogOrder::default(),
+                EntityOrder::default(),
+                ErrorOrder::default()
+            )
+        );
     }
 
     #[test]

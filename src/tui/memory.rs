@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Span, ThemeName};
 
-use super::lists::{EntityOrder, LogOrder};
+use super::lists::{EntityOrder, LogOrder, Reversed};
 use super::state::{ErrorOrder, Sort, UiState};
 
 /// Version of the file.
@@ -41,6 +41,8 @@ pub struct Memory {
     errors: ErrorOrder,
     log: LogOrder,
     entities: EntityOrder,
+    #[serde(default)]
+    reversed: Reversed,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     live_range: Option<Span>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +63,7 @@ impl Memory {
             errors: state.errors,
             log: state.log,
             entities: state.entity_order,
+            reversed: state.reversed,
             live_range: state.live_range.map(Span),
             long_range: state.long_range.map(Span),
             theme: Kept {
@@ -82,6 +85,7 @@ impl Memory {
         state.errors = self.errors;
         state.log = self.log;
         state.entity_order = self.entities;
+        state.reversed = self.reversed;
         state.live_range = range(self.live_range);
         state.long_range = range(self.long_range);
         state.dismissed.clone_from(&self.dismissed);
@@ -152,6 +156,7 @@ mod tests {
         state.errors = ErrorOrder::Deviation;
         state.log = LogOrder::Highest;
         state.entity_order = EntityOrder::Name;
+        state.reversed.log = true;
         state.live_range = Some(Duration::from_secs(6 * 3600));
         state.mouse = true;
         state.dismissed = Some("a hint".into());

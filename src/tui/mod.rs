@@ -13,6 +13,7 @@ mod input;
 pub mod keymap;
 pub mod lists;
 mod memory;
+pub mod orders;
 mod palette;
 mod run;
 mod saver;

@@ -7,7 +7,8 @@ use crate::domain::{Entity, Snapshot};
 
 use super::action::Intent;
 use super::keymap::{BINDINGS, Binding, Group};
-use super::state::{UiState, has};
+use super::orders::{EntityOrder, ErrorOrder, LogOrder};
+use super::state::{Panel, UiState, has};
 
 /// One thing to choose.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,19 @@ pub enum Run {
     Entity(Entity),
     /// `interval 10s`.
     Interval(Duration),
+    /// `sort peak`.
+    Order(Order),
+}
+
+/// A column that a table is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Of the log.
+    Log(LogOrder),
+    /// Of the list of entities.
+    Entities(EntityOrder),
+    /// Of the error table.
+    Errors(ErrorOrder),
 }
 
 /// The usual time ranges, in seconds.
@@ -108,18 +122,20 @@ pub fn refusal(typed: &str) -> String {
         "interval" => {
             format!("`{rest}` is no interval; write a length from 1s to 1h, such as 10s")
         }
+        "sort" => format!("no column of the open table has “{rest}” in its name"),
         "entity" => format!("no entity has “{rest}” in its name"),
         _ => format!("no action has “{}” in its words", typed.trim()),
     }
 }
 
-/// `theme …`, `range …`, `entity …`, `interval …`; `None` for another first word.
+/// `theme …`, `range …`, `entity …`, `interval …`, `sort …`; `None` for another first word.
 fn with_value(state: &UiState, snapshot: &Snapshot, first: &str, rest: &str) -> Option<Vec<Offer>> {
     Some(match first {
         "theme" => themes(rest),
         "range" => ranges(rest),
         "interval" => intervals(rest),
         "entity" => entities(state, snapshot, rest),
+        "sort" => orders(state, rest),
         _ => return None,
     })
 }
@@ -206,6 +222,29 @@ fn entities(state: &UiState, snapshot: &Snapshot, rest: &str) -> Vec<Offer> {
         .map(|entity| {
             let words = format!("entity {}", entity.name());
             valued(words, "show it", Run::Entity(entity.clone()))
+        })
+        .collect()
+}
+
+/// The columns that the open table, or the log beside the panes, can be sorted by.
+fn orders(state: &UiState, rest: &str) -> Vec<Offer> {
+    let columns: Vec<(&str, Order)> = match state.open.map(|open| open.panel) {
+        Some(Panel::Errors) => ErrorOrder::ALL
+            .map(|order| (order.column(), Order::Errors(order)))
+            .into(),
+        Some(Panel::Entities) => EntityOrder::ALL
+            .map(|order| (order.column(), Order::Entities(order)))
+            .into(),
+        None | Some(Panel::Log) => LogOrder::ALL
+            .map(|order| (order.column(), Order::Log(order)))
+            .into(),
+        Some(_) => Vec::new(),
+    };
+    let wanted = columns.into_iter().filter(|(name, _)| has(name, rest));
+    wanted
+        .map(|(name, order)| {
+            let help = "by this column; again the other way round";
+            valued(format!("sort {name}"), help, Run::Order(order))
         })
         .collect()
 }

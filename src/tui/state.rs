@@ -14,8 +14,10 @@ use crate::domain::{
 
 use super::action::Intent;
 use super::keymap::Keymap;
-use super::lists::{EntityOrder, LogOrder};
+use super::orders::{EntityOrder, LogOrder, Reversed};
 use super::zone::Zone;
+
+pub use super::orders::ErrorOrder;
 
 pub use self::typed::{Filters, Prompt, PromptKind, has};
 
@@ -68,34 +70,6 @@ pub enum Sort {
     Score,
     /// Those of the latest incidents first.
     LastIncident,
-}
-
-/// Order of the error table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorOrder {
-    /// Largest part in the score first.
-    #[default]
-    Share,
-    /// Largest error first.
-    Error,
-    /// Farthest from what is expected first, seen against the band.
-    Deviation,
-    /// By name.
-    Name,
-}
-
-impl ErrorOrder {
-    /// The one that a key changes to.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Share => Self::Error,
-            Self::Error => Self::Deviation,
-            Self::Deviation => Self::Name,
-            Self::Name => Self::Share,
-        }
-    }
 }
 
 /// What lies over the dashboard, or in place of it.
@@ -285,6 +259,8 @@ pub struct UiState {
     pub log: LogOrder,
     /// Order of the list of entities.
     pub entity_order: EntityOrder,
+    /// Which of these orders are reversed.
+    pub reversed: Reversed,
     /// The entity that is pointed at in that list; `None`: the shown one.
     pub pointed: Option<Entity>,
     /// Version of the model that is pointed at in their list; `None` or one that is gone: the newest.
@@ -353,6 +329,7 @@ impl UiState {
             errors: ErrorOrder::default(),
             log: LogOrder::default(),
             entity_order: EntityOrder::default(),
+            reversed: Reversed::default(),
             pointed: None,
             model: None,
             open: None,

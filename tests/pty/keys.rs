@@ -183,6 +183,8 @@ fn moving(keys: &mut Keyboard) {
 /// Words on anomalies that the journal keeps.
 fn incidents(keys: &mut Keyboard) {
     keys.press("log").sees("newest first");
+    keys.press("reverse").sees("oldest first");
+    keys.press("reverse").sees("newest first");
     keys.press("fold").sees("is not one of many");
     keys.press("acknowledge").sees("acknowledged");
     keys.press("mark_false").sees("as a false alarm?");

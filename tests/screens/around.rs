@@ -253,7 +253,7 @@ fn help_begins_with_the_first_three_keys_and_is_searched() {
         screen.keys("/");
         screen.write("false alarm");
         let text = screen.text();
-        has(&text, &["alarm", "of 48"]);
+        has(&text, &["alarm", "of 49"]);
         assert!(!text.contains("end the dashboard"), "{text}");
         screen.keys("Ctrl-u");
         screen.write("zebra");

@@ -241,6 +241,15 @@ fn the_log_has_three_orders_and_open_ones_come_first() {
     screen.press(Intent::Sort);
     assert_eq!(ids(&screen), [42, 38, 41, 40]);
     assert!(screen.text().contains("highest peak first"));
+    assert!(screen.text().contains("peak▾"), "{}", screen.text());
+    screen.press(Intent::Reverse);
+    assert_eq!(ids(&screen), [40, 41, 38, 42]);
+    let text = screen.text();
+    assert!(
+        text.contains("lowest peak first") && text.contains("peak▴"),
+        "{text}"
+    );
+    screen.press(Intent::Reverse);
     // Keys move along the order that is seen, and to its ends.
     screen.press(Intent::Down);
     assert_eq!(chosen(&screen), 38);
@@ -859,6 +868,92 @@ fn alarms_of_a_young_entity_are_to_be_taken_with_caution() {
     assert!(!screen.text().contains(words));
 }
 
+/// Types an action into the palette and chooses it.
+fn does(screen: &mut Screen, words: &str) {
+    screen.press(Intent::Palette);
+    screen.write(words);
+    screen.tap(KeyCode::Enter);
+}
+
+#[test]
+fn a_column_is_chosen_to_sort_by_and_again_to_reverse() {
+    let mut screen = fleet(40);
+    screen.press(Intent::Entities);
+    let names = |screen: &Screen| -> Vec<String> {
+        let listed = screen.state.entities(&screen.snapshot.live);
+        listed
+            .iter()
+            .map(|(view, _)| view.entity.to_string())
+            .collect()
+    };
+    let scores = |screen: &Screen| -> Vec<Option<f64>> {
+        let listed = screen.state.entities(&screen.snapshot.live);
+        listed
+            .iter()
+            .map(|(_, standing)| standing.score())
+            .collect()
+    };
+    assert!(screen.at((120, 40)).contains("score▾"));
+    screen.press(Intent::Reverse);
+    assert!(screen.text().contains("score▴") && screen.text().contains("best first"));
+    let found = scores(&screen);
+    assert!(found[..38].is_sorted() && found[0].is_some());
+    assert_eq!(found[38..], [None, None], "what is unknown stays last");
+    does(&mut screen, "sort entity");
+    assert_eq!(screen.state.entity_order, EntityOrder::Name);
+    assert_eq!(names(&screen)[0], "host-000");
+    does(&mut screen, "sort entity");
+    assert_eq!(names(&screen)[0], "host-039");
+    assert!(screen.text().contains("entity▴"), "{}", screen.text());
+    does(&mut screen, "sort open");
+    assert_eq!(names(&screen)[0], "host-000", "the only one that is open");
+    screen.press(Intent::Back);
+
+    screen.press(Intent::Log);
+    does(&mut screen, "sort entity");
+    let entities = |screen: &Screen| -> Vec<String> {
+        let listed = screen.state.incidents(&screen.snapshot.live);
+        listed.iter().map(|i| i.entity.to_string()).collect()
+    };
+    assert_eq!(
+        entities(&screen),
+        ["host-000", "host-001", "host-002", "host-003"]
+    );
+    does(&mut screen, "sort entity");
+    assert_eq!(entities(&screen)[0], "host-003");
+    screen.press(Intent::Back);
+
+    let mut screen = incident();
+    screen.press(Intent::Errors);
+    does(&mut screen, "sort feature");
+    assert_eq!(screen.state.errors, ErrorOrder::Name);
+    screen.press(Intent::Reverse);
+    let text = screen.at((120, 40));
+    assert!(rows(&text, "╭ errors")[1].contains("temperature"), "{text}");
+    assert!(text.contains("feature▴"), "{text}");
+    does(&mut screen, "sort wrong");
+    assert!(
+        screen
+            .state
+            .toasts
+            .last()
+            .unwrap()
+            .text
+            .contains("no column")
+    );
+    screen.press(Intent::Help);
+    screen.press(Intent::Reverse);
+    assert!(
+        screen
+            .state
+            .toasts
+            .last()
+            .unwrap()
+            .text
+            .contains("no table to sort")
+    );
+}
+
 #[test]
 fn a_strip_shows_all_entities_where_there_is_more_than_one() {
     let mut screen = fleet(8);
@@ -1029,7 +1124,12 @@ fn the_hint_of_the_sort_key_is_about_what_it_sorts() {
     screen.state.size = (200, 60);
     assert!(screen.text().contains("s sort by score"));
     screen.state.focus = Focus::Log;
-    for words in ["longest first", "highest peak first", "newest first"] {
+    for words in [
+        "longest first",
+        "highest peak first",
+        "by entity",
+        "newest first",
+    ] {
         let hint = format!("s sort {words}");
         assert!(screen.text().contains(&hint), "{hint}\n{}", screen.text());
         screen.press(Intent::Sort);

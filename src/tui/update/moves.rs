@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use crate::domain::{EntityView, Level, Snapshot};
 
 use super::super::action::Intent;
-use super::super::palette;
+use super::super::palette::{self, Order};
 use super::super::state::{Focus, Mode, Panel, Place, Sort, UiState};
 use super::super::view::{self, layout::Panes};
 use super::{detail, log, panels, toast};
@@ -61,6 +61,7 @@ fn turn(state: &mut UiState, intent: Intent, snapshot: &Snapshot) {
         Intent::PreviousEntity => entity(state, snapshot, false),
         Intent::NextEntity => entity(state, snapshot, true),
         Intent::Sort => sort(state),
+        Intent::Reverse => reverse(state),
         Intent::ZoomIn | Intent::ZoomOut => {
             zoom(state, snapshot, intent == Intent::ZoomIn, &RANGES);
         }
@@ -99,6 +100,33 @@ fn sort(state: &mut UiState) {
             }
         }
     }
+}
+
+/// The opposite order of the table before the eyes.
+fn reverse(state: &mut UiState) {
+    let reversed = &mut state.reversed;
+    match state.open.map(|open| open.panel) {
+        Some(Panel::Errors) => reversed.errors = !reversed.errors,
+        Some(Panel::Entities) => reversed.entities = !reversed.entities,
+        // The log is on the screen beside the panes as well.
+        None | Some(Panel::Log) => reversed.log = !reversed.log,
+        Some(_) => toast(state, Level::Info, "there is no table to sort here".into()),
+    }
+}
+
+/// Sorts the open table by a column, or the other way round when it is sorted by that already.
+pub(super) fn order_by(state: &mut UiState, order: Order) {
+    let is_same = match order {
+        Order::Log(order) => std::mem::replace(&mut state.log, order) == order,
+        Order::Entities(order) => std::mem::replace(&mut state.entity_order, order) == order,
+        Order::Errors(order) => std::mem::replace(&mut state.errors, order) == order,
+    };
+    let reversed = match order {
+        Order::Log(_) => &mut state.reversed.log,
+        Order::Entities(_) => &mut state.reversed.entities,
+        Order::Errors(_) => &mut state.reversed.errors,
+    };
+    *reversed = is_same && !*reversed;
 }
 
 /// Where a moving key leads to from row `at` of `count` rows, `page` of them on a page.

@@ -171,6 +171,7 @@ fn run(state: &mut UiState, prompt: &Prompt, snapshot: &Snapshot, effects: &mut 
         Run::Theme(theme) => recolor(state, theme),
         Run::Range(range) => moves::show_range(state, snapshot, range),
         Run::Entity(entity) => state.show_entity(entity),
+        Run::Order(order) => moves::order_by(state, order),
         Run::Interval(interval) => {
             if order(state, Command::SetInterval(interval), effects) {
                 let said = format!("polling every {}", text::span(interval));

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{EntityView, PipelineView};
-use crate::tui::lists::{Standing, page_start};
+use crate::tui::lists::{EntityOrder, Standing, mark, page_start};
 use crate::tui::state::UiState;
 use crate::tui::text::{Names, number, percent, width};
 use crate::tui::theme::Theme;
@@ -68,7 +68,12 @@ pub fn draw(
     let all = pipeline.entities.iter().map(|e| e.entity.name());
     let names = Names::fit(all, columns.name.saturating_sub(1));
     if !parts.head.is_empty() {
-        columns.head(theme, buffer, parts.head);
+        columns.head(
+            (state.entity_order, state.reversed.entities),
+            theme,
+            buffer,
+            parts.head,
+        );
     }
     let page = usize::from(parts.rows.height).max(1);
     let first = page_start(pointed, page, listed.len());
@@ -131,7 +136,7 @@ fn notes(state: &UiState, listed: &[(&EntityView, Standing)], theme: &Theme) -> 
             notes.push(Segment::new(rank, vec![Span::styled(words, style)]));
         }
     }
-    let order = Span::styled(state.entity_order.told(), theme.dim);
+    let order = Span::styled(state.entity_order.told(state.reversed.entities), theme.dim);
     notes.push(Segment::new(2, vec![order]));
     notes
 }
@@ -218,15 +223,28 @@ impl Columns {
         }
     }
 
-    fn head(&self, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    fn head(
+        &self,
+        (order, reversed): (EntityOrder, bool),
+        theme: &Theme,
+        buffer: &mut Buffer,
+        area: Rect,
+    ) {
+        let named = |by: EntityOrder| {
+            let is_by = by == order;
+            let style = if is_by { theme.text } else { theme.dim };
+            let mark = if is_by { mark(reversed) } else { "" };
+            (format!("{}{mark}", by.column()), style)
+        };
+        let [score, entity, open] = EntityOrder::ALL.map(named);
         Pen::on(buffer, area, 0)
             .skip(SIGNS)
-            .cell("entity", self.name, theme.dim)
-            .figure("score", self.score, theme.dim)
+            .cell(&entity.0, self.name, entity.1)
+            .figure(&score.0, self.score, score.1)
             .skip(self.bar + 2)
             .cell("state", self.state.saturating_sub(2), theme.dim)
             .cell(word("top feature", self.top), self.top, theme.dim)
-            .cell(word("open for", self.open), self.open, theme.dim);
+            .cell(if self.open == 0 { "" } else { &open.0 }, self.open, open.1);
     }
 }
 

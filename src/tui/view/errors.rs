@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use crate::domain::{EntityView, FeatureView, PipelineView, RowState};
-use crate::tui::lists::page_start;
+use crate::tui::lists::{mark, page_start};
 use crate::tui::state::{ErrorOrder, Panel, Place, UiState};
 use crate::tui::text::{Names, number, percent, right, short, width};
 use crate::tui::theme::Theme;
@@ -55,7 +55,7 @@ pub fn draw(
         theme,
     };
     if inner.height > 0 {
-        table.head(state.errors, buffer, inner);
+        table.head((state.errors, state.reversed.errors), buffer, inner);
     }
     let page = page(area);
     let selected = state.selected_index(entity, &order);
@@ -268,15 +268,15 @@ struct Table<'a> {
 
 impl Table<'_> {
     /// The column that the rows are sorted by has a mark.
-    fn head(&self, order: ErrorOrder, buffer: &mut Buffer, area: Rect) {
+    fn head(&self, (order, reversed): (ErrorOrder, bool), buffer: &mut Buffer, area: Rect) {
         let (columns, theme) = (&self.columns, self.theme);
         let word = |name: &str, by: ErrorOrder| {
-            let (mark, style) = if by == order {
-                ("▾", theme.text)
+            let (arrow, style) = if by == order {
+                (mark(reversed), theme.text)
             } else {
                 ("", theme.dim)
             };
-            (format!("{name}{mark}"), style)
+            (format!("{name}{arrow}"), style)
         };
         let mut pen = Pen::on(buffer, area, 0);
         let (name, style) = word("feature", ErrorOrder::Name);

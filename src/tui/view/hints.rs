@@ -39,6 +39,7 @@ const LOG: Words = &[
     (Intent::MarkReal, "real"),
     (Intent::Filter, "filter"),
     (Intent::Sort, "sort"),
+    (Intent::Reverse, "reverse"),
     (Intent::Copy, "copy"),
     (Intent::Export, "export"),
     (Intent::Help, "help"),
@@ -47,6 +48,7 @@ const ERRORS: Words = &[
     (Intent::Back, "back"),
     (Intent::Expand, "chart"),
     (Intent::Sort, "sort"),
+    (Intent::Reverse, "reverse"),
     (Intent::Filter, "filter"),
     (Intent::Why, "why"),
     (Intent::NextEntity, "entity"),
@@ -59,6 +61,7 @@ const ENTITIES: Words = &[
     (Intent::Expand, "show it"),
     (Intent::Filter, "search"),
     (Intent::Sort, "sort"),
+    (Intent::Reverse, "reverse"),
     (Intent::Export, "export"),
     (Intent::Help, "help"),
 ];
@@ -160,7 +163,7 @@ fn word(binding: &Binding, state: &UiState) -> String {
 /// What the key that sorts does to what is in focus.
 fn sorts(state: &UiState) -> String {
     let words = match (state.place(), state.sort) {
-        (Place::Log, _) => return format!("sort {}", state.log.next().told()),
+        (Place::Log, _) => return format!("sort {}", state.log.next().told(state.reversed.log)),
         (_, Sort::Name) => "sort by score",
         (_, Sort::Score) => "sort by last anomaly",
         (_, Sort::LastIncident) => "sort by name",

@@ -9,7 +9,7 @@ use ratatui::text::Span;
 
 use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
 use crate::tui::groups::Group;
-use crate::tui::lists::{LEAST_SHARE, LogOrder, page_start};
+use crate::tui::lists::{LEAST_SHARE, LogOrder, mark, page_start};
 use crate::tui::state::{Panel, Place, UiState};
 use crate::tui::text::{self, Names, percent, short, span, width};
 use crate::tui::theme::Theme;
@@ -57,7 +57,7 @@ pub fn draw(
     let columns = Columns::over(inner.width, entity, features, panel);
     let entities = listed.iter().map(|incident| incident.entity.name());
     if !parts.head.is_empty() {
-        columns.head(theme, buffer, parts.head);
+        columns.head((state.log, state.reversed.log), theme, buffer, parts.head);
     }
     let selected = state.place_in(&listed);
     let page = usize::from(parts.rows.height).max(1);
@@ -114,8 +114,8 @@ fn title(state: &UiState, listed: usize, all: usize, theme: &Theme) -> Vec<Span<
 /// The order, where it is not the usual one or there is room for it, and how many are open.
 fn notes(state: &UiState, pipeline: &PipelineView, panel: bool, theme: &Theme) -> Vec<Segment> {
     let mut notes = Vec::new();
-    if panel || state.log != LogOrder::default() {
-        let order = Span::styled(state.log.told(), theme.dim);
+    if panel || state.log != LogOrder::default() || state.reversed.log {
+        let order = Span::styled(state.log.told(state.reversed.log), theme.dim);
         notes.push(Segment::new(1, vec![order]));
     }
     let open = pipeline.open_incidents.len();
@@ -312,17 +312,30 @@ impl Columns {
         BLANKS + left + self.state + self.label + self.seen
     }
 
-    fn head(&self, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    fn head(
+        &self,
+        (order, reversed): (LogOrder, bool),
+        theme: &Theme,
+        buffer: &mut Buffer,
+        area: Rect,
+    ) {
         let dim = theme.dim;
+        let named = |by: LogOrder| {
+            let is_by = by == order;
+            let style = if is_by { theme.text } else { dim };
+            let mark = if is_by { mark(reversed) } else { "" };
+            (format!("{}{mark}", by.column()), style)
+        };
+        let [start, lasts, peak, entity] = LogOrder::ALL.map(named);
         let mut pen = Pen::on(buffer, area, 0);
         pen.skip(2)
             .cell("id", self.id, dim)
-            .cell("start", self.start, dim)
+            .cell(&start.0, self.start, start.1)
             .cell("end", self.end, dim)
-            .figure("lasts", self.lasts, dim)
+            .figure(&lasts.0, self.lasts, lasts.1)
             .skip(1)
-            .cell("entity", self.entity, dim)
-            .figure("peak", self.peak, dim)
+            .cell(&entity.0, self.entity, entity.1)
+            .figure(&peak.0, self.peak, peak.1)
             .skip(2)
             .cell("features", self.parts, dim)
             .cell("state", self.state, dim)

@@ -272,6 +272,26 @@ fn muted_queries_raise_nothing_alone() {
 }
 
 #[test]
+fn a_candidate_says_which_deviations_do_not_count() {
+    let least = MinDeviation {
+        absolute: Some(2.0),
+        relative: Some(Ratio(0.1)),
+    };
+    let queries = BTreeMap::from([("f1".to_owned(), query(least, false))]);
+    let schema = schema(&[Direction::Above, Direction::Both]);
+    let rules = JudgeRules::new(&DetectConfig::default(), &queries, &schema, STEP);
+    let mut judge = Judge::new(Entity::sole());
+    let mut excused = |score, of: &[(f64, f64, f64)]| -> Vec<usize> {
+        judge.judge(&rules, scored(0, score, of)).excused
+    };
+    let none: [usize; 0] = [];
+    assert_eq!(excused(2.0, &[(9.0, 5.0, 0.9), (9.0, 0.0, 0.1)]), none);
+    assert_eq!(excused(2.0, &[(1.0, 5.0, 0.9), (9.0, 0.0, 0.1)]), [0]);
+    assert_eq!(excused(2.0, &[(9.0, 5.0, 0.1), (103.0, 100.0, 0.9)]), [1]);
+    assert_eq!(excused(0.5, &[(1.0, 5.0, 0.9), (103.0, 100.0, 0.1)]), none);
+}
+
+#[test]
 fn deviations_the_harmless_way_or_too_small_are_no_anomaly() {
     let least = MinDeviation {
         absolute: Some(2.0),

@@ -212,8 +212,8 @@ impl JudgeRules {
     }
 
     /// Asks the gates that look at a single row: `maintenance`, `mute`, `direction`, `min_deviation`, each only where the
-    /// configuration has such a rule.
-    pub(super) fn ask(&self, candidate: &Candidate<'_>) -> Vec<Gate> {
+    /// configuration has such a rule; and says which columns these left out.
+    pub(super) fn ask(&self, candidate: &Candidate<'_>) -> (Vec<Gate>, Vec<usize>) {
         let mut left = Left::of(self.features.iter().zip(candidate.features));
         let any = |has: fn(&FeatureRule) -> bool| self.features.iter().any(has);
         let usual = |column: usize| candidate.usual.get(column).copied().flatten();
@@ -233,14 +233,17 @@ impl JudgeRules {
             });
             gates.push(left.gate("min_deviation", "metrics that are far enough off"));
         }
+        let columns = 0..self.features.len().min(candidate.features.len());
+        let is_left = |column: &usize| left.rows.iter().any(|(other, ..)| other == column);
+        let left_out = columns.filter(|column| !is_left(column)).collect();
         if self.is_young {
             left.excuse(|rule, feature, column| !is_extreme(rule, feature, usual(column)));
             gates.push(left.gate(
                 YOUNG_MODEL,
-                "the model knows less than an hour: those far outside of all that it has seen",
+                "the model knows less than an hour: metrics far outside of all that it has seen",
             ));
         }
-        gates
+        (gates, left_out)
     }
 
     /// Asked when there are windows at all.

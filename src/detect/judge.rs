@@ -150,9 +150,12 @@ impl Judge {
         whole(&mut scored.features);
         let candidate = scored.score > 1.0;
         let mut gates = vec![threshold_gate(rules, scored.score)];
+        let mut excused = Vec::new();
         if candidate {
             gates.extend(scored.ruling.map(budget_gate));
-            gates.extend(self.asked(rules, &scored));
+            let asked = self.asked(rules, &scored);
+            gates.extend(asked.0);
+            excused = asked.1;
         }
         let passed = gates.iter().skip(1).all(|gate| gate.passed);
         let run = self.continued(rules, time, scored.score, passed);
@@ -175,6 +178,7 @@ impl Judge {
             is_anomaly: gates.iter().all(|gate| gate.passed),
             features: scored.features,
             provisional: None,
+            excused,
             gates,
         }
     }
@@ -188,9 +192,10 @@ impl Judge {
         Verdict::unscored(time, self.entity.clone(), state)
     }
 
-    /// The gates between a candidate and an anomaly, but for the one that only time can open.
-    fn asked(&self, rules: &JudgeRules, scored: &Scored) -> Vec<Gate> {
-        let mut gates = rules.ask(&Candidate {
+    /// The gates between a candidate and an anomaly, but for the one that only time can open, and the columns that do not
+    /// count.
+    fn asked(&self, rules: &JudgeRules, scored: &Scored) -> (Vec<Gate>, Vec<usize>) {
+        let (mut gates, excused) = rules.ask(&Candidate {
             time: scored.time,
             entity: &self.entity,
             features: &scored.features,
@@ -212,7 +217,7 @@ impl Judge {
                 settled.peak_score * NEWS
             ),
         }));
-        gates
+        (gates, excused)
     }
 
     /// The run that a row at `time` goes on with.

@@ -95,6 +95,10 @@ pub struct Verdict {
     /// What is known without a model; `None` once there is a score, and as long as there are too few rows for that.
     #[serde(default)]
     pub provisional: Option<Provisional>,
+    /// Columns of features whose deviation does not count: muted, under maintenance, in a harmless direction or too small.
+    /// Known of a candidate only; else empty.
+    #[serde(skip)]
+    pub excused: Vec<usize>,
     /// Every gate that was asked, the first one `threshold`; further ones only for a candidate. Empty unless scored.
     pub gates: Vec<Gate>,
 }
@@ -113,6 +117,7 @@ impl Verdict {
             is_anomaly: false,
             features: Vec::new(),
             provisional: None,
+            excused: Vec::new(),
             gates: Vec::new(),
         }
     }

@@ -3,7 +3,9 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use crate::domain::{EntityView, Incident, Label, PipelineView, RowState, Verdict};
+use crate::domain::{
+    Contribution, Direction, EntityView, Incident, Label, PipelineView, RowState, Verdict,
+};
 
 use super::state::{UiState, has, key_of};
 
@@ -103,6 +105,43 @@ fn words(incident: &Incident) -> String {
         text.push_str(&part.feature);
     }
     text
+}
+
+/// The parts of an incident whose deviation at the peak counts, the largest first; all where it is not known that any does.
+#[must_use]
+pub fn counted<'a>(entity: Option<&EntityView>, incident: &'a Incident) -> Vec<&'a Contribution> {
+    let all = || incident.features.iter();
+    let counted: Vec<&Contribution> = all()
+        .filter(|part| counts(entity, incident, part))
+        .collect();
+    if counted.is_empty() {
+        all().collect()
+    } else {
+        counted
+    }
+}
+
+/// Whether the deviation of a part of an incident counts: by the verdict on its peak while that is kept, else by the
+/// direction alone.
+#[must_use]
+pub fn counts(entity: Option<&EntityView>, incident: &Incident, part: &Contribution) -> bool {
+    let Some(entity) = entity else { return true };
+    let mut features = entity.features.iter();
+    let Some(column) = features.position(|f| f.feature.name == part.feature) else {
+        return true;
+    };
+    let kept = entity
+        .recent
+        .binary_search_by(|v| v.time.cmp(&incident.peak));
+    if let Some(verdict) = kept.ok().and_then(|at| entity.recent.get(at)) {
+        return !verdict.excused.contains(&column);
+    }
+    let direction = entity.features.get(column).map(|f| f.feature.direction);
+    match direction {
+        Some(Direction::Above) => part.value > part.expected,
+        Some(Direction::Below) => part.value < part.expected,
+        _ => true,
+    }
 }
 
 /// How far a feature is from what is expected, in half widths of its band; `None` when one of them is unknown.
@@ -263,7 +302,7 @@ impl UiState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Contribution, Entity, IncidentState, Time, Why};
+    use crate::domain::{Entity, IncidentState, Time, Why};
 
     #[test]
     fn every_word_of_a_filter_must_be_there() {

@@ -657,6 +657,62 @@ fn the_log_leads_to_the_row_that_is_farthest_off() {
     assert_eq!(screen.state.cursor, Some(peak));
 }
 
+/// The incident's latency, its largest contribution, does not count: it is off in a harmless direction, say.
+fn excused(mut snapshot: Snapshot, excused: &[usize]) -> Snapshot {
+    let view = entity(&mut snapshot);
+    let changed = view.recent.iter().map(|verdict| {
+        let mut verdict = (**verdict).clone();
+        verdict.excused = excused.to_vec();
+        Arc::new(verdict)
+    });
+    view.recent = changed.collect();
+    view.latest = view.recent.last().cloned();
+    snapshot
+}
+
+#[test]
+fn headline_and_rank_name_what_counts() {
+    // Columns: cpu, disk_used, latency, …
+    let snapshot = excused(scene::incident().snapshot, &[1, 2]);
+    let mut screen = Screen::of(snapshot.clone(), Mode::Live, "cpu");
+    screen.press(Intent::Back);
+    let log = screen.text();
+    let line = log.lines().find(|line| line.contains("● 13:54")).unwrap();
+    assert!(
+        line.contains("cpu 24 %") && !line.contains("latency 61 %"),
+        "{log}"
+    );
+    screen.press(Intent::Why);
+    let text = screen.text();
+    assert!(
+        text.contains("● Anomaly: cpu is far above what is expected."),
+        "{text}"
+    );
+    let (cpu, latency) = (
+        text.find("cpu   ").unwrap(),
+        text.find("latency   ").unwrap(),
+    );
+    assert!(cpu < latency, "{text}");
+    assert!(text.contains("grey: muted, under maintenance"), "{text}");
+    // The incident itself, from the log.
+    screen.press(Intent::Back);
+    screen.state.focus = Focus::Log;
+    screen.press(Intent::Why);
+    assert!(
+        screen.text().contains("● Anomaly: cpu is far above"),
+        "{}",
+        screen.text()
+    );
+    screen.press(Intent::Expand);
+    assert_eq!(screen.state.selected.as_deref(), Some("cpu"));
+
+    let snapshot = excused(scene::incident().snapshot, &[0, 1, 2, 3, 4, 5, 6]);
+    let mut screen = Screen::of(snapshot, Mode::Live, "cpu");
+    screen.press(Intent::Why);
+    let text = screen.text();
+    assert!(text.contains("no metric is off far enough"), "{text}");
+}
+
 #[test]
 fn a_typed_range_and_another_entity_keep_the_moment() {
     let mut screen = Screen::incident();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{EntityView, Grid, Incident, Level, Snapshot, Time};
 
-use super::super::lists::deviation;
+use super::super::lists::{counted, deviation};
 use super::super::state::{Mode, Open, Panel, UiState, has, key_of};
 use super::{moves, toast};
 
@@ -63,10 +63,13 @@ fn worst_row(incident: &Incident, entity: &EntityView, feature: &str) -> Option<
     worst.map(|(time, _)| time)
 }
 
-/// The first of the incident's features that the entity still has.
+/// The first of the incident's features that the entity still has, one whose deviation counts if there is one.
 fn first_feature(incident: &Incident, entity: &EntityView) -> Option<Arc<str>> {
     let has = |name: &str| entity.features.iter().any(|f| &*f.feature.name == name);
-    let found = incident.features.iter().find(|part| has(&part.feature));
+    let parts = counted(Some(entity), incident).into_iter();
+    let found = parts
+        .chain(&incident.features)
+        .find(|part| has(&part.feature));
     found.map(|part| Arc::clone(&part.feature))
 }
 

@@ -228,8 +228,12 @@ fn label(state: &mut UiState, snapshot: &Snapshot, label: Label, effects: &mut V
         ),
     };
     let command = Command::Label(id, label);
-    let step = snapshot.pipeline(state.mode.pipeline()).map(|p| p.step);
-    let mut detail = view::about(incident, step.unwrap_or_default(), &state.zone);
+    let pipeline = state.pipeline(snapshot);
+    let step = pipeline.map(|p| p.step).unwrap_or_default();
+    let entity = pipeline
+        .and_then(|p| p.entity(&incident.entity))
+        .map(AsRef::as_ref);
+    let mut detail = view::about(incident, entity, step, &state.zone);
     let others = folded(state, snapshot, incident).len() - 1;
     if others > 0 {
         detail.push(format!(

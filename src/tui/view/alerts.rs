@@ -35,7 +35,7 @@ pub enum Alert<'a> {
     /// A part of the program does not work, and so many more.
     Fault(Component, &'a Fault, usize),
     /// Something is anomalous now, and so many other entities; only where the log is not on the screen.
-    Incident(&'a Incident, std::time::Duration, usize),
+    Incident(&'a Incident, &'a PipelineView, usize),
     /// A model is being trained.
     Training(&'a TrainingView),
     /// The last training failed.
@@ -58,11 +58,7 @@ pub fn alerts<'a>(state: &UiState, snapshot: &'a Snapshot, compact: bool) -> Vec
         alerts.extend(pipeline.catching_up.map(Alert::CatchingUp));
         let open = pipeline.incidents.iter().find(|i| i.is_open());
         alerts.extend(open.filter(|_| compact).map(|i| {
-            Alert::Incident(
-                i,
-                pipeline.step,
-                pipeline.open_incidents.len().saturating_sub(1),
-            )
+            Alert::Incident(i, pipeline, pipeline.open_incidents.len().saturating_sub(1))
         }));
         alerts.extend(pipeline.training.as_ref().map(Alert::Training));
         if let Some(outcome) = &pipeline.last_training
@@ -257,8 +253,12 @@ fn words(alert: &Alert<'_>, state: &UiState) -> (String, String) {
             ),
             String::new(),
         ),
-        Alert::Incident(incident, step, others) => {
-            let (lasting, blame) = (lasting(incident, *step), blame(incident, 3));
+        Alert::Incident(incident, pipeline, others) => {
+            let entity = pipeline.entity(&incident.entity);
+            let (lasting, blame) = (
+                lasting(incident, pipeline.step),
+                blame(entity.map(AsRef::as_ref), incident, 3),
+            );
             let who = if incident.entity.is_sole() {
                 "anomaly".to_owned()
             } else {

@@ -343,9 +343,13 @@ impl Row<'_> {
         }
     }
 
-    /// The feature with the largest part in the score.
+    /// The feature with the largest contribution to the score, of those whose deviation counts.
     fn top(&self) -> String {
-        let known = self.entity.features.iter().filter_map(|f| {
+        let latest = self.entity.latest.as_ref();
+        let excused = latest.map_or(&[][..], |verdict| &verdict.excused);
+        let features = self.entity.features.iter().enumerate();
+        let counted = features.filter(|(column, _)| !excused.contains(column));
+        let known = counted.filter_map(|(_, f)| {
             let share = f.share.filter(|share| share.is_finite())?;
             Some((&f.feature.name, share))
         });

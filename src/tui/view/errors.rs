@@ -311,11 +311,14 @@ impl Table<'_> {
         };
         let hot = feature.anomalous.last().is_some_and(|v| v > 0.5);
         let mut pen = Pen::on(buffer, area, line);
-        let name = if hot { theme.bad } else { theme.text };
+        let latest = self.entity.latest.as_ref();
+        let is_excused = latest.is_some_and(|verdict| verdict.excused.contains(&column));
+        let plain = if is_excused { theme.dim } else { theme.text };
+        let name = if hot && !is_excused { theme.bad } else { plain };
         pen.cell(&self.names.cut(&feature.feature.name), columns.name, name);
         self.numbers(column, feature, &mut pen);
         let share = feature.share.map_or("–".into(), percent);
-        pen.figure(&share, columns.share, theme.text);
+        pen.figure(&share, columns.share, plain);
         let style = if hot { theme.hot } else { theme.line };
         if columns.bar > 0 {
             let part = feature.share.unwrap_or(0.0);

@@ -8,6 +8,7 @@ use ratatui::text::Span;
 
 use crate::domain::{Contribution, EntityView, Gate, Incident, Label, PipelineView, Unit};
 use crate::tui::groups::Group;
+use crate::tui::lists::counts;
 use crate::tui::state::UiState;
 use crate::tui::text::{Names, percent, short, span, width};
 use crate::tui::theme::Theme;
@@ -142,6 +143,8 @@ fn lasted(incident: &Incident, step: Duration, zone: &Zone) -> String {
 /// A feature of an incident in words.
 struct Shown<'a> {
     part: &'a Contribution,
+    /// Its deviation counts.
+    counts: bool,
     value: String,
     expected: String,
     band: String,
@@ -150,7 +153,7 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(part: &'a Contribution, entity: Option<&EntityView>, is_open: bool) -> Self {
+    fn of(part: &'a Contribution, entity: Option<&EntityView>, incident: &Incident) -> Self {
         let features = entity.into_iter().flat_map(|entity| &entity.features);
         let found = features
             .enumerate()
@@ -158,12 +161,13 @@ impl<'a> Shown<'a> {
         let unit = found.map_or(&Unit::None, |(_, feature)| &feature.feature.unit);
         let latest = entity.and_then(|entity| entity.latest.as_deref());
         let now = latest
-            .filter(|verdict| is_open && verdict.score.is_some())
+            .filter(|verdict| incident.is_open() && verdict.score.is_some())
             .zip(found)
             .and_then(|(verdict, (column, _))| verdict.features.get(column))
             .map(|now| (percent(now.share), unit.show(now.value)));
         Self {
             part,
+            counts: counts(entity, incident, part),
             value: unit.show(part.value),
             expected: unit.show(part.expected),
             band: between(unit, part.lower, part.upper).unwrap_or_else(|| "–".into()),
@@ -191,7 +195,7 @@ fn features(
         .features
         .iter()
         .take(rows)
-        .map(|part| Shown::of(part, entity, incident.is_open()))
+        .map(|part| Shown::of(part, entity, incident))
         .collect();
     let columns = Columns::over(area.width, &shown);
     let dim = theme.dim;
@@ -226,21 +230,22 @@ fn features(
     for (line, row) in (3..).zip(&shown) {
         let part = row.part;
         let mut pen = Pen::on(buffer, area, line);
-        pen.cell(&names.cut(&part.feature), columns.name, theme.text)
-            .figure(&percent(part.share), 7, theme.text);
+        let plain = if row.counts { theme.text } else { theme.dim };
+        pen.cell(&names.cut(&part.feature), columns.name, plain)
+            .figure(&percent(part.share), 7, plain);
         if columns.bar > 0 {
             pen.skip(1)
                 .spans(&bar(part.share, columns.bar - 1, theme.line, theme));
         }
         let (share, now) = row.now.as_ref().map_or(("", ""), |(s, v)| (s, v));
         pen.figure(share, columns.share_now, theme.strong)
-            .figure(&row.value, columns.value, theme.text)
+            .figure(&row.value, columns.value, plain)
             .figure(now, columns.now, theme.strong)
             .figure(&row.expected, columns.value, dim);
         if columns.band > 0 {
             pen.figure(&row.band, columns.band, dim)
                 .skip(2)
-                .say(side(part), theme.text);
+                .say(side(part), plain);
         }
     }
 }
@@ -341,7 +346,12 @@ fn keys(state: &UiState, theme: &Theme, buffer: &mut Buffer, area: Rect) {
 }
 
 /// What is asked about, before an incident gets a label: who and when, how high, what it was about, what it was called.
-pub fn about(incident: &Incident, step: Duration, zone: &Zone) -> Vec<String> {
+pub fn about(
+    incident: &Incident,
+    entity: Option<&EntityView>,
+    step: Duration,
+    zone: &Zone,
+) -> Vec<String> {
     let who = if incident.entity.is_sole() {
         String::new()
     } else {
@@ -350,7 +360,7 @@ pub fn about(incident: &Incident, step: Duration, zone: &Zone) -> Vec<String> {
     let state = incident.state.word();
     let when = lasted(incident, step, zone);
     let mut lines = vec![format!("{who}{state}, {when}, peak {}", peak(incident))];
-    let parts = blame(incident, 4);
+    let parts = blame(entity, incident, 4);
     if !parts.is_empty() {
         lines.push(parts);
     }

@@ -7,9 +7,9 @@ use ratatui::layout::{Margin, Rect};
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use crate::domain::{Incident, IncidentState, Label, PipelineView, Time};
+use crate::domain::{EntityView, Incident, IncidentState, Label, PipelineView, Time};
 use crate::tui::groups::Group;
-use crate::tui::lists::{LEAST_SHARE, LogOrder, mark, page_start};
+use crate::tui::lists::{LEAST_SHARE, LogOrder, counted, mark, page_start};
 use crate::tui::state::{Panel, Place, UiState};
 use crate::tui::text::{self, Names, percent, short, span, width};
 use crate::tui::theme::Theme;
@@ -50,7 +50,7 @@ pub fn draw(
     let longest = listed.iter().map(|i| width(i.entity.name())).max();
     let entity = longest.filter(|_| pipeline.grouped);
     let features = if panel {
-        longest_blame(&listed)
+        longest_blame(&listed, pipeline)
     } else {
         WIDEST
     };
@@ -67,6 +67,7 @@ pub fn draw(
         step: pipeline.step,
         now: newest(pipeline).unwrap_or(state.now),
         zone: &state.zone,
+        pipeline,
         entities: Names::fit(entities, columns.entity.saturating_sub(1)),
     };
     let groups = state.groups(pipeline);
@@ -199,11 +200,10 @@ pub fn peak(incident: &Incident) -> String {
     }
 }
 
-/// `latency 61 %, cpu 22 %`: at most `count` features, largest first.
-pub fn blame(incident: &Incident, count: usize) -> String {
-    let parts: Vec<String> = incident
-        .features
-        .iter()
+/// `latency 61 %, cpu 22 %`: at most `count` features whose deviation counts, largest first.
+pub fn blame(entity: Option<&EntityView>, incident: &Incident, count: usize) -> String {
+    let parts: Vec<String> = counted(entity, incident)
+        .into_iter()
         .take(count)
         .filter(|part| part.share >= LEAST_SHARE)
         .map(|part| format!("{} {}", part.feature, percent(part.share)))
@@ -212,20 +212,24 @@ pub fn blame(incident: &Incident, count: usize) -> String {
 }
 
 /// Columns of the longest list of features.
-fn longest_blame(listed: &[&Incident]) -> u16 {
-    let words = listed.iter().map(|incident| width(&blame(incident, 4)));
+fn longest_blame(listed: &[&Incident], pipeline: &PipelineView) -> u16 {
+    let words = listed.iter().map(|incident| {
+        width(&blame(
+            pipeline.entity(&incident.entity).map(AsRef::as_ref),
+            incident,
+            4,
+        ))
+    });
     words.max().unwrap_or(0).clamp(24, WIDEST)
 }
 
 /// As many features as have room with their parts, else the first one's name.
-fn fitting_blame(incident: &Incident, room: u16) -> String {
-    let whole = (1..=4).rev().map(|count| blame(incident, count));
+fn fitting_blame(entity: Option<&EntityView>, incident: &Incident, room: u16) -> String {
+    let whole = (1..=4).rev().map(|count| blame(entity, incident, count));
     let mut whole = whole.filter(|words| width(words) <= room);
     let first = || {
-        incident
-            .features
-            .first()
-            .map(|part| part.feature.to_string())
+        let parts = counted(entity, incident);
+        parts.first().map(|part| part.feature.to_string())
     };
     whole.next().or_else(first).unwrap_or_default()
 }
@@ -350,6 +354,7 @@ struct Row<'a> {
     step: Duration,
     now: Time,
     zone: &'a Zone,
+    pipeline: &'a PipelineView,
     entities: Names,
 }
 
@@ -459,7 +464,8 @@ impl Row<'_> {
             .figure(&peak(incident), columns.peak, hot)
             .skip(2);
         let room = columns.parts.min(pen.room());
-        let words = fitting_blame(incident, room.saturating_sub(1));
+        let entity = self.pipeline.entity(&incident.entity).map(AsRef::as_ref);
+        let words = fitting_blame(entity, incident, room.saturating_sub(1));
         pen.cell(&words, room + u16::from(columns.label == 0), text);
         let label = match incident.label {
             Some(Label::Real) => theme.warn,

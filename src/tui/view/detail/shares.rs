@@ -23,9 +23,11 @@ struct Part<'a> {
     name: &'a str,
     share: f64,
     shown: bool,
+    /// Its deviation counts.
+    counts: bool,
 }
 
-/// Known parts, the largest first; those that are as large by name.
+/// Known parts, those that count first, then the largest; those that are as large by name.
 fn ranked<'a>(entity: &'a EntityView, verdict: &Verdict, column: usize) -> Vec<Part<'a>> {
     let mut ranked: Vec<Part<'a>> = entity
         .features
@@ -37,9 +39,13 @@ fn ranked<'a>(entity: &'a EntityView, verdict: &Verdict, column: usize) -> Vec<P
             name: &feature.feature.name,
             share: part.share,
             shown: at == column,
+            counts: !verdict.excused.contains(&at),
         })
         .collect();
-    ranked.sort_by(|a, b| b.share.total_cmp(&a.share).then(a.name.cmp(b.name)));
+    ranked.sort_by(|a, b| {
+        let larger = b.share.total_cmp(&a.share).then(a.name.cmp(b.name));
+        b.counts.cmp(&a.counts).then(larger)
+    });
     ranked
 }
 
@@ -171,10 +177,11 @@ fn gates(verdict: &Verdict, theme: &Theme, buffer: &mut Buffer, area: Rect) {
 }
 
 fn draw(part: &Part<'_>, names: Names, theme: &Theme, buffer: &mut Buffer, area: Rect) {
-    let (mark, style) = if part.shown {
-        ("▸ ", theme.strong)
-    } else {
-        ("  ", theme.text)
+    let (mark, style) = match (part.shown, part.counts) {
+        (true, true) => ("▸ ", theme.strong),
+        (true, false) => ("▸ ", theme.dim),
+        (false, true) => ("  ", theme.text),
+        (false, false) => ("  ", theme.dim),
     };
     let figure = percent(part.share);
     let mut pen = Pen::on(buffer, area, 0);

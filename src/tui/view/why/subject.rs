@@ -1,8 +1,11 @@
 //! What is explained: an incident, or a row of the shown entity.
 
+use std::cmp::Ordering;
+
 use crate::domain::{
     Contribution, EntityView, FeatureVerdict, Incident, PipelineView, Snapshot, Time, Unit, Verdict,
 };
+use crate::tui::lists::counts;
 use crate::tui::state::{Focus, UiState};
 
 use super::super::detail::{parts, pointed, verdict_before};
@@ -111,6 +114,8 @@ pub struct Part {
     pub lower: f64,
     /// Upper end.
     pub upper: f64,
+    /// Its deviation matters: by its direction, its size, and nothing that excuses it.
+    pub counts: bool,
 }
 
 /// Where a value is, seen from what was expected.
@@ -148,7 +153,12 @@ impl Place {
 }
 
 impl Part {
-    fn of_row(entity: &EntityView, column: usize, part: &FeatureVerdict) -> Option<Self> {
+    fn of_row(
+        entity: &EntityView,
+        verdict: &Verdict,
+        column: usize,
+        part: &FeatureVerdict,
+    ) -> Option<Self> {
         let feature = &entity.features.get(column)?.feature;
         Some(Self {
             name: feature.name.to_string(),
@@ -158,10 +168,11 @@ impl Part {
             expected: part.expected,
             lower: part.lower,
             upper: part.upper,
+            counts: !verdict.excused.contains(&column),
         })
     }
 
-    fn of_incident(entity: Option<&EntityView>, part: &Contribution) -> Self {
+    fn of_incident(entity: Option<&EntityView>, incident: &Incident, part: &Contribution) -> Self {
         let feature = entity.and_then(|entity| {
             let mut features = entity.features.iter();
             features.find(|f| f.feature.name == part.feature)
@@ -174,6 +185,7 @@ impl Part {
             expected: part.expected,
             lower: part.lower,
             upper: part.upper,
+            counts: counts(entity, incident, part),
         }
     }
 
@@ -206,19 +218,20 @@ impl Part {
     }
 }
 
-/// The features of what is explained, the largest part first.
+/// The features of what is explained: those that count first, then the largest part.
 pub fn features(subject: &Subject<'_>, pipeline: &PipelineView) -> Vec<Part> {
     let mut found: Vec<Part> = match subject {
         Subject::Incident(incident) => {
             let entity = pipeline.entity(&incident.entity).map(AsRef::as_ref);
             let parts = incident.features.iter();
-            return parts.map(|part| Part::of_incident(entity, part)).collect();
+            let parts = parts.map(|part| Part::of_incident(entity, incident, part));
+            parts.collect()
         }
         Subject::Row(verdict, _) => match pipeline.entity(&verdict.entity) {
             Some(entity) => parts(verdict)
                 .iter()
                 .enumerate()
-                .filter_map(|(column, part)| Part::of_row(entity, column, part))
+                .filter_map(|(column, part)| Part::of_row(entity, verdict, column, part))
                 .collect(),
             None => Vec::new(),
         },
@@ -233,6 +246,13 @@ pub fn features(subject: &Subject<'_>, pipeline: &PipelineView) -> Vec<Part> {
             -1.0
         }
     };
-    found.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
+    // Stable: the parts of an incident are in their order already.
+    found.sort_by(|a, b| {
+        let larger = match subject {
+            Subject::Incident(_) => Ordering::Equal,
+            _ => rank(b).total_cmp(&rank(a)),
+        };
+        b.counts.cmp(&a.counts).then(larger)
+    });
     found
 }

@@ -26,6 +26,8 @@ struct Row {
     /// By how much it is off.
     off: Option<String>,
     look: Look,
+    /// The look of name and expectation, and of the contribution.
+    plain: (Look, Look),
 }
 
 impl Row {
@@ -41,12 +43,18 @@ impl Row {
             share: percent(part.share),
             value,
             expected: band.unwrap_or_else(|| part.unit.show(part.expected)),
+            plain: if part.counts {
+                (Look::Text, Look::Strong)
+            } else {
+                (Look::Dim, Look::Dim)
+            },
             place: match place {
                 Place::Unknown => "",
                 place => place.words(),
             },
             off: part.off(),
             look: match place {
+                _ if !part.counts => Look::Dim,
                 Place::FarAbove | Place::FarBelow => Look::Bad,
                 Place::Above | Place::Below | Place::Missing => Look::Warn,
                 Place::Within | Place::Unknown => Look::Text,
@@ -71,10 +79,14 @@ impl Row {
         };
         let distance = self.distance(true);
         [
-            Line::of(Look::Strong, self.name.as_str()).and(Look::Text, format!("  {}", self.share)),
-            Line::of(Look::Text, format!("{figures}expected {}: ", self.expected))
-                .and(self.look, distance)
-                .indented(2),
+            Line::of(self.plain.1, self.name.as_str())
+                .and(self.plain.0, format!("  {}", self.share)),
+            Line::of(
+                self.plain.0,
+                format!("{figures}expected {}: ", self.expected),
+            )
+            .and(self.look, distance)
+            .indented(2),
         ]
     }
 }
@@ -111,6 +123,10 @@ pub fn table(parts: &[Part], room: u16) -> Vec<Line> {
         let words = format!("and {rest} more that contribute less");
         lines.push(Line::of(Look::Dim, words));
     }
+    if parts.iter().any(|part| !part.counts) {
+        let words = "grey: muted, under maintenance, in a harmless direction or too small to count";
+        lines.push(Line::of(Look::Dim, words));
+    }
     lines
 }
 
@@ -133,10 +149,10 @@ fn columns(rows: &[Row], exact: bool, most: u16, contribution: &str) -> Vec<Line
     ];
     let mut lines = vec![Line::row(Look::Dim, head.join("  "))];
     lines.extend(rows.iter().map(|row| {
-        Line::row(Look::Text, left(&row.name, name))
-            .and(Look::Strong, format!("  {}", right(&row.share, share)))
+        Line::row(row.plain.0, left(&row.name, name))
+            .and(row.plain.1, format!("  {}", right(&row.share, share)))
             .and(row.look, format!("  {}", right(&row.value, value)))
-            .and(Look::Text, format!("  {}", right(&row.expected, expected)))
+            .and(row.plain.0, format!("  {}", right(&row.expected, expected)))
             .and(row.look, format!("  {}", row.distance(exact)))
     }));
     lines

@@ -224,6 +224,9 @@ impl Words<'_> {
         let Some(first) = self.parts.first() else {
             return "the score is over its threshold".into();
         };
+        if !first.counts {
+            return "no metric is off far enough, and in a direction that matters".into();
+        }
         let name = &first.name;
         let share = percent(first.share);
         match first.place() {

@@ -108,3 +108,47 @@ pub fn for_recording(config: &Config, source: &ReplaySource) -> Config {
     config.entities.group_by.clear();
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Direction, Unit};
+
+    #[test]
+    fn a_replay_has_the_units_and_limits_of_the_queries_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("host.csv");
+        let rows: String = (0..30)
+            .map(|i| format!("{},{i},7,3\n", 1_700_000_000 + i * 60))
+            .collect();
+        std::fs::write(&file, format!("timestamp,cpu,free,other\n{rows}")).unwrap();
+        let text = format!(
+            "[source]\nkind = \"replay\"\nfile = {file:?}\n\
+             [queries.cpu]\nexpr = \"cpu\"\nunit = \"percent\"\nlimit = 90\n\
+             [queries.free]\nexpr = \"free\"\nunit = \"bytes\"\ndirection = \"below\"\n\
+             [queries.absent]\nexpr = \"absent\"\nunit = \"s\"\n"
+        );
+        let config: Config = toml::from_str(&text).unwrap();
+        let opened = open(&Arc::new(config), dir.path(), Time::from_secs(0)).unwrap();
+        let Source::Replay(source) = &opened.source else {
+            panic!("no replay");
+        };
+        let told: Vec<_> = source
+            .schema()
+            .iter()
+            .map(|f| (&*f.name, f.unit.clone(), f.direction, f.limit))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("cpu", Unit::Percent, Direction::Both, Some(90.0)),
+                ("free", Unit::Bytes, Direction::Below, None),
+                ("other", Unit::None, Direction::Both, None),
+            ]
+        );
+        assert!(
+            opened.config.queries.is_empty(),
+            "nothing is asked of a file"
+        );
+    }
+}

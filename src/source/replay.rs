@@ -181,6 +181,12 @@ impl ReplaySource {
         self.wall_start.get_or_init(|| wall);
     }
 
+    /// The columns.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        self.frame.schema()
+    }
+
     /// Gives columns their unit, direction and limit, by name.
     #[must_use]
     pub fn with_features(mut self, features: &[Feature]) -> Self {

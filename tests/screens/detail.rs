@@ -714,6 +714,47 @@ fn headline_and_rank_name_what_counts() {
 }
 
 #[test]
+fn no_band_reaches_below_what_ever_was() {
+    let below_zero = |name: &str| {
+        let mut snapshot = scene::incident().snapshot;
+        let view = entity(&mut snapshot);
+        let column = view
+            .features
+            .iter()
+            .position(|f| &*f.feature.name == name)
+            .unwrap();
+        let changed = view.recent.iter().map(|verdict| {
+            let mut verdict = (**verdict).clone();
+            if let Some(part) = verdict.features.get_mut(column) {
+                part.lower = -17.8;
+            }
+            Arc::new(verdict)
+        });
+        view.recent = changed.collect();
+        view.latest = view.recent.last().cloned();
+        snapshot
+    };
+    let mut screen = Screen::of(below_zero("cpu"), Mode::Live, "cpu");
+    assert!(
+        screen.text().contains("expected 0–56.8 %"),
+        "{}",
+        screen.text()
+    );
+    screen.press(Intent::Back);
+    screen.press(Intent::Errors);
+    assert!(!screen.text().contains("-17.8"), "{}", screen.text());
+    screen.press(Intent::Why);
+    assert!(screen.text().contains("0–56.8 %"), "{}", screen.text());
+    // A temperature may well be below zero.
+    let screen = Screen::of(below_zero("temperature"), Mode::Live, "temperature");
+    assert!(
+        screen.text().contains("expected -17.8 to "),
+        "{}",
+        screen.text()
+    );
+}
+
+#[test]
 fn a_typed_range_and_another_entity_keep_the_moment() {
     let mut screen = Screen::incident();
     for _ in 0..40 {

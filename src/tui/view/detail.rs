@@ -20,7 +20,7 @@ use self::axes::{Cross, Stretch};
 use super::chart::Chart;
 use super::pane::{figures, fill};
 use super::pen::{Pen, Segment, boxed, centered};
-use super::plot::{Plot, Window, latest};
+use super::plot::{Plot, Window, floor, latest, raised};
 
 pub use self::moment::{Moment, between, parts, pointed, verdict_before};
 pub use self::ruler::Ruler;
@@ -201,6 +201,7 @@ impl Detail<'_> {
         if self.window.is_history() {
             return band;
         }
+        let floor = floor(self.feature);
         let from = self.window.grid.start();
         let skip = self.entity.recent.partition_point(|v| v.time < from);
         for verdict in self.entity.recent.iter().skip(skip) {
@@ -211,7 +212,7 @@ impl Detail<'_> {
             };
             let slots = (band.lower.get_mut(row), band.upper.get_mut(row));
             if let (Some(lower), Some(upper)) = slots {
-                (*lower, *upper) = (part.lower, part.upper);
+                (*lower, *upper) = (raised(part.lower, floor), part.upper);
             }
         }
         band

@@ -342,9 +342,10 @@ fn so_far(known: &Provisional, theme: &Theme) -> Segment {
 /// is not counted twice: those listed that began since the start are not fewer. Recordings live in their own time.
 fn session(snapshot: &Snapshot, pipeline: &PipelineView) -> u64 {
     let began = |incident: &&Incident| incident.start >= snapshot.started;
-    let listed = match pipeline.source.recorded {
-        true => 0,
-        false => pipeline.incidents.iter().filter(began).count(),
+    let listed = if pipeline.source.recorded {
+        0
+    } else {
+        pipeline.incidents.iter().filter(began).count()
     };
     let counted = pipeline.counters.incidents_session;
     counted.max(u64::try_from(listed).unwrap_or(u64::MAX))

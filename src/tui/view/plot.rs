@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    EntityView, FeatureView, Forecast, Grid, HistoryAnswer, HistorySeries, Series, Time,
+    EntityView, FeatureView, Forecast, Grid, HistoryAnswer, HistorySeries, Series, Time, Unit,
 };
 use crate::tui::state::{Mode, UiState};
 use crate::tui::text::whole;
@@ -315,6 +315,24 @@ impl Trend {
             (Self::Falling, false) => "down ",
         }
     }
+}
+
+/// What a band does not reach below: zero for a metric that has never been below it in what is at hand, but for a
+/// temperature, which can well be.
+pub fn floor(feature: &FeatureView) -> f64 {
+    let may_be_negative = feature.feature.unit == Unit::Celsius
+        || feature.values.iter().any(|value| value < 0.0)
+        || !feature.values.iter().any(f64::is_finite);
+    if may_be_negative {
+        f64::NEG_INFINITY
+    } else {
+        0.0
+    }
+}
+
+/// The lower end of a band, not below `floor`; unknown stays unknown.
+pub fn raised(lower: f64, floor: f64) -> f64 {
+    if lower < floor { floor } else { lower }
 }
 
 /// The newest known value among the last few rows, and whether it is the very newest row's.

@@ -11,7 +11,7 @@ use crate::tui::theme::Theme;
 use crate::tui::zone::Zone;
 
 use super::super::pen::{Segment, row};
-use super::super::plot::{Plot, Window};
+use super::super::plot::{Plot, Window, floor, raised};
 
 /// What is known of one feature at one moment; what is not is `None`.
 pub struct Moment<'a> {
@@ -140,15 +140,19 @@ pub fn readout(
             vec![Span::styled(name, theme.dim), shown],
         ));
     };
-    let band = moment.part.map(|part| (part.lower, part.upper));
+    let floor = floor(feature);
+    let band = moment
+        .part
+        .map(|part| (raised(part.lower, floor), part.upper));
     if let Some((yhat, lower, upper)) = moment.ahead {
+        let lower = raised(lower, floor);
         known(
             0,
             "forecast ",
             Span::styled(unit.show(yhat), theme.forecast),
         );
         if let Some(band) = between(unit, lower, upper) {
-            known(2, "between ", Span::styled(band, theme.text));
+            known(2, "forecast band ", Span::styled(band, theme.text));
         }
     } else {
         known(0, "value ", value(moment, band, unit, theme));

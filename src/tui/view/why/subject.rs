@@ -9,7 +9,7 @@ use crate::tui::lists::counts;
 use crate::tui::state::{Focus, UiState};
 
 use super::super::detail::{parts, pointed, verdict_before};
-use super::super::plot::Window;
+use super::super::plot::{Window, floor, raised};
 
 /// What is explained.
 pub enum Subject<'a> {
@@ -159,14 +159,15 @@ impl Part {
         column: usize,
         part: &FeatureVerdict,
     ) -> Option<Self> {
-        let feature = &entity.features.get(column)?.feature;
+        let view = entity.features.get(column)?;
+        let feature = &view.feature;
         Some(Self {
             name: feature.name.to_string(),
             unit: feature.unit.clone(),
             share: part.share,
             value: part.value,
             expected: part.expected,
-            lower: part.lower,
+            lower: raised(part.lower, floor(view)),
             upper: part.upper,
             counts: !verdict.excused.contains(&column),
         })
@@ -183,7 +184,7 @@ impl Part {
             share: part.share,
             value: part.value,
             expected: part.expected,
-            lower: part.lower,
+            lower: raised(part.lower, feature.map_or(f64::NEG_INFINITY, floor)),
             upper: part.upper,
             counts: counts(entity, incident, part),
         }

@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn many_entities_that_begin_together_are_a_group() {
         let mut all: Vec<Incident> = (0..31)
-            .map(|i| incident(i, 1000 + (i as i64 % 3) * 60))
+            .map(|i| incident(i, 1000 + i64::try_from(i % 3).unwrap() * 60))
             .collect();
         all.push(incident(3, 9000));
         assert_eq!(found(&all, 60), [(1000, 31)]);
@@ -193,7 +193,9 @@ mod tests {
         all.extend((0..6).map(|i| incident(i, 5000)));
         assert_eq!(found(&all, 60), [(5000, 6), (1000, 31)]);
         // On a coarse grid, neighbouring rows are together.
-        let coarse: Vec<Incident> = (0..8).map(|i| incident(i, (i as i64 % 2) * 300)).collect();
+        let coarse: Vec<Incident> = (0..8)
+            .map(|i| incident(i, i64::try_from(i % 2).unwrap() * 300))
+            .collect();
         assert_eq!(found(&coarse, 60), []);
         assert_eq!(found(&coarse, 300), [(0, 8)]);
     }

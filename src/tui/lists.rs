@@ -351,7 +351,9 @@ mod tests {
 
     #[test]
     fn orders_come_round() {
-        let (mut log, mut entities, mut errors) = Default::default();
+        let mut log = LogOrder::default();
+        let mut entities = EntityOrder::default();
+        let mut errors = ErrorOrder::default();
         for order in LogOrder::ALL {
             assert_eq!(log, order);
             log = log.next();

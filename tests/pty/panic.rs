@@ -57,6 +57,7 @@ fn dashboard_beside_a_worker_that_falls() {
         write: |path, bytes| std::fs::write(path, bytes),
         color: ColorDepth::True,
         unicode: true,
+        zone: tui::Zone::UTC,
     };
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_secs(1));

@@ -263,12 +263,10 @@ const NOTHING: f64 = 0.005;
 /// A horizontal bar of `room` columns, filled to `part` (0 to 1); empty only for what reads as 0 %.
 pub fn bar(part: f64, room: u16, filled: Style, theme: &Theme) -> Vec<Span<'static>> {
     let full = whole(part.clamp(0.0, 1.0) * f64::from(room)).min(usize::from(room));
-    let full = if part < NOTHING {
-        0
-    } else if room > 0 {
-        full.max(1)
+    let full = if part >= NOTHING {
+        full.max(usize::from(room > 0))
     } else {
-        full
+        0
     };
     let rest = usize::from(room) - full;
     vec![

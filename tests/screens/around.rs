@@ -449,6 +449,10 @@ fn moments_are_shown_in_the_zone_that_was_asked_for() {
     has(&screen.text(), &["14:02:11 UTC", "● 13:54 "]);
     screen.state.zone = zone("America/New_York");
     has(&screen.text(), &["09:02:11 EST", "● 08:54 "]);
+    has(
+        &Screen::incident((40, 10)).text(),
+        &["● prometheus", "14:02:11 UTC"],
+    );
     let zoned = |screen: &mut Screen, keys: &str, words: &[&str]| {
         screen.keys(keys);
         has(&screen.text(), words);

@@ -507,6 +507,7 @@ fn an_exporter_whose_port_is_taken_is_seen_for_as_long_as_it_is_off() {
     for size in SIZES {
         let screen = Screen::of(snapshot.clone(), size, &[]);
         screen.has(&["! listener", "listener: another program"]);
+        assert!(size.0 < 80 || screen.text().contains("● prometheus"));
     }
     let screen = Screen::of(snapshot.clone(), (120, 50), &[Intent::Health]);
     screen.has(&["listener       ✗ for 90 min: another program listens on"]);
@@ -514,6 +515,21 @@ fn an_exporter_whose_port_is_taken_is_seen_for_as_long_as_it_is_off() {
     snapshot.health = board.view();
     let screen = Screen::of(snapshot, (120, 40), &[]);
     assert!(!screen.text().contains("listener"));
+}
+
+#[test]
+fn a_source_without_a_whole_step_yet_is_waited_for() {
+    let mut pipeline = fixture::pipeline(PipelineId::Live);
+    pipeline.source.name = "this host".into();
+    pipeline.source.state = SourceState::Up;
+    pipeline.source.last_success = Some(fixture::now());
+    let mut snapshot = fixture::snapshot(pipeline);
+    snapshot.started = fixture::now() - Duration::from_secs(25);
+    let screen = Screen::of(snapshot.clone(), (120, 40), &[]);
+    screen.has(&["Waiting for the first samples from this host"]);
+    snapshot.started = fixture::now() - Duration::from_mins(3);
+    let screen = Screen::of(snapshot, (120, 40), &[]);
+    screen.has(&["this host answers, but no series match the queries"]);
 }
 
 #[test]

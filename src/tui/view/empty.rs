@@ -34,8 +34,10 @@ fn lines(state: &UiState, snapshot: &Snapshot, theme: &Theme) -> Vec<(String, St
         let back = format!("{} goes back to live data", state.keymap.key(Intent::Live));
         return vec![(why.into(), theme.strong), blank, (back, theme.dim)];
     };
-    let mut lines = failing(state, snapshot, pipeline, theme)
-        .unwrap_or_else(|| waiting(pipeline, &state.zone, theme));
+    let mut lines = failing(state, snapshot, pipeline, theme).unwrap_or_else(|| {
+        let is_young = snapshot.now.since(snapshot.started) < pipeline.step * 2;
+        waiting(pipeline, is_young, &state.zone, theme)
+    });
     lines.push(blank);
     if state.mode != Mode::Test {
         lines.push((test, theme.dim));
@@ -65,16 +67,26 @@ fn failing(
 }
 
 /// What is waited for from a source that answers.
-fn waiting(pipeline: &PipelineView, zone: &Zone, theme: &Theme) -> Vec<(String, Style)> {
+fn waiting(
+    pipeline: &PipelineView,
+    is_young: bool,
+    zone: &Zone,
+    theme: &Theme,
+) -> Vec<(String, Style)> {
     let source = &pipeline.source;
-    match &source.state {
-        SourceState::Connecting => vec![
+    let first_samples = || {
+        vec![
             (
                 format!("Waiting for the first samples from {}", source.name),
                 theme.strong,
             ),
             (pipeline.readiness.text.clone(), theme.dim),
-        ],
+        ]
+    };
+    match &source.state {
+        // A row is there once its step is over: until then nothing is known of what matches.
+        SourceState::Up if is_young => first_samples(),
+        SourceState::Connecting => first_samples(),
         SourceState::Up | SourceState::Stale { .. } if pipeline.model.is_some() => vec![
             (
                 format!("{} answers, but has no samples of late", source.name),

@@ -39,7 +39,7 @@ pub fn draw(state: &UiState, snapshot: &Snapshot, theme: &Theme, buffer: &mut Bu
     };
     let wide = area.width >= 80;
     let clock = Segment::new(
-        if wide { 2 } else { 4 },
+        if wide || area.height >= 2 { 2 } else { 4 },
         vec![Span::styled(
             state.zone.clock_with_zone(state.now),
             theme.dim,
@@ -123,6 +123,12 @@ fn source(
         return Vec::new();
     };
     let source = &pipeline.source;
+    // A long name must not drive out the clock with its zone, nor the mark of a fault.
+    let longest = match state.size.0 {
+        0..60 => 12,
+        60..100 if snapshot.faults().next().is_some() => 20,
+        _ => 48,
+    };
     let freshness = state.freshness(snapshot, pipeline);
     let (dot, word, style) = match (&source.state, freshness.is_stale()) {
         (_, true) => ("✗", " stale", theme.bad),
@@ -134,7 +140,7 @@ fn source(
         1,
         vec![
             Span::styled(format!("{dot} "), style),
-            Span::styled(text::cut(&source.name, 48).into_owned(), theme.text),
+            Span::styled(text::cut(&source.name, longest).into_owned(), theme.text),
             Span::styled(word, style),
         ],
     )];

@@ -288,7 +288,12 @@ impl Columns {
         let entity = entity.map(|longest| longest.clamp(6, most) + 1);
         let mut columns = Self {
             id: pick(full, 9),
-            start: if full { 14 } else { 6 },
+            start: match room {
+                _ if full => 14,
+                // The head has a mark where the log is sorted by it.
+                40.. if panel => 7,
+                _ => 6,
+            },
             end: pick(full && (room >= 116 || entity.is_none()), 14),
             lasts: 8,
             entity: entity.unwrap_or(0),
@@ -302,7 +307,7 @@ impl Columns {
         columns.parts = room.saturating_sub(columns.taken());
         if words {
             // State and label stay near what they are about.
-            columns.parts = columns.parts.min(parts + 1);
+            columns.parts = columns.parts.min(parts + 2);
             // What is left then goes to names that are longer than their column.
             let spare = room.saturating_sub(columns.taken() + columns.parts);
             let lacks = longest.map_or(0, |longest| (longest + 1).saturating_sub(columns.entity));

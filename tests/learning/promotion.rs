@@ -110,6 +110,30 @@ fn a_better_model_is_promoted_whatever_its_scale() {
     assert!(same.promoted);
 }
 
+#[test]
+fn a_champion_that_saw_a_metric_stand_still_gives_way_when_it_moves() {
+    let moving = frame(1.0);
+    let mut values = moving.values().to_owned();
+    values.column_mut(1).fill(0.0);
+    let schema = std::sync::Arc::clone(moving.schema());
+    let still = Frame::new(Entity::sole(), schema, *moving.grid(), values).unwrap();
+    let config = settings(12);
+    let (_, champion) = taught(&still, &config);
+    let (prepared, better) = taught(&moving, &config);
+    let decision = decide(&prepared, &better, Some(&champion.bundle), false, &config).unwrap();
+    assert!(decision.promoted, "{decision:?}");
+    assert!(
+        decision.reason.contains("raises alarms on"),
+        "{decision:?}"
+    );
+    // In spreads of the rows, and bounded: no feature decides alone.
+    let figures = decision.comparison.unwrap();
+    assert!(
+        figures.challenger_error < 1.0 && figures.champion_error < 100.0,
+        "{figures:?}"
+    );
+}
+
 fn was_refused(snapshot: &Snapshot) -> bool {
     let outcome = snapshot.live.last_training.as_ref();
     let decision = outcome.and_then(|outcome| outcome.decision.as_ref());

@@ -109,8 +109,8 @@ fn times_without_a_zone_are_those_of_the_setting() {
     assert_eq!(summary["warnings"], json!([]));
     let raw = pulsewatch::disk::Table::load(&shell.data("raw.parquet")).unwrap();
     let hours: Vec<f64> = raw.column("hour_of_day").unwrap().to_vec();
-    assert_eq!(hours[0..2], [0.0, 0.0]);
-    assert_eq!(hours[12..24], [2.0; 12]);
+    assert_eq!(hours[0..2].to_vec(), vec![0.0; 2]);
+    assert_eq!(hours[12..24].to_vec(), vec![2.0; 12]);
     let plain = Shell::new();
     let summary = collected(&plain, &text);
     let said = summary["warnings"].to_string();
@@ -273,8 +273,8 @@ fn every_alarm_is_in_the_report_once() {
     let report: Value = serde_json::from_str(&report).unwrap();
     let alarms = report["alarms"].as_array().unwrap();
     assert_eq!(
-        alarms.len(),
-        report["judged"]["alarms"].as_u64().unwrap() as usize
+        alarms.len() as u64,
+        report["judged"]["alarms"].as_u64().unwrap()
     );
     let count = |alarm: &Value| alarm["false_alarms"].as_u64().unwrap();
     assert_eq!(

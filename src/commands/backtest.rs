@@ -143,9 +143,15 @@ impl Course<'_> {
         let mut labels = given
             .map(|path| read_labels(path, &self.reading))
             .transpose()?;
-        if labels.is_none() && recorded.labels.is_some() {
-            notices.push("the labels in it are what it is judged by".into());
-            labels = recorded.labels;
+        if recorded.labels.is_some() {
+            notices.push(match given {
+                Some(path) => format!(
+                    "it is judged by {}, not by the labels in it",
+                    path.display()
+                ),
+                None => "it is judged by the labels in it".into(),
+            });
+            labels = labels.or(recorded.labels);
         }
         if let Some(inject) = &args.inject {
             let spec = spec(inject, config.autoencoder.seed);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::DataType;
+use parquet::data_type::{DataType, Int96};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
@@ -245,7 +245,7 @@ fn half(bytes: &[u8]) -> f64 {
         return f64::NAN;
     };
     let bits = u16::from_le_bytes([low, high]);
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    let (exponent, fraction) = (i32::from((bits >> 10) & 0x1f), f64::from(bits & 0x3ff));
     let size = match exponent {
         0 => fraction * 2_f64.powi(-24),
         0x1f if fraction == 0.0 => f64::INFINITY,
@@ -284,16 +284,15 @@ fn read(
             let Kind::Time(scale, _) = kind else {
                 return Ok(());
             };
-            let mut sink = |value: Option<Option<i64>>| millis.push(value.flatten());
+            let mut sink =
+                |stored: Option<i64>| millis.push(stored.and_then(|stored| scale.millis(stored)));
             match reader()? {
-                ColumnReader::Int64ColumnReader(r) => {
-                    drain(group, index, r, |v| scale.millis(*v), &mut sink)
-                }
+                ColumnReader::Int64ColumnReader(r) => drain(group, index, r, |v| *v, &mut sink),
                 ColumnReader::Int32ColumnReader(r) => {
-                    drain(group, index, r, |v| scale.millis(i64::from(*v)), &mut sink)
+                    drain(group, index, r, |v| i64::from(*v), &mut sink)
                 }
                 ColumnReader::Int96ColumnReader(r) => {
-                    drain(group, index, r, |v| Some(v.to_millis()), &mut sink)
+                    drain(group, index, r, Int96::to_millis, &mut sink)
                 }
                 _ => Err(wrong(format!("column {} holds no times", index + 1))),
             }

@@ -30,7 +30,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Table, DiskError> {
                 continue;
             }
             Cells::Times { millis, .. } if index == time => {
-                table.times = complete(millis, &name)?;
+                table.times = complete(&millis, &name)?;
                 continue;
             }
             // What else is a time is no value.
@@ -46,7 +46,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Table, DiskError> {
 }
 
 /// Times of all rows.
-fn complete(millis: Vec<Option<i64>>, name: &str) -> Result<Vec<i64>, DiskError> {
+fn complete(millis: &[Option<i64>], name: &str) -> Result<Vec<i64>, DiskError> {
     let times: Vec<i64> = millis.iter().copied().map_while(|time| time).collect();
     if times.len() < millis.len() {
         return Err(wrong(format!(
@@ -61,6 +61,7 @@ fn complete(millis: Vec<Option<i64>>, name: &str) -> Result<Vec<i64>, DiskError>
 mod tests {
     use std::sync::Arc;
 
+    use parquet::column::writer::ColumnWriter;
     use parquet::data_type::{ByteArrayType, Int64Type};
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
@@ -76,16 +77,14 @@ mod tests {
             let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
             let mut group = file.next_row_group().unwrap();
             while let Some(mut column) = group.next_column().unwrap() {
-                match column.untyped() {
-                    parquet::column::writer::ColumnWriter::Int64ColumnWriter(_) => {
-                        let column = column.typed::<Int64Type>();
-                        column.write_batch(&[1], Some(&[1, 0]), None).unwrap();
-                    }
-                    _ => {
-                        let column = column.typed::<ByteArrayType>();
-                        let web = ["web-1".into(), "web-2".into()];
-                        column.write_batch(&web, None, None).unwrap();
-                    }
+                let numbers = matches!(column.untyped(), ColumnWriter::Int64ColumnWriter(_));
+                if numbers {
+                    let column = column.typed::<Int64Type>();
+                    column.write_batch(&[1], Some(&[1, 0]), None).unwrap();
+                } else {
+                    let column = column.typed::<ByteArrayType>();
+                    let web = ["web-1".into(), "web-2".into()];
+                    column.write_batch(&web, None, None).unwrap();
                 }
                 column.close().unwrap();
             }

@@ -49,7 +49,7 @@ pub struct Recording {
 
 impl Recording {
     /// The rows of a CSV, gzipped CSV or Parquet file; which one it is shows in the first bytes, not in the name. Times without
-    /// a zone are UTC. What else there is to know of a file is in [`read`].
+    /// a zone are UTC. What else there is to know of a file is in [`read()`].
     ///
     /// # Errors
     /// [`SourceError::File`] naming the file, the line or row, the column and the value.

@@ -102,15 +102,15 @@ fn event(truth: &[bool], number: usize) -> Option<(usize, usize)> {
 /// The features that carry a verdict.
 fn features(verdict: &Verdict, names: &[String]) -> Vec<(String, f64)> {
     let shares = verdict.features.iter().map(|feature| feature.share);
-    let mut named: Vec<(String, f64)> = names
+    let mut carrying: Vec<(String, f64)> = names
         .iter()
         .cloned()
         .zip(shares)
         .filter(|(_, share)| *share >= LEAST)
         .collect();
-    named.sort_by(|a, b| b.1.total_cmp(&a.1));
-    named.truncate(NAMED);
-    named
+    carrying.sort_by(|a, b| b.1.total_cmp(&a.1));
+    carrying.truncate(NAMED);
+    carrying
 }
 
 impl Line {

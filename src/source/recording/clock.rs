@@ -1,6 +1,7 @@
 //! From what a clock showed to moments: rows follow each other in a file, and that tells the two passes of an hour apart
 //! that comes twice.
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
@@ -37,13 +38,9 @@ pub(super) fn resolve(moments: &Moments) -> (Vec<Time>, Vec<String>) {
                 let ambiguous = zone.to_ambiguous_timestamp(*civil);
                 skipped += usize::from(matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. }));
                 let twice = matches!(ambiguous.offset(), AmbiguousOffset::Fold { .. });
-                let earlier = ambiguous
-                    .earlier()
-                    .map_or(0, |stamp| stamp.as_millisecond());
+                let earlier = ambiguous.earlier().map_or(0, Timestamp::as_millisecond);
                 // Of a time that the clock skipped the later is the one that goes on from before.
-                let later = ambiguous
-                    .later()
-                    .map_or(earlier, |stamp| stamp.as_millisecond());
+                let later = ambiguous.later().map_or(earlier, Timestamp::as_millisecond);
                 if twice {
                     Found::Twice(*civil, earlier, later)
                 } else {

@@ -106,11 +106,14 @@ pub(super) struct Parsed {
     pub further: Vec<String>,
 }
 
+/// A column of labels by its name and, in the order of time, what it says of each row.
+pub(super) type Labels = (String, Vec<(Time, Option<bool>)>);
+
 /// Everything of a file, features or not.
 pub(super) struct Whole {
     pub recording: Recording,
-    /// The column of labels and, in the order of time, what it says of each row.
-    pub labels: Option<(String, Vec<(Time, Option<bool>)>)>,
+    /// Which rows are anomalous, where the file says it.
+    pub labels: Option<Labels>,
     pub written: Spellings,
     pub notices: Vec<String>,
 }
@@ -231,20 +234,19 @@ impl Whole {
     }
 }
 
-fn is_label(column: &String) -> bool {
+fn is_label(column: &str) -> bool {
     let is = |name: &&str| column.eq_ignore_ascii_case(name);
-    LABEL_NAMES.iter().any(|name| is(name))
+    LABEL_NAMES.iter().any(is)
 }
 
 /// What the first column with a label's name says of each row.
-#[allow(clippy::type_complexity)]
 fn labels(
     name: &str,
     times: &[Time],
     columns: &[String],
     values: &Array2<f64>,
     notices: &mut Vec<String>,
-) -> Result<Option<(String, Vec<(Time, Option<bool>)>)>, SourceError> {
+) -> Result<Option<Labels>, SourceError> {
     let mut named = (0..).zip(columns).filter(|(_, column)| is_label(column));
     let Some((place, column)) = named.next() else {
         return Ok(None);

@@ -94,21 +94,18 @@ fn time_column(name: &str, names: &[String]) -> Result<usize, SourceError> {
     if TIME_NAMES.iter().any(|time| is(first, time)) {
         return Ok(0);
     }
-    let named = |time: &&str| names.iter().position(|column| is(column, time));
-    TIME_NAMES
-        .iter()
-        .find_map(|time| named(time))
-        .ok_or_else(|| {
-            let hint = if first.contains([';', '\t']) {
-                "columns are separated by commas"
-            } else {
-                "the first line names the columns, and one of them, best the first, holds the times"
-            };
-            SourceError::File(format!(
-                "{name}, line 1: the first column is `{}`, not `timestamp`; {hint}",
-                shown(first)
-            ))
-        })
+    let place = |time: &&str| names.iter().position(|column| is(column, time));
+    TIME_NAMES.iter().find_map(place).ok_or_else(|| {
+        let hint = if first.contains([';', '\t']) {
+            "columns are separated by commas"
+        } else {
+            "the first line names the columns, and one of them, best the first, holds the times"
+        };
+        SourceError::File(format!(
+            "{name}, line 1: the first column is `{}`, not `timestamp`; {hint}",
+            shown(first)
+        ))
+    })
 }
 
 /// What the lines so far hold.

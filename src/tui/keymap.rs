@@ -261,7 +261,7 @@ pub const BINDINGS: [Binding; 49] = [
     row(Intent::MarkReal, "mark_real", "M", Group::Incidents, Hint::Incident, "real", "call it a real problem; again takes it back"),
     row(Intent::Filter, "filter", "/", Group::Moving, Hint::Lists, "filter", "show only what a word is in; Esc shows all"),
     row(Intent::Sort, "sort", "s", Group::Moving, Hint::Lists, "sort", "another order of panes, or of the open table"),
-    row(Intent::Reverse, "reverse", "R", Group::Moving, Hint::Never, "reverse", "the opposite order of the log or the open table"),
+    row(Intent::Reverse, "reverse", "i", Group::Moving, Hint::Never, "reverse", "the opposite order of the log or the open table"),
     row(Intent::Fold, "fold", "Space", Group::Incidents, Hint::Group, "fold", "show or hide the incidents of a group in the log"),
     row(Intent::ZoomIn, "zoom_in", "+ =", Group::Moving, Hint::Charts, "zoom", "shorter time range"),
     row(Intent::ZoomOut, "zoom_out", "-", Group::Moving, Hint::Never, "zoom out", "longer time range"),

@@ -293,17 +293,14 @@ impl<'c> Run<'c> {
             Some(bound) => Some(bound.renewed(exporter, api)?),
             None => Server::bind(exporter, api, exporter.listen_is_explicit)?,
         };
-        match &bound {
-            Some(bound) => {
-                tracing::info!(address = %bound.local_addr(), "listening");
-                notices.extend(bound.warning());
-            }
-            None => {
-                let text = Server::port_taken(exporter);
-                self.health
-                    .fail(Component::Listener, self.context.now(), text.as_str());
-                notices.push(text);
-            }
+        if let Some(bound) = &bound {
+            tracing::info!(address = %bound.local_addr(), "listening");
+            notices.extend(bound.warning());
+        } else {
+            let text = Server::port_taken(exporter);
+            let now = self.context.now();
+            self.health.fail(Component::Listener, now, text.as_str());
+            notices.push(text);
         }
         Ok(bound.map(Arc::new))
     }

@@ -244,7 +244,7 @@ impl Columns {
         // The bar takes what the names leave.
         let bar = match rest.saturating_sub(name) {
             0..5 => 0,
-            spare => spare.min(25),
+            left => left.min(25),
         };
         Self {
             name: rest - bar,

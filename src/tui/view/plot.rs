@@ -39,7 +39,7 @@ impl<'a> Window<'a> {
             .filter(|a| history.of.as_ref() == Some(&entity.entity) && !a.grid.is_empty());
         let all = answer.map_or(entity.grid, |answer| answer.grid);
         let edge = edge(state, entity);
-        let lead = answer.map_or_else(|| lead(entity), |answer| answer.first_known());
+        let lead = answer.map_or_else(|| lead(entity), HistoryAnswer::first_known);
         let mut window = Self::cut(all, state.long_range, edge, lead);
         window.answer = answer;
         // An answer of which the end is older was about an earlier time.

@@ -108,6 +108,32 @@ impl HistoryAnswer {
     }
 }
 
+/// A spike that was put into a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spike {
+    /// The row's time.
+    pub time: Time,
+    /// The feature whose value was changed.
+    pub feature: Arc<str>,
+    /// By how many of its standard deviations.
+    pub deviations: f64,
+}
+
+/// The end of the sample with fresh spikes in it, as the model of test mode judges it. All lists of rows are equally long.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SpikedRows {
+    /// Times of the rows.
+    pub times: Vec<Time>,
+    /// Name and values of each feature, spikes included.
+    pub features: Vec<(Arc<str>, Vec<f64>)>,
+    /// Score of each row; `None` where there is none.
+    pub scores: Vec<Option<f64>>,
+    /// Whether the row is an anomaly.
+    pub anomalous: Vec<bool>,
+    /// What was put in, in order of time.
+    pub injected: Vec<Spike>,
+}
+
 /// Why the engine did not take a command or answer a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
@@ -138,6 +164,16 @@ pub trait Control: Send + Sync {
         &self,
         query: HistoryQuery,
     ) -> Pin<Box<dyn Future<Output = Result<HistoryAnswer, ControlError>> + Send + '_>>;
+
+    /// Asks what the model of test mode makes of two fresh spikes that follow from `seed`, in the newest 50 rows of the
+    /// sample. [`ControlError::NotFound`] before there is such a model, and of an engine that has no test mode.
+    fn spiked(
+        &self,
+        seed: u64,
+    ) -> Pin<Box<dyn Future<Output = Result<SpikedRows, ControlError>> + Send + '_>> {
+        let _ = seed;
+        Box::pin(std::future::ready(Err(ControlError::NotFound)))
+    }
 
     /// Asks what a label on an incident would change, without setting it; `None` takes a label back.
     fn preview(

@@ -25,7 +25,8 @@ mod verdict;
 
 pub use calibration::{Calibration, Tail};
 pub use command::{
-    Command, Control, ControlError, HistoryAnswer, HistoryQuery, HistorySeries, Label,
+    Command, Control, ControlError, HistoryAnswer, HistoryQuery, HistorySeries, Label, Spike,
+    SpikedRows,
 };
 pub use entity::{Entity, Labels};
 pub use feature::{Direction, Feature};

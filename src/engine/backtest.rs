@@ -188,7 +188,7 @@ fn band(learned: &Learned) -> Vec<f64> {
 }
 
 /// Feeds the rows after `split` in order, with enough rows before it for the first window.
-fn replay(
+pub(super) fn replay(
     pipeline: &mut Pipeline,
     frame: &Frame,
     split: usize,

@@ -38,6 +38,7 @@ pub mod recent;
 pub mod run;
 pub mod scorer;
 pub mod sequences;
+pub mod spiked;
 pub mod tail;
 pub mod trainer;
 pub mod training;
@@ -52,7 +53,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::{
     BuildInfo, Command, Control, ControlError, HistoryAnswer, HistoryQuery, Label, LabelEffect,
-    Snapshot,
+    Snapshot, SpikedRows,
 };
 use crate::model::{BundleError, ModelError};
 use crate::source::SourceError;
@@ -113,6 +114,7 @@ pub(crate) enum Request {
         Option<Label>,
         oneshot::Sender<Result<LabelEffect, ControlError>>,
     ),
+    Spiked(u64, oneshot::Sender<Result<SpikedRows, ControlError>>),
 }
 
 /// The readers' way to a local engine.
@@ -145,6 +147,17 @@ impl Control for Handle {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             self.request(Request::History(query, reply))?;
+            answer.await.map_err(|_| ControlError::Stopped)?
+        })
+    }
+
+    fn spiked(
+        &self,
+        seed: u64,
+    ) -> Pin<Box<dyn Future<Output = Result<SpikedRows, ControlError>> + Send + '_>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.request(Request::Spiked(seed, reply))?;
             answer.await.map_err(|_| ControlError::Stopped)?
         })
     }

@@ -5,6 +5,7 @@ mod commands;
 mod models;
 mod preview;
 mod rows;
+mod spiked;
 mod training;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -383,6 +384,7 @@ impl Core {
                 let _ = reply.send(self.history(&query));
             }
             Some(Request::Preview(id, label, reply)) => self.preview(id, label, reply),
+            Some(Request::Spiked(seed, reply)) => self.spiked(seed, reply),
         }
     }
 

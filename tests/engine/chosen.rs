@@ -240,3 +240,49 @@ async fn after_a_cancelled_training_readiness_says_when_the_next_one_begins() {
     assert!(text.starts_with(words), "{text}");
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fresh_spikes_in_the_sample_are_judged_apart_from_what_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path(), |_| {});
+    let control = Arc::clone(&bench.running.control);
+    assert_eq!(control.spiked(1).await, Err(ControlError::NotFound));
+    control.send(Command::StartTest).unwrap();
+    let trained =
+        |s: &pulsewatch::domain::Snapshot| s.test.as_ref().is_some_and(|test| test.model.is_some());
+    bench.until("test mode has a model", trained).await;
+    let (mut found, mut calm) = (0, 0);
+    for seed in 0..10 {
+        let rows = control.spiked(seed).await.unwrap();
+        assert_eq!(
+            (rows.times.len(), rows.scores.len(), rows.anomalous.len()),
+            (50, 50, 50)
+        );
+        assert_eq!(rows.injected.len(), 2);
+        assert!(
+            rows.injected
+                .iter()
+                .all(|spike| (spike.deviations - 10.0).abs() < 1e-9)
+        );
+        assert_eq!(
+            rows,
+            control.spiked(seed).await.unwrap(),
+            "the same seed, the same answer"
+        );
+        let is_anomaly = |time| {
+            let row = rows.times.iter().position(|own| *own == time).unwrap();
+            rows.anomalous[row]
+        };
+        found += rows
+            .injected
+            .iter()
+            .filter(|spike| is_anomaly(spike.time))
+            .count();
+        let spiked = |time| rows.injected.iter().any(|spike| spike.time == time);
+        let before = rows.times.iter().take_while(|time| !spiked(**time));
+        calm += before.filter(|time| is_anomaly(**time)).count();
+    }
+    assert!(found >= 14, "{found} of 20 spikes were found");
+    assert_eq!(calm, 0, "rows before a spike are normal");
+    bench.stop().await;
+}

@@ -122,10 +122,7 @@ fn a_champion_that_saw_a_metric_stand_still_gives_way_when_it_moves() {
     let (prepared, better) = taught(&moving, &config);
     let decision = decide(&prepared, &better, Some(&champion.bundle), false, &config).unwrap();
     assert!(decision.promoted, "{decision:?}");
-    assert!(
-        decision.reason.contains("raises alarms on"),
-        "{decision:?}"
-    );
+    assert!(decision.reason.contains("raises alarms on"), "{decision:?}");
     // In spreads of the rows, and bounded: no feature decides alone.
     let figures = decision.comparison.unwrap();
     assert!(

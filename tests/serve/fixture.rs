@@ -11,7 +11,7 @@ use pulsewatch::domain::{
     Command, Control, ControlError, Counters, Entity, EntityReadiness, EntityView, Feature,
     FeatureVerdict, FeatureView, Forecast, Gate, Grid, Histogram, HistoryAnswer, HistoryQuery,
     HistorySeries, Label, LabelEffect, ModelView, PipelineId, PipelineView, Readiness, RowState,
-    Series, Snapshot, SourceState, SourceView, Time, Verdict,
+    Series, Snapshot, SourceState, SourceView, Spike, SpikedRows, Time, Verdict,
 };
 use pulsewatch::serve::{Bound, Server};
 use tokio::sync::{oneshot, watch};
@@ -212,12 +212,37 @@ impl Control for Recorder {
         Box::pin(async move { refused.map_or_else(|| Ok(history()), Err) })
     }
 
+    fn spiked(
+        &self,
+        seed: u64,
+    ) -> Pin<Box<dyn Future<Output = Result<SpikedRows, ControlError>> + Send + '_>> {
+        let refused = *self.refuse.lock().unwrap();
+        Box::pin(async move { refused.map_or_else(|| Ok(spiked(seed)), Err) })
+    }
+
     fn preview(
         &self,
         _incident: u64,
         _label: Option<Label>,
     ) -> Pin<Box<dyn Future<Output = Result<LabelEffect, ControlError>> + Send + '_>> {
         Box::pin(async { Err(ControlError::NotFound) })
+    }
+}
+
+/// Four rows, two of them with a spike, one of which is an anomaly.
+fn spiked(seed: u64) -> SpikedRows {
+    let times: Vec<Time> = (0..4).map(|row| NEWEST - MINUTE * (3 - row)).collect();
+    let spike = |row: usize| Spike {
+        time: times[row],
+        feature: Arc::from("cpu"),
+        deviations: 10.0,
+    };
+    SpikedRows {
+        features: vec![(Arc::from("cpu"), vec![1.0, 90.0, f64::NAN, seed as f64])],
+        scores: vec![Some(0.5), Some(4.0), None, Some(0.9)],
+        anomalous: vec![false, true, false, false],
+        injected: vec![spike(1), spike(3)],
+        times,
     }
 }
 
@@ -244,6 +269,7 @@ pub fn exporter() -> ExporterConfig {
 pub fn with_token(token: &str) -> ApiConfig {
     ApiConfig {
         token: Some(Secret::Inline(token.to_owned().into())),
+        read_only: false,
     }
 }
 

@@ -143,9 +143,26 @@ async fn test_mode_is_started_by_its_first_reader() {
     let mut snapshot = two_features();
     snapshot.test = Some(Arc::clone(&snapshot.live));
     server.publish(snapshot);
-    let body: Value = server.get("/metrics/test").await.json().await.unwrap();
-    assert_eq!(body["metrics"].as_array().unwrap().len(), 30);
+    let answer = server.get("/metrics/test?seed=7").await;
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["metrics"].as_array().unwrap().len(), 4);
+    assert_eq!(body["metrics"][3]["cpu"], 7.0);
+    assert_eq!(body["metrics"][2]["cpu"], Value::Null);
+    assert_eq!(
+        body["anomalies"],
+        serde_json::json!(["2027-01-15T07:58:00Z"])
+    );
+    assert_eq!(body["anomaly_count"], 1);
+    assert_eq!(
+        body["injected"][0],
+        serde_json::json!({"timestamp": "2027-01-15T07:58:00Z", "feature": "cpu", "deviations": 10.0, "found": true})
+    );
+    assert_eq!(body["injected"][1]["found"], false);
+    assert_eq!((&body["found"], &body["missed"]), (&1.into(), &1.into()));
     assert_eq!(server.control.sent.lock().unwrap().len(), 1);
+    // Without a model there is nothing to judge by yet.
+    *server.control.refuse.lock().unwrap() = Some(ControlError::NotFound);
+    problem(server.get("/metrics/test").await, 503).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,11 +28,12 @@ use crate::domain::{Entity, EntityView, Freshness, PipelineView, Snapshot, Sourc
 /// How many names an error lists.
 const NAMES_SHOWN: usize = 10;
 
-/// `?entity=` and `?points=`.
+/// `?entity=`, `?points=` and `?seed=`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ask {
     entity: Option<String>,
     points: Option<usize>,
+    seed: Option<u64>,
 }
 
 /// A query string, or why it can't be read.

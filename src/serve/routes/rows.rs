@@ -1,18 +1,19 @@
-//! `GET /metrics/live-short` and `GET /metrics/test`: the newest rows of an entity, from the snapshot.
+//! `GET /metrics/live-short`: the newest rows of an entity. `GET /metrics/test`: the end of the sample with fresh spikes in it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::Problem;
 use super::super::router::App;
-use super::{Ask, AskResult, about, answer, chosen, freshness, read, stamp, table};
-use crate::domain::{Command, EntityView, PipelineView, Series, Snapshot};
+use super::{Ask, AskResult, about, answer, chosen, freshness, read, stamp, table, waiting_for};
+use crate::domain::{Command, ControlError, EntityView, Series, Snapshot, Spike, SpikedRows, Time};
 
 /// Rows of `live-short`.
 const SHORT: usize = 20;
-/// Rows of `test`, as many as the earlier program showed.
-const TEST: usize = 50;
 
 /// The 20 newest rows of the live pipeline.
 pub(in crate::serve) async fn live_short(
@@ -21,11 +22,13 @@ pub(in crate::serve) async fn live_short(
 ) -> Result<Response, Problem> {
     let ask = read(ask)?;
     let snapshot = app.snapshot();
-    newest(&snapshot, &snapshot.live, &ask, SHORT)
+    newest(&snapshot, &ask)
 }
 
-/// The 50 newest rows of the test pipeline. Started by the first call, which needs what every route that changes
-/// something needs and is answered with 503 until there are rows.
+/// The newest 50 rows of the sample with two fresh spikes of ten standard deviations in them, as test mode's model judges
+/// them: what was put in, and what of it was found. `?seed=` chooses the spikes; without it every answer has others. Test
+/// mode is started by the first call, which needs what every route that changes something needs and is answered with 503
+/// until there is a model. What plays in test mode is not touched.
 pub(in crate::serve) async fn test(
     State(app): State<App>,
     ask: AskResult,
@@ -34,7 +37,15 @@ pub(in crate::serve) async fn test(
     let ask = read(ask)?;
     let snapshot = app.snapshot();
     if let Some(test) = &snapshot.test {
-        return newest(&snapshot, test, &ask, TEST);
+        return match app
+            .control()
+            .spiked(ask.seed.unwrap_or(snapshot.revision))
+            .await
+        {
+            Ok(rows) => Ok(spiked(&rows).into_response()),
+            Err(ControlError::NotFound) => Err(Problem::unavailable(waiting_for(test), 5)),
+            Err(error) => Err(error.into()),
+        };
     }
     let (parts, _) = request.into_parts();
     app.allow(&parts)?;
@@ -45,16 +56,43 @@ pub(in crate::serve) async fn test(
     ))
 }
 
-fn newest(
-    snapshot: &Snapshot,
-    pipeline: &PipelineView,
-    ask: &Ask,
-    count: usize,
-) -> Result<Response, Problem> {
+/// Rows with spikes in them, and how many of those were found.
+fn spiked(rows: &SpikedRows) -> Json<BTreeMap<&'static str, Value>> {
+    let anomalies: BTreeSet<Time> = rows
+        .times
+        .iter()
+        .zip(&rows.anomalous)
+        .filter(|(_, anomalous)| **anomalous)
+        .map(|(time, _)| *time)
+        .collect();
+    let is_found = |spike: &Spike| anomalies.contains(&spike.time);
+    let injected = rows.injected.iter().map(|spike| {
+        json!({
+            "timestamp": stamp(spike.time),
+            "feature": spike.feature,
+            "deviations": spike.deviations,
+            "found": is_found(spike),
+        })
+    });
+    let found = rows.injected.iter().filter(|spike| is_found(spike)).count();
+    let more = BTreeMap::from([
+        ("injected", injected.collect()),
+        ("found", found.into()),
+        ("missed", (rows.injected.len() - found).into()),
+        ("scores", json!(rows.scores)),
+    ]);
+    let columns = rows.features.iter();
+    let columns = columns.map(|(name, values)| (&**name, values.clone()));
+    let metrics = table(rows.times.iter().copied(), columns);
+    answer(metrics, anomalies.into_iter().map(stamp).collect(), more)
+}
+
+fn newest(snapshot: &Snapshot, ask: &Ask) -> Result<Response, Problem> {
+    let pipeline = &*snapshot.live;
     let view = chosen(pipeline, ask.entity.as_deref())?;
     let grid = view
         .grid
-        .slice(view.grid.len().saturating_sub(count), view.grid.len());
+        .slice(view.grid.len().saturating_sub(SHORT), view.grid.len());
     let columns = view.features.iter().map(|feature| {
         let values = tail(&feature.values, grid.len());
         (&*feature.feature.name, values)

@@ -126,10 +126,10 @@ async fn the_second_programs_preset_watches_a_real_node_exporter() {
             .map(|(name, value)| (name, value.trim_end_matches('"')))
             .collect();
         let is_hit = |time: i64| (spike.0..spike.1).contains(&time);
-        let mut counter = value;
+        let mut sum = value;
         let mut counted = |rate: f64| {
-            counter += 15.0 * rate;
-            counter
+            sum += 15.0 * rate;
+            sum
         };
         let at: Vec<f64> = match name {
             "node_cpu_seconds_total" if labels.contains(&("mode", "idle")) => {
@@ -142,7 +142,6 @@ async fn the_second_programs_preset_watches_a_real_node_exporter() {
                 };
                 times.iter().map(|time| counted(idle(*time))).collect()
             }
-            "node_memory_MemTotal_bytes" => vec![value; times.len()],
             "node_memory_MemAvailable_bytes" => {
                 let free = |time| {
                     if is_hit(time) {
@@ -153,7 +152,9 @@ async fn the_second_programs_preset_watches_a_real_node_exporter() {
                 };
                 times.iter().map(|time| total * free(*time)).collect()
             }
-            "node_network_transmit_errs_total" => vec![value; times.len()],
+            "node_memory_MemTotal_bytes" | "node_network_transmit_errs_total" => {
+                vec![value; times.len()]
+            }
             _ => continue,
         };
         let instance = node.instance();
@@ -190,8 +191,16 @@ async fn the_second_programs_preset_watches_a_real_node_exporter() {
     driver.stop().await;
 }
 
-/// What the first program's queries ask for: name, labels, and how large it is; a counter's is its rate.
-const WINDOWS: [(&str, &[(&str, &str)], f64, bool); 17] = [
+/// A metric's name and labels, how large it is (a counter: its rate), and whether it is a counter.
+type Metric = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    f64,
+    bool,
+);
+
+/// What the first program's queries ask for.
+const WINDOWS: [Metric; 17] = [
     ("windows_cpu_time_total", &[("mode", "idle")], 0.8, true),
     ("windows_system_processor_queue_length", &[], 4.0, false),
     ("windows_system_context_switches_total", &[], 9000.0, true),
@@ -267,7 +276,9 @@ async fn the_first_programs_preset_watches_a_windows_host() {
             let level = |time: i64| {
                 let hit = (spike.0..spike.1).contains(&time) && name.starts_with("nvidia_smi");
                 let turn = (time as f64 / 7200.0 * std::f64::consts::TAU).sin();
-                let noise = ((time / 60 * 7919 + n as i64 * 131) % 1009) as f64 / 1009.0 - 0.5;
+                let noise = ((time / 60 * 7919 + i64::try_from(n).unwrap() * 131) % 1009) as f64
+                    / 1009.0
+                    - 0.5;
                 size * if hit {
                     1.6
                 } else {

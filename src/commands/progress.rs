@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::model::Progress as Epochs;
+
 /// Between two lines.
 const LINES: Duration = Duration::from_secs(5);
 
@@ -62,5 +64,73 @@ impl Drop for Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How far a training is that may be done once more, without what stuck out the first time. Each pass trains all networks,
+/// one after the other.
+#[derive(Debug)]
+pub struct Passes {
+    networks: usize,
+    /// Networks trained so far, those of both passes.
+    done: usize,
+    /// Part of the one that is trained now.
+    part: f64,
+}
+
+impl Passes {
+    /// No network of so many is trained yet.
+    pub fn new(networks: usize) -> Self {
+        Self {
+            networks,
+            done: 0,
+            part: 0.0,
+        }
+    }
+
+    /// The pass under way, from 1.
+    pub fn number(&self) -> usize {
+        (self.done / self.networks + 1).min(2)
+    }
+
+    /// The part of both passes that is done, 0 to 1; it never falls.
+    pub fn part(&mut self, now: &Epochs) -> f64 {
+        let epochs = now.epoch.saturating_sub(1) as f64 + now.fraction;
+        let part = epochs / now.epochs.max(1) as f64;
+        if now.epoch == 1 && part < self.part {
+            self.done += 1;
+            self.part = 0.0;
+        }
+        self.part = self.part.max(part);
+        ((self.done as f64 + self.part) / (2 * self.networks) as f64).min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_never_falls_when_training_runs_twice() {
+        let mut passes = Passes::new(1);
+        let mut told = Vec::new();
+        for pass in 1..=2 {
+            // It ends early.
+            for epoch in 1..=9 {
+                for fraction in [0.1, 0.5, 1.0] {
+                    let part = passes.part(&Epochs {
+                        epoch,
+                        epochs: 10,
+                        fraction,
+                        train_loss: 0.1,
+                        val_loss: None,
+                    });
+                    assert_eq!(passes.number(), pass);
+                    told.push(part);
+                }
+            }
+        }
+        assert!(told.is_sorted(), "{told:?}");
+        assert!(told[26] <= 0.5 && told[27] >= 0.5 && told[53] <= 1.0);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::Context;
-use super::progress::Progress;
+use super::progress::{Passes, Progress};
 use crate::cli::{CollectArgs, FilterArgs, PreprocessArgs, TrainArgs};
 use crate::config::{Config, Fill, Promote, Weights, Written};
 use crate::disk::DirLock;
@@ -260,16 +260,7 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     }
     let lock = own(context, None)?;
     let started = context.now();
-    let (sequences, input) = match &args.input {
-        Some(file) if file.extension().is_some_and(|end| end == "npy") => {
-            (Some(file.clone()), None)
-        }
-        input => {
-            let left = args.on_filtered.then(|| context.data_dir.join(NORMAL));
-            (left, input.clone())
-        }
-    };
-    let input = input.unwrap_or_else(|| context.data_dir.join("processed.parquet"));
+    let (input, sequences) = training_input(context, args);
     let mut prepared = load_processed(&input, &context.config)?;
     let mut config = Config::clone(&on_step(&context.config, step(&prepared)));
     config.autoencoder.epochs = args.epochs.unwrap_or(config.autoencoder.epochs);
@@ -293,32 +284,12 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     };
     let cancel = AtomicBool::new(false);
     let mut training = Training::new(&cancel, &mut hear);
-    let mut can_be_compared = true;
-    let learned = if let Some(file) = sequences {
-        let windows = read_sequences(&file)?;
-        let (have, need) = (windows.dim().0, config.windows_needed());
-        if have < need {
-            bail!(
-                "{}: `filter` left {have} normal sequences, and a training needs {need}; run `pulsewatch filter` with a higher --threshold",
-                file.display()
-            );
-        }
-        let learned = if let Some(groups) = sequences::among(&windows, &prepared, &config)? {
-            learn::learn_from(&prepared, groups, &config, &mut training)?
-        } else {
-            can_be_compared = false;
-            let set = sequences::as_set(&windows, prepared.schema.len())?;
-            let groups = vec![(Entity::sole(), set)];
-            Learned {
-                // They are of other rows, and do not say when they were.
-                held_back_at: Vec::new(),
-                ..learn::learn_from(&prepared, groups, &config, &mut training)?
-            }
-        };
-        learn::with_views(learned, &prepared, &config, &cancel)?
+    let (learned, can_be_compared) = if let Some(file) = sequences {
+        learn_filtered(&file, &prepared, &config, &mut training)?
     } else {
         let out = left_out(context, &config, lock.as_ref())?;
-        cleaning::refine(&mut prepared, &out, &config, &mut training)?
+        let learned = cleaning::refine(&mut prepared, &out, &config, &mut training)?;
+        (learned, true)
     };
     drop(bar);
     let registry = Registry::open(&DataDir::at(&context.data_dir).models());
@@ -377,42 +348,51 @@ pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow
     say(out, args.summary.json, &summary, &text)
 }
 
-/// How far a training is that may be done once more, without what stuck out the first time. Each pass trains all networks,
-/// one after the other.
-#[derive(Debug)]
-struct Passes {
-    networks: usize,
-    /// Networks trained so far, those of both passes.
-    done: usize,
-    /// Part of the one that is trained now.
-    part: f64,
+/// The prepared rows, and the sequences that `filter` left of them when those are to be trained on.
+fn training_input(context: &Context, args: &TrainArgs) -> (PathBuf, Option<PathBuf>) {
+    let processed = || context.data_dir.join("processed.parquet");
+    match &args.input {
+        Some(file) if file.extension().is_some_and(|end| end == "npy") => {
+            (processed(), Some(file.clone()))
+        }
+        input => {
+            let left = args.on_filtered.then(|| context.data_dir.join(NORMAL));
+            (input.clone().unwrap_or_else(processed), left)
+        }
+    }
 }
 
-impl Passes {
-    fn new(networks: usize) -> Self {
-        Self {
-            networks,
-            done: 0,
-            part: 0.0,
+/// Learns from the sequences that `filter` left. Says also whether the model can be compared with another one: only when
+/// they are windows of the prepared rows, whose times are known.
+fn learn_filtered(
+    file: &Path,
+    prepared: &Prepared,
+    config: &Config,
+    training: &mut Training<'_>,
+) -> anyhow::Result<(Learned, bool)> {
+    let windows = read_sequences(file)?;
+    let (have, need) = (windows.dim().0, config.windows_needed());
+    if have < need {
+        bail!(
+            "{}: `filter` left {have} normal sequences, and a training needs {need}; run `pulsewatch filter` with a higher --threshold",
+            file.display()
+        );
+    }
+    let found = sequences::among(&windows, prepared, config)?;
+    let can_be_compared = found.is_some();
+    let learned = if let Some(groups) = found {
+        learn::learn_from(prepared, groups, config, training)?
+    } else {
+        let set = sequences::as_set(&windows, prepared.schema.len())?;
+        let groups = vec![(Entity::sole(), set)];
+        Learned {
+            // They are of other rows, and do not say when they were.
+            held_back_at: Vec::new(),
+            ..learn::learn_from(prepared, groups, config, training)?
         }
-    }
-
-    /// The pass under way, from 1.
-    fn number(&self) -> usize {
-        (self.done / self.networks + 1).min(2)
-    }
-
-    /// The part of both passes that is done, 0 to 1; it never falls.
-    fn part(&mut self, now: &Epochs) -> f64 {
-        let epochs = now.epoch.saturating_sub(1) as f64 + now.fraction;
-        let part = epochs / now.epochs.max(1) as f64;
-        if now.epoch == 1 && part < self.part {
-            self.done += 1;
-            self.part = 0.0;
-        }
-        self.part = self.part.max(part);
-        ((self.done as f64 + self.part) / (2 * self.networks) as f64).min(1.0)
-    }
+    };
+    let learned = learn::with_views(learned, prepared, config, training.cancel)?;
+    Ok((learned, can_be_compared))
 }
 
 /// What is not learned from, by the configuration and by the journal's labels.
@@ -571,33 +551,4 @@ fn say(
         writeln!(out, "{text}")?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_never_falls_when_training_runs_twice() {
-        let mut passes = Passes::new(1);
-        let mut told = Vec::new();
-        for pass in 1..=2 {
-            // It ends early.
-            for epoch in 1..=9 {
-                for fraction in [0.1, 0.5, 1.0] {
-                    let part = passes.part(&Epochs {
-                        epoch,
-                        epochs: 10,
-                        fraction,
-                        train_loss: 0.1,
-                        val_loss: None,
-                    });
-                    assert_eq!(passes.number(), pass);
-                    told.push(part);
-                }
-            }
-        }
-        assert!(told.is_sorted(), "{told:?}");
-        assert!(told[26] <= 0.5 && told[27] >= 0.5 && told[53] <= 1.0);
-    }
 }

@@ -67,7 +67,7 @@ struct Part<'a> {
 
 /// What is written of the stretches. With [`Fill::Drop`] rows that lack a value of a metric that the stretch has are left
 /// out, and what is left on both sides of them are stretches of their own.
-fn parts<'a>(prepared: &'a Prepared, fill: Fill) -> Vec<Part<'a>> {
+fn parts(prepared: &Prepared, fill: Fill) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     for (entity, own) in &prepared.stretches {
         for Stretch { grid, segment } in own {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::domain::ControlError;
 
@@ -16,7 +16,7 @@ pub struct Problem {
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
     /// Fields besides the common ones (RFC 9457, extension members).
-    more: Vec<(&'static str, Value)>,
+    more: Option<Box<Map<String, Value>>>,
 }
 
 impl Problem {
@@ -27,7 +27,7 @@ impl Problem {
             status,
             detail: detail.into(),
             header: None,
-            more: Vec::new(),
+            more: None,
         }
     }
 
@@ -48,7 +48,8 @@ impl Problem {
     /// The same with a field of its own.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.more.push((name, value.into()));
+        let more = self.more.get_or_insert_default();
+        more.insert(name.into(), value.into());
         self
     }
 }
@@ -73,9 +74,8 @@ impl IntoResponse for Problem {
             "detail": self.detail,
             "error": self.detail,
         });
-        if let Some(fields) = body.as_object_mut() {
-            let more = self.more.into_iter();
-            fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        if let (Some(more), Some(fields)) = (self.more, body.as_object_mut()) {
+            fields.extend(*more);
         }
         let mut response = (self.status, Json(body)).into_response();
         response.headers_mut().extend(self.header);

@@ -727,8 +727,8 @@ fn an_open_incident_shows_its_peak_and_its_newest_row() {
     screen.press(Intent::Log);
     for size in [(200, 60), (120, 40)] {
         let text = screen.at(size);
-        let line = text.lines().find(|line| line.contains("at peak")).unwrap();
-        assert!(line.contains("now") && line.contains("expected"), "{text}");
+        let head = text.lines().find(|row| row.contains("at peak")).unwrap();
+        assert!(head.contains("now") && head.contains("expected"), "{text}");
         let row = text
             .lines()
             .rfind(|line| line.contains("latency "))
@@ -751,13 +751,13 @@ fn an_open_incident_shows_its_peak_and_its_newest_row() {
 fn storm(count: usize) -> Screen {
     let mut screen = fleet(count);
     let live = Arc::make_mut(&mut screen.snapshot.live);
-    let like = live.incidents[0].clone();
+    let first = live.incidents[0].clone();
     let old = live.incidents[1..].to_vec();
     let many = (0..count).map(|i| {
-        let mut incident = like.clone();
+        let mut incident = first.clone();
         incident.id = 100 + i as u64;
         incident.entity = Entity::named(&format!("host-{i:03}"));
-        incident.start = like.start + fixture::MINUTE * u32::try_from(i % 3).unwrap();
+        incident.start = first.start + fixture::MINUTE * u32::try_from(i % 3).unwrap();
         incident.peak_score = 1.0 + i as f64 / 10.0;
         incident
     });

@@ -183,8 +183,11 @@ fn rows_that_fall_onto_another_are_counted_by_every_command() {
 const ROWS: usize = 700;
 const LEARNED: usize = 400;
 
+/// What a row has in a further column.
+type Label = fn(usize) -> usize;
+
 /// With an incident, and a column after the others.
-fn labelled(more: Option<(&str, fn(usize) -> usize)>) -> String {
+fn labelled(more: Option<(&str, Label)>) -> String {
     let bumpy = series(ROWS, |row, values| {
         if (560..572).contains(&row) {
             *values = values.map(|v| v + 80.0);
@@ -385,18 +388,17 @@ fn a_corpus_is_reported_without_what_failed() {
     // Too short for a network: scored by what needs less, and said.
     assert!(said.contains("of the 120 windows needed"), "{said}");
     let scores = std::fs::read_to_string(shell.path("o/short.csv")).unwrap();
-    let scored: Vec<Vec<&str>> = scores
+    let rows: Vec<Vec<&str>> = scores
         .lines()
         .skip(1)
         .map(|l| l.split(',').collect())
         .collect();
-    assert_eq!(scored.len(), ROWS - 30);
+    assert_eq!(rows.len(), ROWS - 30);
     assert!(
-        scored
-            .iter()
+        rows.iter()
             .all(|cells| !cells[1].is_empty() && cells[2] == "0")
     );
-    let score = |row: usize| scored[row - 30][1].parse::<f64>().unwrap();
+    let score = |row: usize| rows[row - 30][1].parse::<f64>().unwrap();
     assert!(
         score(561) > 2.0 * score(550),
         "{} {}",

@@ -196,7 +196,9 @@ impl Draft {
             self.wrong(from, "this is no length of time", remedy);
             return None;
         }
-        Some(Span(Duration::from_millis((seconds * 1000.0).round() as u64)).to_string())
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to LONGEST.
+        let millis = (seconds * 1000.0).round() as u64;
+        Some(Span(Duration::from_millis(millis)).to_string())
     }
 
     /// A query for all systems, or for the one that `os` names.
@@ -297,22 +299,22 @@ impl Draft {
         );
         for section in sections {
             if let Some(Value::Table(entries)) = self.table.get(section) {
-                self.render_section(section, section, entries, &mut text);
+                self.render_section(section, entries, &mut text);
             }
         }
         if let Some(Value::Table(queries)) = self.table.get("queries") {
             for (name, query) in queries {
                 if let Value::Table(query) = query {
-                    self.render_section(&format!("queries.{name}"), name, query, &mut text);
+                    self.render_section(&format!("queries.{name}"), query, &mut text);
                 }
             }
         }
         text
     }
 
-    fn render_section(&self, place: &str, _name: &str, entries: &Table, text: &mut String) {
+    fn render_section(&self, place: &str, entries: &Table, text: &mut String) {
         // Writing to a String does not fail.
-        let _ = write!(text, "\n[{place}]\n");
+        let _ = writeln!(text, "\n[{place}]");
         for (key, value) in entries {
             let origin = self.origin.iter().find(|(ours, _)| {
                 let key = format!("{place}.{key}");

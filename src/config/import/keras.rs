@@ -127,7 +127,7 @@ fn take_detection(draft: &mut Draft, key: &str, from: &Setting) {
             }
         }
         "data_step_duration" => {
-            draft.remark(from, "windows have the step of the data, source.step")
+            draft.remark(from, "windows have the step of the data, source.step");
         }
         _ => draft.remark(from, "this has no counterpart and is left out"),
     }

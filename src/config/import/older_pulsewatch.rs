@@ -24,7 +24,6 @@ pub(super) fn take(draft: &mut Draft, from: &Setting) {
     match path[..] {
         ["app", "name"] => draft.text("app", "name", from),
         ["app", "mode"] => draft.text("app", "mode", from),
-        ["app", "refresh_interval"] => draft.span("ui", "refresh", 1.0, from),
         ["prometheus", "url"] => draft.text("source", "url", from),
         ["prometheus", "step"] => draft.span("source", "step", 1.0, from),
         ["prometheus", "window"] => draft.span("history", "period", 1.0, from),
@@ -32,7 +31,7 @@ pub(super) fn take(draft: &mut Draft, from: &Setting) {
         ["metrics", name, "query", system] => take_metric(draft, name, system, from),
         ["lstm_model", key] => take_lstm(draft, key, from),
         ["prophet_model", key] => take_prophet(draft, key, from),
-        ["dashboard", "refresh_interval"] => draft.span("ui", "refresh", 1.0, from),
+        ["app" | "dashboard", "refresh_interval"] => draft.span("ui", "refresh", 1.0, from),
         ["dashboard", "show_predictions"] => draft.flag("ui", "show_forecast", from),
         ["dashboard", "max_points"] => draft.whole("ui", "max_points", from),
         ["dashboard", "retrain_button_enabled"] => draft.flag("ui", "retrain_enabled", from),
@@ -57,10 +56,9 @@ fn take_lstm(draft: &mut Draft, key: &str, from: &Setting) {
         "epochs" => draft.whole("autoencoder", "epochs", from),
         "batch_size" => draft.whole("autoencoder", "batch", from),
         "retrain_interval" => draft.span("retrain", "every", HOUR, from),
-        "reconstruction_error_limit" => draft.number("detect", "threshold", from),
         // As the preset has it: its code took the mean and 2.5 standard deviations.
         "threshold" if from.value == Some(Value::String("auto".into())) => {}
-        "threshold" => draft.number("detect", "threshold", from),
+        "threshold" | "reconstruction_error_limit" => draft.number("detect", "threshold", from),
         "sequence_length" => draft.remark(
             from,
             "its code did not use it; its windows had 30 rows, as autoencoder.window says",
@@ -74,7 +72,7 @@ fn take_lstm(draft: &mut Draft, key: &str, from: &Setting) {
             "its code did not use it; it learned at 0.0005, as autoencoder.learning_rate says",
         ),
         "save_path" | "model_path" | "scaler_path" => {
-            draft.remark(from, "models are kept in the data directory, under models/")
+            draft.remark(from, "models are kept in the data directory, under models/");
         }
         _ => draft.remark(from, NONE),
     }

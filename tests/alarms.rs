@@ -48,8 +48,8 @@ fn windows(text: &str) -> Windows {
 }
 
 /// What a model has seen of a feature.
-fn seen(median: f64, range: f64) -> Option<Usual> {
-    Some(Usual { median, range })
+const fn seen(median: f64, range: f64) -> Usual {
+    Usual { median, range }
 }
 
 /// `(value, expected, share)`.
@@ -267,7 +267,7 @@ fn a_wiggle_of_two_percent_is_no_alarm_and_a_jump_is_one() {
 fn what_is_small_is_seen_beside_the_way_that_is_left_to_a_ceiling() {
     let anomaly = |schema: &Schema, typical: f64, value: f64, expected: f64| {
         let mut way = Way::over(&DetectConfig::default(), schema);
-        way.usual = Arc::from([seen(typical, 1.0)]);
+        way.usual = Arc::from([Some(seen(typical, 1.0))]);
         way.row(Time::from_secs(0), 8.0, &[(value, expected, 1.0)])
             .0
             .is_anomaly
@@ -579,10 +579,10 @@ fn first_alarm(way: &mut Way, rows: i64, of: impl Fn(i64) -> Vec<Of>) -> Option<
     })
 }
 
-fn young(known: Duration, units: &[Unit], usual: &[Option<Usual>]) -> Way {
+fn young(known: Duration, units: &[Unit], usual: &[Usual]) -> Way {
     let mut way = Way::over(&DetectConfig::default(), &plain(units));
     way.rules = way.rules.for_model_of(known);
-    way.usual = Arc::from(usual);
+    way.usual = usual.iter().copied().map(Some).collect();
     way
 }
 
@@ -653,7 +653,7 @@ fn what_a_young_model_calls_an_incident_is_the_new_normal_after_a_quarter_of_an_
 fn what_never_moved_and_does_not_move_deviates_from_nothing() {
     for level in [0.0, 1.0, 25.0] {
         let mut way = Way::over(&DetectConfig::default(), &plain(&[Unit::None]));
-        way.usual = Arc::from([seen(level, 0.0)]);
+        way.usual = Arc::from([Some(seen(level, 0.0))]);
         let off = level + 0.0001 + level * 0.1;
         let (verdict, _) = way.row(Time::from_secs(0), 9.0, &[(level, off, 1.0)]);
         assert!(!verdict.is_anomaly, "{level}: {:?}", verdict.gates);

@@ -385,7 +385,8 @@ async fn post_is_tried_first_and_get_when_it_is_not_allowed() {
         let path = "/prom/api/v1/query_range?dedup=true&max_source_resolution=5m";
         assert_eq!(lines[0], format!("POST {path} HTTP/1.1"));
         let query = "query=sum%28up%7Ba%3D%22b+c%22%7D%29";
-        let range = format!("start={START}&end={}&step=60", START + 600);
+        let end = START + 600;
+        let range = format!("start={START}&end={end}&step=60&latency_offset=15000ms");
         assert_eq!(lines[1], format!("GET {path}&{query}&{range} HTTP/1.1"));
         assert_eq!(lines[2], lines[1], "the second time at once");
         assert_eq!(server.requests()[0].body, format!("{query}&{range}"));

@@ -382,8 +382,10 @@ fn check_tells_what_a_preset_finds_and_refuses_a_history_that_never_trains() {
         "its value is no number (NaN or infinite) now in 1 of 1 series",
         "100 % of its samples in the history are no number",
         "it has no series now; 1 had samples in the history",
-        "50 % of its samples in the history are no number",
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    // Half of them, give or take how the times that are asked for fall.
+    let half = |percent: i32| said.contains(&format!(" {percent} % of its samples in the history"));
+    assert!((48..=52).any(half), "{said}");
 }

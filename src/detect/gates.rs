@@ -240,7 +240,7 @@ impl JudgeRules {
             left.excuse(|rule, feature, column| !is_extreme(rule, feature, usual(column)));
             gates.push(left.gate(
                 YOUNG_MODEL,
-                "the model knows less than an hour: metrics far outside of all that it has seen",
+                "metrics far outside of all that a model of less than an hour has seen",
             ));
         }
         (gates, left_out)
@@ -326,7 +326,7 @@ impl<'a> Left<'a> {
             passed: part >= MAJORITY,
             detail: format!(
                 "{:.0} % of the error comes from {says} ({:.0} % needed)",
-                part * 100.0,
+                (part * 100.0).abs(),
                 MAJORITY * 100.0
             ),
         }

@@ -118,9 +118,8 @@ mod tests {
     fn a_replay_has_the_units_and_limits_of_the_queries_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("host.csv");
-        let rows: String = (0..30)
-            .map(|i| format!("{},{i},7,3\n", 1_700_000_000 + i * 60))
-            .collect();
+        let row = |i: i64| format!("{},{i},7,3\n", 1_700_000_000 + i * 60);
+        let rows = (0..30).map(row).collect::<Vec<_>>().concat();
         std::fs::write(&file, format!("timestamp,cpu,free,other\n{rows}")).unwrap();
         let text = format!(
             "[source]\nkind = \"replay\"\nfile = {file:?}\n\
@@ -129,7 +128,12 @@ mod tests {
              [queries.absent]\nexpr = \"absent\"\nunit = \"s\"\n"
         );
         let config: Config = toml::from_str(&text).unwrap();
-        let opened = open(&Arc::new(config), dir.path(), Time::from_secs(0)).unwrap();
+        let opened = open(
+            &Arc::new(config),
+            dir.path(),
+            Time::from_secs(1_800_000_000),
+        )
+        .unwrap();
         let Source::Replay(source) = &opened.source else {
             panic!("no replay");
         };

@@ -378,7 +378,9 @@ impl<'a> Columns<'a> {
             }
         }
         let cells = (rows * self.shared.len()).max(1) as f64;
-        sums.iter_mut().for_each(|sum| *sum /= cells);
+        for sum in &mut sums {
+            *sum /= cells;
+        }
         sums
     }
 }

@@ -75,6 +75,7 @@ fn bytes(key: &str) -> &str {
         "Enter" => "\r",
         "Esc" => "\x1b",
         "Tab" => "\t",
+        "Space" => " ",
         "Up" => "\x1b[A",
         "Down" => "\x1b[B",
         "Right" => "\x1b[C",

@@ -98,6 +98,7 @@ pub fn entity(name: &str, features: Vec<FeatureView>) -> EntityView {
             mse: Some(0.75),
             is_anomaly: true,
             provisional: None,
+            excused: Vec::new(),
             features: features
                 .iter()
                 .map(|_| FeatureVerdict {

@@ -79,8 +79,7 @@ impl Refusal<'_> {
     pub fn trouble(&self, asked: Option<Duration>) -> Trouble {
         let text = self.text.as_deref().unwrap_or("");
         let message = |hint: &str| format!("{}; {hint}", self.line());
-        let is_timeout = self.kind.as_deref() == Some("timeout");
-        if is_timeout || TOO_MUCH.iter().any(|words| text.contains(words)) {
+        if TOO_MUCH.iter().any(|words| text.contains(words)) {
             return Trouble {
                 error: SourceError::Query(message(
                     "it allows less at once than one step of this query needs: raise the server's limit, or make the expression select fewer series",
@@ -251,8 +250,6 @@ mod tests {
             assert_eq!(trouble.cure, Cure::Less, "{text}");
             assert!(!trouble.error.to_string().contains("correct the query"));
         }
-        let page = r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#;
-        assert_eq!(trouble(503, page).cure, Cure::Less);
     }
 
     #[test]

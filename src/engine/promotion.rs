@@ -43,7 +43,7 @@ const TOO_NOISY: f64 = 0.1;
 /// Errors over so many spreads say no more.
 const BOUND: f64 = 10.0;
 
-/// A spread is at least this part of what is typical …
+/// A spread is at least this part of what is typical and of the range that a model has seen …
 const LEVEL: f64 = 0.01;
 
 /// … and this part of a unit's whole range.
@@ -339,7 +339,15 @@ impl<'a> Columns<'a> {
                 .iter()
                 .map(|v| (v - mean).powi(2) / count)
                 .sum::<f64>();
-            let least = shared.least.max(LEVEL * mean.abs());
+            // What stands still in these windows is measured by how far either model has seen it move.
+            let (old, new) = shared.at;
+            let seen = [self.scalers.0.usual(new), self.scalers.1.usual(old)];
+            let range = seen
+                .iter()
+                .flatten()
+                .map(|usual| usual.range)
+                .fold(0.0, f64::max);
+            let least = shared.least.max(LEVEL * mean.abs()).max(LEVEL * range);
             let spread = variance.sqrt().max(least);
             if spread > 0.0 { spread } else { 1.0 }
         };

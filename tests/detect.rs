@@ -271,15 +271,20 @@ fn muted_queries_raise_nothing_alone() {
     assert!(passes([f64::NAN, 0.0, 0.0]).passed);
 }
 
-#[test]
-fn a_candidate_says_which_deviations_do_not_count() {
+/// Rules by which the first feature counts above what is expected, the second where it is far off.
+fn only_above_or_far() -> JudgeRules {
     let least = MinDeviation {
         absolute: Some(2.0),
         relative: Some(Ratio(0.1)),
     };
     let queries = BTreeMap::from([("f1".to_owned(), query(least, false))]);
     let schema = schema(&[Direction::Above, Direction::Both]);
-    let rules = JudgeRules::new(&DetectConfig::default(), &queries, &schema, STEP);
+    JudgeRules::new(&DetectConfig::default(), &queries, &schema, STEP)
+}
+
+#[test]
+fn a_candidate_says_which_deviations_do_not_count() {
+    let rules = only_above_or_far();
     let mut judge = Judge::new(Entity::sole());
     let mut excused = |score, of: &[(f64, f64, f64)]| -> Vec<usize> {
         judge.judge(&rules, scored(0, score, of)).excused
@@ -293,13 +298,7 @@ fn a_candidate_says_which_deviations_do_not_count() {
 
 #[test]
 fn deviations_the_harmless_way_or_too_small_are_no_anomaly() {
-    let least = MinDeviation {
-        absolute: Some(2.0),
-        relative: Some(Ratio(0.1)),
-    };
-    let queries = BTreeMap::from([("f1".to_owned(), query(least, false))]);
-    let schema = schema(&[Direction::Above, Direction::Both]);
-    let rules = JudgeRules::new(&DetectConfig::default(), &queries, &schema, STEP);
+    let rules = only_above_or_far();
     let mut judge = Judge::new(Entity::sole());
     let mut failed = |of: &[(f64, f64, f64)]| -> Vec<String> {
         let verdict = judge.judge(&rules, scored(0, 2.0, of));

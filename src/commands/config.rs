@@ -36,9 +36,7 @@ fn init(
     env: &BTreeMap<String, String>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let target = args.output.clone().or_else(|| place(global, env)).context(
-        "this user has no home directory; say where to write with --output pulsewatch.toml",
-    )?;
+    let target = target(args.output.as_ref(), global, env)?;
     write_file(&target, preset_text(args.preset), args.force)?;
     writeln!(out, "wrote {}", target.display())?;
     writeln!(
@@ -48,6 +46,17 @@ fn init(
     say_place(&target, env, out)
 }
 
+/// Where a configuration is written: as asked, else where the program looks for it.
+fn target(
+    output: Option<&PathBuf>,
+    global: &Global,
+    env: &BTreeMap<String, String>,
+) -> anyhow::Result<PathBuf> {
+    output.cloned().or_else(|| place(global, env)).context(
+        "this user has no home directory; say where to write with --output pulsewatch.toml",
+    )
+}
+
 /// An older program's file as a configuration; says what of it has no counterpart.
 fn import(
     args: &ConfigImportArgs,
@@ -55,9 +64,7 @@ fn import(
     env: &BTreeMap<String, String>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let target = args.output.clone().or_else(|| place(global, env)).context(
-        "this user has no home directory; say where to write with --output pulsewatch.toml",
-    )?;
+    let target = target(args.output.as_ref(), global, env)?;
     let shown = args.file.display().to_string();
     let imported = config::import(&config::read_text(&args.file)?, &shown)?;
     write_file(&target, &imported.text, args.force)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::maintenance::{Holding, Windows, covers};
 use crate::config::{DetectConfig, MinDeviation, QueryConfig};
-use crate::domain::{Direction, Entity, FeatureVerdict, Gate, Schema, Time, Unit};
+use crate::domain::{Direction, Entity, FeatureVerdict, Gate, Schema, Time};
 use crate::prep::scale::Usual;
 
 /// Part of the error that features which may raise an alarm must carry.
@@ -26,8 +26,11 @@ const YOUNG: Duration = Duration::from_hours(1);
 /// A young model's alarm is for a value so many times the range that it has seen away from the median, …
 const YOUNG_RANGES: f64 = 2.0;
 
-/// … and at least this part of the median, …
+/// … at least this part of the median, …
 const YOUNG_LEVEL: f64 = 0.25;
+
+/// … and this part of what its unit ends at: so far a percentage moves every day on many a host, …
+const YOUNG_UNIT: f64 = 0.1;
 
 /// … for so long, …
 const YOUNG_LASTS: Duration = Duration::from_mins(5);
@@ -132,8 +135,10 @@ impl JudgeRules {
                     muted: muted.contains(&*feature.query) || query.is_some_and(|q| q.mute),
                     direction: feature.direction,
                     least: own.map_or(Least::Common(config.min_deviation), Least::Own),
-                    movement: movement(&feature.unit),
-                    ceilings: full(&feature.unit)
+                    movement: YOUNG_UNIT * feature.unit.full().unwrap_or(0.0),
+                    ceilings: feature
+                        .unit
+                        .full()
                         .into_iter()
                         .chain(feature.limit)
                         .collect(),
@@ -405,22 +410,4 @@ fn is_extreme(rule: &FeatureRule, feature: &FeatureVerdict, usual: Option<Usual>
     let level = YOUNG_LEVEL * usual.median.abs();
     let far = (YOUNG_RANGES * usual.range).max(level).max(rule.movement);
     (feature.value - usual.median).abs() >= far
-}
-
-/// What a feature of this unit moves by every day on many a host.
-fn movement(unit: &Unit) -> f64 {
-    match unit {
-        Unit::Percent => 10.0,
-        Unit::Ratio => 0.1,
-        _ => 0.0,
-    }
-}
-
-/// What a unit ends at.
-fn full(unit: &Unit) -> Option<f64> {
-    match unit {
-        Unit::Percent => Some(100.0),
-        Unit::Ratio => Some(1.0),
-        _ => None,
-    }
 }

@@ -66,6 +66,16 @@ impl From<Unit> for String {
 }
 
 impl Unit {
+    /// What its values end at, where they do: 100 for percentages, 1 for ratios.
+    #[must_use]
+    pub const fn full(&self) -> Option<f64> {
+        match self {
+            Self::Percent => Some(100.0),
+            Self::Ratio => Some(1.0),
+            _ => None,
+        }
+    }
+
     /// `value` as a person reads it, three significant digits and a unit: `1.2 GiB`, `37 %`, `840 ms`, `12 k/s`; `–` for NaN.
     #[must_use]
     pub fn show(&self, value: f64) -> String {

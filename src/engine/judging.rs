@@ -118,7 +118,9 @@ fn verdict(
 ) -> Verdict {
     let row = match score.state {
         RowState::Scored => {
-            let own = known.is_new.then(|| watched.provisional(time));
+            // Asked of candidates only: it looks back over many rows.
+            let is_asked = known.is_new && score.score > 1.0;
+            let own = is_asked.then(|| watched.provisional(time));
             Row::Scored(Scored {
                 time,
                 score: score.score,

@@ -514,8 +514,8 @@ impl Lane {
             Some(Cause::Growth)
         } else if is_live && self.is_suspect(model) {
             Some(Cause::Suspect)
-        } else if let Some(new) = self.pipeline.unlearned()
-            && now.since(trained_at) >= LEARN_NEW
+        } else if now.since(trained_at) >= LEARN_NEW
+            && let Some(new) = self.pipeline.unlearned()
         {
             Some(Cause::NewEntities(new))
         } else {

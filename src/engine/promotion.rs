@@ -15,7 +15,7 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 
 use super::learn::{LearnError, Learned, Prepared};
 use crate::config::{Config, Promote};
-use crate::domain::{Comparison, Decision, Entity, Feature, Time, Unit};
+use crate::domain::{Comparison, Decision, Entity, Feature, Time};
 use crate::model::{Bundle, ModelError, window_errors};
 use crate::prep::scale::Scaler;
 
@@ -274,7 +274,7 @@ impl<'a> Columns<'a> {
             let at = new.schema.iter().position(same);
             let at = at.filter(|at| known_new.get(*at) == Some(&true));
             if let Some(at) = at.filter(|_| known_old.get(column) == Some(&true)) {
-                let least = UNIT * whole(&feature.unit);
+                let least = UNIT * feature.unit.full().unwrap_or(0.0);
                 let at = (column, at);
                 shared.push(Shared { at, least });
             }
@@ -390,15 +390,6 @@ impl<'a> Columns<'a> {
             *sum /= cells;
         }
         sums
-    }
-}
-
-/// What a unit reaches from end to end; 0 where it has no ends.
-fn whole(unit: &Unit) -> f64 {
-    match unit {
-        Unit::Percent => 100.0,
-        Unit::Ratio => 1.0,
-        _ => 0.0,
     }
 }
 

@@ -100,15 +100,6 @@ impl Scaler {
         self.columns.iter().map(|c| c.known).collect()
     }
 
-    /// The feature's median in raw units; `None` when it is unknown or there is no such feature.
-    #[must_use]
-    pub fn center(&self, feature: usize) -> Option<f64> {
-        self.columns
-            .get(feature)
-            .filter(|c| c.known)
-            .map(|c| c.median)
-    }
-
     /// What was seen of the feature; `None` when it is unknown or there is no such feature.
     #[must_use]
     pub fn usual(&self, feature: usize) -> Option<Usual> {
@@ -320,8 +311,8 @@ mod tests {
         assert!((scaled(&standard, 20.0 + 200_f64.sqrt()) - 1.0).abs() < 1e-6);
         let robust = one(ScalerKind::Robust, &values);
         assert_eq!([20.0, 40.0].map(|v| scaled(&robust, v)), [0.0, 1.0]);
-        assert_eq!(robust.center(0), Some(20.0));
-        assert_eq!(robust.center(1), None);
+        assert_eq!(robust.usual(0).map(|usual| usual.median), Some(20.0));
+        assert_eq!(robust.usual(1), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod judge;
 mod nab;
 pub mod npy;
 pub mod plots;
-mod ranking;
+pub mod ranking;
 pub mod summary;
 pub mod svg;
 pub mod table;

@@ -4,7 +4,8 @@
 const THRESHOLDS: usize = 250;
 
 /// First and last row of each run of `true`.
-pub(super) fn runs(rows: &[bool]) -> Vec<(usize, usize)> {
+#[must_use]
+pub fn runs(rows: &[bool]) -> Vec<(usize, usize)> {
     let mut out = Vec::new();
     let mut start = 0;
     for run in rows.chunk_by(|a, b| a == b) {

@@ -9,6 +9,7 @@ use crate::domain::{Time, Verdict};
 use crate::engine::backtest::{Backtest, Row};
 use crate::report::alarms::{Alarm, alarms};
 use crate::report::judge::JudgeOptions;
+use crate::report::ranking::runs;
 use crate::report::table::{Align, Table};
 use crate::source::recording::Spellings;
 
@@ -57,9 +58,9 @@ pub fn lines(
         rows.get(row)
             .map_or(String::new(), |row| time(row, written))
     };
+    let events = runs(&truth);
     let event = |alarm: &Alarm| {
-        let number = alarm.event?;
-        let (first, last) = event(&truth, number)?;
+        let (first, last) = *events.get(alarm.event?)?;
         Some((at(first), at(last)))
     };
     alarms(&truth, &flags, options)
@@ -84,19 +85,6 @@ pub fn lines(
             }
         })
         .collect()
-}
-
-/// First and last row of event `number`.
-fn event(truth: &[bool], number: usize) -> Option<(usize, usize)> {
-    let starts = |row: &usize| {
-        truth.get(*row) == Some(&true)
-            && row
-                .checked_sub(1)
-                .is_none_or(|before| truth.get(before) == Some(&false))
-    };
-    let first = (0..truth.len()).filter(starts).nth(number)?;
-    let length = truth.iter().skip(first).take_while(|label| **label).count();
-    Some((first, first + length - 1))
 }
 
 /// The features that carry a verdict.

@@ -18,6 +18,12 @@ const NEWS: f64 = 2.0;
 /// Shares whose sum is so close to 1 are left as they are.
 const ROUNDING: f64 = 1e-9;
 
+/// Whether a row with this score is a candidate, of which every gate is asked. One that is not a number is none.
+#[must_use]
+pub fn is_candidate(score: f64) -> bool {
+    score > 1.0
+}
+
 /// A row that a model scored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
@@ -37,7 +43,7 @@ pub struct Scored {
     /// `min_deviation` is a part of the median.
     pub usual: Arc<[Option<Usual>]>,
     /// For an entity that the model has not learned from: how far the row is from the entity's own last rows, over 1 is far;
-    /// NaN when that is not known. `None` for one that it has learned from.
+    /// NaN when that is not known. `None` for one that it has learned from, and for a row that is no candidate.
     pub own: Option<f64>,
 }
 
@@ -148,7 +154,7 @@ impl Judge {
         let time = scored.time;
         scored.score = scored.score.clamp(0.0, HIGHEST);
         whole(&mut scored.features);
-        let candidate = scored.score > 1.0;
+        let candidate = is_candidate(scored.score);
         let mut gates = vec![threshold_gate(rules, scored.score)];
         let mut excused = Vec::new();
         if candidate {
@@ -230,7 +236,7 @@ impl Judge {
     fn continued(&self, rules: &JudgeRules, time: Time, score: f64, passed: bool) -> Option<Run> {
         let before = self.running(rules, time);
         let enters = if before.is_some() { rules.exit } else { 1.0 };
-        let stays = score > 1.0 || (before.is_some() && score >= enters);
+        let stays = is_candidate(score) || (before.is_some() && score >= enters);
         (stays && passed).then(|| Run {
             rows: before.map_or(0, |run| run.rows) + 1,
             last: time,
@@ -290,7 +296,7 @@ fn whole(features: &mut [FeatureVerdict]) {
 }
 
 fn threshold_gate(rules: &JudgeRules, score: f64) -> Gate {
-    let candidate = score > 1.0;
+    let candidate = is_candidate(score);
     let detail = if candidate {
         format!(
             "score {score:.2}, threshold 1: a candidate until it is below {}",

@@ -8,7 +8,7 @@ use super::DiskError;
 use super::leftovers::set_aside_as;
 
 /// How the names of temporary files end; they begin with a dot.
-const TEMPORARY: &str = ".tmp";
+pub(super) const TEMPORARY: &str = ".tmp";
 
 /// Writes `bytes` to `path`: into a temporary file in the same folder, flushed to the disk, then renamed over it. Missing
 /// folders are made. A link is followed; the permissions of a file that was there are kept. A device or pipe (such as

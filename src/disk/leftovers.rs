@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::atomic::TEMPORARY;
+
 /// Folders below the one that is cleaned, at most this deep: `models/<version>` and `cache/<server>` are two.
 const DEEPEST: usize = 3;
 /// Entries that are looked at, at most.
@@ -57,10 +59,10 @@ fn remove(path: &Path) -> bool {
     }
 }
 
-/// `.name.XXXXXX.tmp`
+/// Whether a file has the name of a temporary one: `.bundle.Ab12Cd.tmp`.
 fn is_temporary(name: &OsString) -> bool {
-    // As `write_atomic` writes it, to the letter.
-    name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp")
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(TEMPORARY.as_bytes())
 }
 
 /// `name.damaged-3`, for a database also `name.damaged-3-wal`: the name that it had, and the number.

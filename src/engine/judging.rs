@@ -10,7 +10,7 @@ use super::watched::Watched;
 use crate::config::{Config, Threshold};
 use crate::detect::gates::JudgeRules;
 use crate::detect::incident::{IncidentChange, Tracker};
-use crate::detect::judge::{Row, Scored};
+use crate::detect::judge::{Row, Scored, is_candidate};
 use crate::detect::maintenance::Windows;
 use crate::domain::{Entity, IncidentState, RowState, Schema, Time, Verdict};
 use crate::model::Bundle;
@@ -119,7 +119,7 @@ fn verdict(
     let row = match score.state {
         RowState::Scored => {
             // Asked of candidates only: it looks back over many rows.
-            let is_asked = known.is_new && score.score > 1.0;
+            let is_asked = known.is_new && is_candidate(score.score);
             let own = is_asked.then(|| watched.provisional(time));
             Row::Scored(Scored {
                 time,

@@ -16,8 +16,8 @@ mod values;
 pub use config::{
     ConfigAction, ConfigArgs, ConfigImportArgs, ConfigInitArgs, ConfigShowArgs, Preset,
 };
-pub use values::{FrameSize, Inject, InjectKind};
-use values::{at_least_one, moment, positive};
+pub use values::{FrameSize, Inject, InjectKind, Since};
+use values::{at_least_one, moment, positive, since};
 
 /// The parsed command line before the default command is filled in.
 #[derive(Clone, Debug, Parser)]
@@ -403,7 +403,9 @@ pub struct IncidentsArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum IncidentsAction {
     /// List incidents, newest first
-    #[command(after_help = "Example:\n  pulsewatch incidents list --open --json")]
+    #[command(after_help = "Examples:\n  \
+        pulsewatch incidents list --open --json\n  \
+        pulsewatch incidents list --past --since 14d")]
     List(IncidentsListArgs),
 
     /// Show one incident with the features that made it
@@ -423,11 +425,19 @@ pub enum IncidentsAction {
 }
 
 /// `incidents list`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct IncidentsListArgs {
     /// Only those that are still open
     #[arg(long)]
     pub open: bool,
+
+    /// Those found in the history, from before anything was judged live
+    #[arg(long, conflicts_with = "open")]
+    pub past: bool,
+
+    /// Only those that went on at or after this time (RFC 3339, unix seconds), or this long before now (`2d`)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Since>,
 
     /// Most incidents listed
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]

@@ -18,6 +18,8 @@ mod driven;
 mod incident;
 #[path = "live/outage.rs"]
 mod outage;
+#[path = "live/past.rs"]
+mod past;
 #[path = "live/process.rs"]
 mod process;
 #[path = "live/shell.rs"]

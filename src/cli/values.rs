@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -96,6 +97,41 @@ impl FromStr for Inject {
         }
         Ok(Self { count, kind, seed })
     }
+}
+
+/// From when on: a moment, or a length of time before now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// A moment.
+    At(Time),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl Since {
+    /// The moment.
+    #[must_use]
+    pub fn before(self, now: Time) -> Time {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(length) => now - length,
+        }
+    }
+}
+
+/// A moment, or a length of time such as `90m`, `36h` or `14d`.
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    if let Ok(time) = moment(text) {
+        return Ok(Since::At(time));
+    }
+    let units = [("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
+    let length = units.into_iter().find_map(|(unit, seconds)| {
+        let count: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        count.checked_mul(seconds).map(Duration::from_secs)
+    });
+    length.map(Since::Ago).ok_or_else(|| {
+        "write a time such as 2026-11-28T06:00Z, or a length such as 90m, 36h or 14d".into()
+    })
 }
 
 /// A count of at least one.

@@ -197,9 +197,7 @@ fn one_shot(context: &Context, command: Command, out: &mut dyn Write) -> anyhow:
         Command::Backtest(args) => backtest::run(context, &args, out),
         Command::Check(args) => check::run(context, &args, out),
         Command::Incidents(args) => match args.action {
-            IncidentsAction::List(list) => {
-                incidents::list(dir, list.open, list.limit, list.json, now, out)
-            }
+            IncidentsAction::List(list) => incidents::list(dir, &list, now, out),
             IncidentsAction::Show(show) => {
                 incidents::show(dir, &context.config, show.id, show.json, now, out)
             }

@@ -78,12 +78,18 @@ pub struct HistoryQuery {
 }
 
 /// One feature's past and expected future.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HistorySeries {
     /// Feature name, as in the snapshot.
     pub name: Arc<str>,
     /// Means per grid time of [`HistoryAnswer::grid`], NaN where nothing was observed.
     pub values: Vec<f64>,
+    /// Per grid time: some row in this span was an anomaly that is about this feature. Empty when nothing is known.
+    pub anomalous: Vec<bool>,
+    /// Lower end of what was expected, NaN where it is not known.
+    pub lower: Vec<f64>,
+    /// Upper end of that.
+    pub upper: Vec<f64>,
     /// What comes, when a forecaster is fitted.
     pub forecast: Option<Arc<Forecast>>,
 }
@@ -97,6 +103,8 @@ pub struct HistoryAnswer {
     pub series: Vec<HistorySeries>,
     /// Per grid time: some row in this span was anomalous.
     pub anomalous: Vec<bool>,
+    /// The highest score in the span, NaN where there is none.
+    pub scores: Vec<f64>,
 }
 
 impl HistoryAnswer {

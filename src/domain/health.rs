@@ -18,6 +18,8 @@ pub enum Component {
     Training,
     /// The forecasting thread.
     Forecast,
+    /// The thread that judges the history.
+    Past,
     /// The journal: it can be read and written.
     Journal,
     /// The data directory: it is there and still owned by this process.
@@ -34,11 +36,12 @@ pub enum Component {
 
 impl Component {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Collector,
         Self::History,
         Self::Training,
         Self::Forecast,
+        Self::Past,
         Self::Journal,
         Self::DataDir,
         Self::Registry,
@@ -55,6 +58,7 @@ impl Component {
             Self::History => "history",
             Self::Training => "training",
             Self::Forecast => "forecast",
+            Self::Past => "past",
             Self::Journal => "journal",
             Self::DataDir => "data_dir",
             Self::Registry => "registry",

@@ -19,6 +19,8 @@ pub enum IncidentState {
     Vanished,
     /// It went on for `[detect] max_incident`: what it was about is the new normal.
     Settled,
+    /// Found in the history from before anything was judged live: nobody was told, and it counts in no counter.
+    Past,
 }
 
 impl IncidentState {
@@ -30,6 +32,7 @@ impl IncidentState {
             Self::Closed => "closed",
             Self::Vanished => "vanished",
             Self::Settled => "settled",
+            Self::Past => "past",
         }
     }
 }
@@ -96,7 +99,7 @@ pub struct Incident {
     /// for an incident of an earlier release, which did not keep it.
     #[serde(default)]
     pub peak_alarm: Option<f64>,
-    /// Open, closed, vanished or settled.
+    /// Open, closed, vanished, settled or past.
     pub state: IncidentState,
     /// Features by share at the peak, largest first; at most ten, and after them what the others carry together, as
     /// [`OTHERS`]. The shares sum to 1, but for an incident whose shares are not known.
@@ -121,5 +124,17 @@ impl Incident {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state == IncidentState::Open
+    }
+
+    /// Found in the history, not live.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        self.state == IncidentState::Past
+    }
+
+    /// An operator has said something of it.
+    #[must_use]
+    pub const fn is_spoken_of(&self) -> bool {
+        self.acknowledged || self.label.is_some()
     }
 }

@@ -103,7 +103,25 @@ pub struct Verdict {
     pub gates: Vec<Gate>,
 }
 
+/// Smaller parts of a score mark no feature, however high the score.
+const CRUMB: f64 = 0.01;
+
 impl Verdict {
+    /// Columns of the features that an anomaly is about: who carries at least half of what the worst one carries, and who alone
+    /// would be over the threshold, but for crumbs that a huge error leaves with everyone. None unless it is an anomaly.
+    pub fn carriers(&self) -> impl Iterator<Item = usize> {
+        let most = self.features.iter().map(|f| f.share).fold(0.0, f64::max);
+        let score = self.score.unwrap_or(0.0);
+        let features = self.features.iter().enumerate();
+        let carries = move |feature: &FeatureVerdict| {
+            let alone = feature.share >= CRUMB && feature.share * score > 1.0;
+            alone || (feature.share > 0.0 && feature.share >= most / 2.0)
+        };
+        features
+            .filter(move |(_, feature)| self.is_anomaly && carries(feature))
+            .map(|(column, _)| column)
+    }
+
     /// A verdict that says only why there is none.
     #[must_use]
     pub fn unscored(time: Time, entity: Entity, state: RowState) -> Self {

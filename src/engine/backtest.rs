@@ -2,6 +2,7 @@
 //! in order with nothing but what came before it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -76,17 +77,12 @@ pub fn backtest(
     cache: Option<&TrainingCache>,
     told: &mut dyn FnMut(f64),
 ) -> Result<Backtest, EngineError> {
-    let mut config = config.clone();
+    let mut config = for_replay(config);
     let known = recording.before(train_until);
     let raster = known.raster(known.step());
     config.source.step.0 = raster.step;
     config.queries.clear();
     config.detect.mute.clear();
-    // A pipeline keeps at least so many rows: a whole chunk with its context.
-    config.ui.max_points = config
-        .ui
-        .max_points
-        .max(CHUNK + config.autoencoder.window.max(warm_up::MOST) + config.preprocess.max_gap + 1);
     let config = Arc::new(config);
     let training_rows = known
         .frame_on(raster, Entity::sole(), Claim::Nearest)?
@@ -122,7 +118,14 @@ pub fn backtest(
         let bundle = learned.bundle.clone();
         pipeline.adopt(Arc::new(Scorer::new(bundle, Arc::clone(&config))?));
     }
-    let verdicts = replay(&mut pipeline, frame, split, told)?;
+    let mut verdicts = HashMap::new();
+    let rows = split..frame.grid().len();
+    let all = rows.len().max(1) as f64;
+    replay(&mut pipeline, frame, rows, &mut |_, new| {
+        let new = new.into_iter().map(with_warm_up);
+        verdicts.extend(new.map(|verdict| (verdict.time, Arc::new(verdict))));
+        told(LEARNING + (1.0 - LEARNING) * (verdicts.len() as f64 / all));
+    })?;
     let rows = recording
         .times
         .iter()
@@ -187,42 +190,46 @@ fn band(learned: &Learned) -> Vec<f64> {
         .collect()
 }
 
-/// Feeds the rows after `split` in order, with enough rows before it for the first window.
+/// Feeds `rows` of the frame to a pipeline in order, with enough rows before them for the first window. `take` hears the
+/// verdicts of at most 1,024 rows at once.
 pub(super) fn replay(
     pipeline: &mut Pipeline,
     frame: &Frame,
-    split: usize,
-    told: &mut dyn FnMut(f64),
-) -> Result<HashMap<Time, Arc<Verdict>>, EngineError> {
+    rows: Range<usize>,
+    take: &mut dyn FnMut(&Pipeline, Vec<Verdict>),
+) -> Result<(), EngineError> {
     let context = pipeline
         .scorer()
         .map_or(warm_up::MOST, |scorer| scorer.context());
-    let from = split.saturating_sub(context);
-    let mut verdicts = HashMap::new();
-    if from < split {
-        let before = frame.slice(from, split);
+    let from = rows.start.saturating_sub(context);
+    if from < rows.start {
+        let before = frame.slice(from, rows.start);
         if let Some(last) = before.grid().last() {
             pipeline.ingest(std::slice::from_ref(&before), last);
             pipeline.judge_after(last);
         }
     }
-    let rows = frame.grid().len();
-    for start in (split..rows).step_by(CHUNK) {
-        let done = (start - split) as f64 / (rows - split) as f64;
-        told(LEARNING + (1.0 - LEARNING) * done);
-        let chunk = frame.slice(start, start + CHUNK);
+    for start in rows.clone().step_by(CHUNK) {
+        let chunk = frame.slice(start, (start + CHUNK).min(rows.end));
         let Some(last) = chunk.grid().last() else {
             break;
         };
         pipeline.ingest(std::slice::from_ref(&chunk), last);
-        verdicts.extend(
-            pipeline
-                .judge()?
-                .into_iter()
-                .map(|verdict| (verdict.time, Arc::new(with_warm_up(verdict)))),
-        );
+        let verdicts = pipeline.judge()?;
+        take(pipeline, verdicts);
     }
-    Ok(verdicts)
+    Ok(())
+}
+
+/// Settings under which a pipeline keeps what [`replay`] needs, and no more than `[ui] max_points` beside it.
+pub(super) fn for_replay(config: &Config) -> Config {
+    let mut config = config.clone();
+    // A whole chunk with its context.
+    config.ui.max_points = config
+        .ui
+        .max_points
+        .max(CHUNK + config.autoencoder.window.max(warm_up::MOST) + config.preprocess.max_gap + 1);
+    config
 }
 
 /// Puts labelled synthetic anomalies into the rows after the training part; returns the labels of all rows in the order of

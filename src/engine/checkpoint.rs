@@ -31,6 +31,9 @@ const LARGEST: u64 = 1 << 20;
 pub struct Checkpoint {
     /// Newest row with a final verdict, of every entity.
     pub judged: Option<Time>,
+    /// The first row that was judged live by a model.
+    #[serde(default)]
+    pub live_from: Option<Time>,
     /// What there is of each entity. An older release kept it in the header.
     #[serde(default, skip_serializing)]
     pub entities: BTreeMap<Entity, Kept>,

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::lane::Cause;
+use super::past::Past;
 use crate::config::Config;
 use crate::domain::{
     Contribution, Decision, FeatureVerdict, Frame, Incident, IncidentState, ModelView, SourceView,
@@ -151,6 +152,19 @@ pub fn model_active(model: &ModelView, now: Time) {
         entities = model.entities,
         age_seconds = seconds(now.since(model.trained_at)),
         "a model is active"
+    );
+}
+
+/// The history from before anything was judged live has been judged.
+pub fn past_judged(past: &Past, took: Duration) {
+    tracing::info!(
+        model = %past.version,
+        from = %past.span.0,
+        to = %past.span.1,
+        judged = %past.by,
+        incidents = past.incidents.len(),
+        seconds = seconds(took),
+        "the history has been judged"
     );
 }
 

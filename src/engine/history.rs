@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::past::Track;
 use super::pipeline::Pipeline;
 use super::watched::Watched;
 use crate::domain::{ControlError, Grid, HistoryAnswer, HistoryQuery, HistorySeries, Time};
@@ -27,29 +28,120 @@ pub fn answer(pipeline: &Pipeline, query: &HistoryQuery) -> Result<HistoryAnswer
         .step()
         .saturating_mul(u32::try_from(stride).unwrap_or(u32::MAX));
     let grid = Grid::new(kept.start(), step, kept.len().div_ceil(stride));
+    let rows = Rows {
+        watched,
+        track: pipeline
+            .past()
+            .and_then(|past| past.tracks.get(&query.entity)),
+        kept,
+        stride,
+    };
     let values = watched.tail.values();
-    let series = schema
-        .iter()
-        .enumerate()
-        .map(|(column, feature)| HistorySeries {
+    let series = schema.iter().enumerate().map(|(column, feature)| {
+        let values = values.column(column);
+        let own = values.iter().skip(first).take(last - first);
+        let (lower, upper) = rows.bands(column);
+        HistorySeries {
             name: std::sync::Arc::clone(&feature.name),
-            values: means(
-                &values
-                    .column(column)
-                    .iter()
-                    .skip(first)
-                    .take(last - first)
-                    .copied()
-                    .collect::<Vec<_>>(),
-                stride,
-            ),
+            values: means(&own.copied().collect::<Vec<_>>(), stride),
+            anomalous: rows.about(column),
+            lower: means(&lower, stride),
+            upper: means(&upper, stride),
             forecast: watched.forecast(column).cloned(),
-        });
+        }
+    });
     Ok(HistoryAnswer {
         series: series.collect(),
-        anomalous: marks(watched, &kept, stride, grid.len()),
+        anomalous: rows.anomalous(),
+        scores: rows.scores(),
         grid,
     })
+}
+
+/// What is known of the rows that a query asks for: as they were judged live, else as the past was.
+struct Rows<'a> {
+    watched: &'a Watched,
+    track: Option<&'a Track>,
+    kept: Grid,
+    /// Rows of one point.
+    stride: usize,
+}
+
+impl Rows<'_> {
+    /// Fills what is known of each row: what the past was judged to be, and over it the newest rows' own.
+    fn fill<T: Clone>(
+        &self,
+        unknown: T,
+        past: impl Fn(&Track, usize) -> Option<T>,
+        newest: impl IntoIterator<Item = (Time, T)>,
+    ) -> Vec<T> {
+        let of_past = |time| {
+            let track = self.track?;
+            past(track, track.row(time)?)
+        };
+        let times = self.kept.times();
+        let mut all: Vec<T> = times
+            .map(|time| of_past(time).unwrap_or(unknown.clone()))
+            .collect();
+        for (time, value) in newest {
+            if let Some(slot) = self.kept.row(time).and_then(|row| all.get_mut(row)) {
+                *slot = value;
+            }
+        }
+        all
+    }
+
+    /// The times of a series of the newest rows, with its values.
+    fn newest<T>(&self, values: Vec<T>) -> impl Iterator<Item = (Time, T)> {
+        let grid = self.watched.tail.grid();
+        let first = grid.len().saturating_sub(values.len());
+        let times: Vec<Time> = grid.slice(first, grid.len()).times().collect();
+        times.into_iter().zip(values)
+    }
+
+    fn scores(&self) -> Vec<f64> {
+        let newest = self.newest(self.watched.scores().iter().collect());
+        let newest = newest.filter(|(_, score)| score.is_finite());
+        let scores = self.fill(f64::NAN, Track::score, newest);
+        let highest = |rows: &[f64]| rows.iter().copied().fold(f64::NAN, f64::max);
+        scores.chunks(self.stride).map(highest).collect()
+    }
+
+    fn anomalous(&self) -> Vec<bool> {
+        let newest = self.newest(self.watched.marks());
+        self.any(|track, row| Some(track.is_anomalous(row)), newest)
+    }
+
+    fn about(&self, column: usize) -> Vec<bool> {
+        let newest = self.newest(self.watched.marks_of(column).collect());
+        self.any(|track, row| Some(track.is_about(row, column)), newest)
+    }
+
+    fn any(
+        &self,
+        past: impl Fn(&Track, usize) -> Option<bool>,
+        newest: impl Iterator<Item = (Time, bool)>,
+    ) -> Vec<bool> {
+        // A row that the past marks was found live before a restart, or is the past's own.
+        let marks = self.fill(false, past, newest.filter(|(_, mark)| *mark));
+        let marks = marks.chunks(self.stride);
+        marks.map(|rows| rows.iter().any(|mark| *mark)).collect()
+    }
+
+    /// Lower and upper ends of what was expected.
+    fn bands(&self, column: usize) -> (Vec<f64>, Vec<f64>) {
+        let recent = self.watched.recent();
+        let newest = recent.iter().filter_map(|verdict| {
+            let part = verdict.features.get(column)?;
+            Some((verdict.time, (part.lower, part.upper)))
+        });
+        let past = |track: &Track, row: usize| {
+            let band = track.band(row, column)?;
+            Some((band.lower, band.upper))
+        };
+        let bands = self.fill((f64::NAN, f64::NAN), past, newest);
+        bands.into_iter().unzip()
+    }
 }
 
 /// Rows of the tail in `[from, to]`, from the first in which anything was observed on; `None` when there are none. What
@@ -75,21 +167,6 @@ fn means(values: &[f64], stride: usize) -> Vec<f64> {
         }
     };
     values.chunks(stride).map(mean).collect()
-}
-
-fn marks(watched: &Watched, kept: &Grid, stride: usize, points: usize) -> Vec<bool> {
-    let mut marked = vec![false; points];
-    let grid = watched.tail.grid();
-    let marks = watched.marks();
-    let shown = grid.slice(grid.len().saturating_sub(marks.len()), grid.len());
-    for (time, mark) in shown.times().zip(marks) {
-        if let (true, Some(row)) = (mark, kept.row(time))
-            && let Some(slot) = marked.get_mut(row / stride)
-        {
-            *slot = true;
-        }
-    }
-    marked
 }
 
 #[cfg(test)]

@@ -200,6 +200,11 @@ impl Labelling {
         self.raise
     }
 
+    /// Judges as if labels had raised the threshold to so many times the calibrated one.
+    pub const fn set_raise(&mut self, raise: f64) {
+        self.raise = raise;
+    }
+
     /// What the threshold of the model that scores was derived from.
     pub const fn grounds(&self) -> Option<&Grounds> {
         self.grounds.as_ref()

@@ -38,6 +38,8 @@ pub struct Pruned {
 pub struct Ledger {
     journal: Option<Journal>,
     unwritten: Vec<Incident>,
+    /// What was found in the history, until it is written.
+    past: Option<Vec<Incident>>,
     shown: Vec<Incident>,
     /// The open incident of every entity that has one: at most one an entity.
     open: Arc<BTreeMap<Entity, Arc<Incident>>>,
@@ -65,10 +67,7 @@ impl Ledger {
         let heard = journal.as_ref().map_or(Ok(0), Journal::last_change)?;
         let (shown, open, counts, total) = match &journal {
             Some(journal) => (
-                journal.list(&IncidentFilter {
-                    limit: SHOWN,
-                    ..IncidentFilter::default()
-                })?,
+                journal.list(&shown())?,
                 open_ones(journal)?,
                 journal.counts()?,
                 journal.total()?,
@@ -78,6 +77,7 @@ impl Ledger {
         Ok(Self {
             journal,
             unwritten: Vec::new(),
+            past: None,
             shown,
             open: Arc::new(open),
             shared: OnceLock::new(),
@@ -124,7 +124,12 @@ impl Ledger {
 
     /// Whether all changes are in the journal.
     pub fn is_written(&self) -> bool {
-        self.unwritten.is_empty()
+        self.unwritten.is_empty() && self.past.is_none()
+    }
+
+    /// The next commit writes what was found in the history, in place of what was found before.
+    pub fn replace_past(&mut self, found: Vec<Incident>) {
+        self.past = Some(found);
     }
 
     /// Entities with changes that are not in the journal yet.
@@ -158,7 +163,7 @@ impl Ledger {
     pub fn latest(&self, entity: &Entity) -> Result<Option<Incident>, JournalError> {
         let own = self.shown.iter().chain(&self.unwritten);
         let known = own
-            .filter(|known| known.entity == *entity)
+            .filter(|known| known.entity == *entity && !known.is_past())
             .max_by_key(|known| (known.end, known.id));
         match &self.journal {
             // Fewer are shown than a snapshot may carry: there are no others.
@@ -205,9 +210,11 @@ impl Ledger {
         };
         let ids = journal.commit(&Batch {
             incidents: &self.unwritten,
+            past: self.past.as_deref(),
             ..*batch
         })?;
         self.shared.take();
+        let is_past_written = self.past.take().is_some();
         let mut new = Vec::new();
         self.changes.clear();
         for (mut incident, id) in std::mem::take(&mut self.unwritten).into_iter().zip(ids) {
@@ -234,7 +241,20 @@ impl Ledger {
                 new.push(incident);
             }
         }
+        if is_past_written {
+            self.show_again();
+        }
         Ok(new)
+    }
+
+    /// Shows what the journal has, of which everything is written. When it can't be read, what was shown stays.
+    fn show_again(&mut self) {
+        match self.journal.as_ref().map(|journal| journal.list(&shown())) {
+            Some(Ok(listed)) => self.shown = listed,
+            Some(Err(error)) => tracing::warn!("past incidents can't be listed yet: {error}"),
+            None => {}
+        }
+        self.shared.take();
     }
 
     /// Marks an incident as seen; whether there is one of that id.
@@ -371,6 +391,14 @@ impl Ledger {
     }
 }
 
+/// The incidents that a snapshot carries.
+fn shown() -> IncidentFilter {
+    IncidentFilter {
+        limit: SHOWN,
+        ..IncidentFilter::default()
+    }
+}
+
 /// The journal's open incidents by entity, the newest where an entity has several.
 fn open_ones(journal: &Journal) -> Result<BTreeMap<Entity, Arc<Incident>>, JournalError> {
     let mut open = BTreeMap::new();
@@ -410,9 +438,12 @@ fn is_there(outcome: Result<(), JournalError>) -> Result<bool, JournalError> {
     }
 }
 
-/// The same incident, also before it has an id: one entity has one incident that starts at a time.
+/// The same incident, also before it has an id: one entity has one incident that starts at a time, and those found in the
+/// history stay as they are.
 fn same(a: &Incident, b: &Incident) -> bool {
-    if a.id != 0 && b.id != 0 {
+    if a.is_past() || b.is_past() {
+        false
+    } else if a.id != 0 && b.id != 0 {
         a.id == b.id
     } else {
         a.entity == b.entity && a.start == b.start

@@ -29,6 +29,7 @@ pub mod ledger;
 pub mod models;
 pub mod notices;
 pub mod open;
+pub mod past;
 pub mod pipeline;
 pub mod process;
 pub mod processed;

@@ -3,6 +3,7 @@
 
 mod journaling;
 mod learning;
+mod past;
 mod said;
 mod slices;
 
@@ -20,6 +21,7 @@ use super::fusing::State;
 use super::judging::{Rules, maintenance, record, span};
 use super::labelling::Labelling;
 use super::ledger::Ledger;
+use super::past::Past;
 use super::recent;
 use super::scorer::{Scorer, Space};
 use super::watched::Watched;
@@ -63,6 +65,10 @@ pub struct Pipeline {
     seen: Option<Time>,
     /// Newest row with a final verdict of every entity.
     judged: Option<Time>,
+    /// The first row that was judged live by a model: what is before it is the past.
+    live_from: Option<Time>,
+    /// The past as it was judged when the model came into force.
+    past: Option<Past>,
     /// The last entity with verdicts of the grid time after that, when a part of the entities has them.
     judged_part: Option<Entity>,
     /// What a restart left of entities that have not come back yet.
@@ -112,6 +118,8 @@ impl Pipeline {
             filled: None,
             seen: None,
             judged: restored.judged,
+            live_from: restored.live_from,
+            past: None,
             restored: restored.entities,
             judged_part: None,
             resumed: None,
@@ -307,6 +315,7 @@ impl Pipeline {
         self.filled = Some(back);
         self.seen = self.seen.map(|seen| seen.min(back));
         self.judged = self.judged.map(|judged| judged.min(back));
+        self.live_from = self.live_from.filter(|from| *from <= back);
         self.judged_part = None;
         if is_set_back {
             self.tell_set_back(filled, due);

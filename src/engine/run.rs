@@ -3,6 +3,7 @@
 
 mod commands;
 mod models;
+mod past;
 mod preview;
 mod rows;
 mod spiked;
@@ -27,6 +28,7 @@ use super::lane::{Cause, Lane, Training};
 use super::learn::time_zone;
 use super::ledger::Ledger;
 use super::notices::Notices;
+use super::past::Judging;
 use super::pipeline::Pipeline;
 use super::process::Process;
 use super::trainer::Trainer;
@@ -152,6 +154,9 @@ struct Core {
     test_source: TestSource,
     trainer: Trainer,
     forecasting: Forecasting,
+    past: Judging,
+    /// The model under which the history was judged last, or is.
+    past_of: Option<String>,
     answers: mpsc::Receiver<(PipelineId, Answer)>,
     /// Given to every collector.
     answering: mpsc::Sender<(PipelineId, Answer)>,
@@ -212,6 +217,8 @@ impl Core {
             test_source: test,
             trainer: Trainer::default(),
             forecasting: Forecasting::default(),
+            past: Judging::default(),
+            past_of: None,
             answers,
             answering,
             notices: Notices::default(),
@@ -307,6 +314,7 @@ impl Core {
         }
         self.trainer.stop().await;
         self.forecasting.stop().await;
+        self.past.stop().await;
         for lane in self.lanes() {
             lane.collector.stop().await;
         }
@@ -353,6 +361,7 @@ impl Core {
             Some((id, answer)) = self.answers.recv() => self.answer(id, answer),
             ended = self.trainer.next() => if let Some(ended) = ended { self.training_ended(ended) },
             round = self.forecasting.next() => self.forecast(round),
+            ended = self.past.next() => self.past_ended(ended),
             ended = self.keeping.checkpoint() => self.checkpoint_ended(ended),
             () = std::future::ready(()), if is_behind => {}
             () = clock.sleep(now, wake), if !is_behind => {}
@@ -453,6 +462,7 @@ impl Core {
             }
         }
         self.start_forecast(now);
+        self.start_past();
     }
 
     fn start_forecast(&mut self, now: Time) {

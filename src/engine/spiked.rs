@@ -1,6 +1,7 @@
 //! The end of a recording with fresh spikes in it, judged by a model that learned its beginning: what the older PulseWatch
 //! called its test mode.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::EngineError;
@@ -59,7 +60,10 @@ pub fn spiked(
     config.ui.max_points = config.ui.max_points.max(ROWS + scorer.context());
     let mut pipeline = Pipeline::new(Arc::new(config), Ledger::new(None)?)?;
     pipeline.adopt(Arc::clone(scorer));
-    let verdicts = replay(&mut pipeline, &rows, first, &mut |_| ())?;
+    let mut verdicts = HashMap::new();
+    replay(&mut pipeline, &rows, first..grid.len(), &mut |_, new| {
+        verdicts.extend(new.into_iter().map(|verdict| (verdict.time, verdict)));
+    })?;
     let shown = rows.slice(first, grid.len());
     let verdict = |time| verdicts.get(&time);
     let times = || shown.grid().times();

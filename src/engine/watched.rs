@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::checkpoint::Kept;
 use super::fusing::State;
+use super::past::Track;
 use super::readiness::Counted;
 use super::recent::Recent;
 use super::scorer::{RowScore, Rows};
@@ -23,8 +24,6 @@ use crate::model::forecast::Record;
 
 /// Among so many of the newest rows is looked for a value that says where a metric stands now.
 const NOW: usize = 3;
-/// Smaller parts of a score mark no feature, however high the score.
-const CRUMB: f64 = 0.01;
 
 /// One feature's recent past and its part in the newest verdict.
 #[derive(Clone, Debug)]
@@ -249,16 +248,8 @@ impl Watched {
         }
         if verdict.is_anomaly {
             self.anomalous.amend(age, 1.0);
-            let most = verdict.features.iter().map(|f| f.share).fold(0.0, f64::max);
-            let score = verdict.score.unwrap_or(0.0);
-            for (column, feature) in self.columns.iter_mut().zip(&verdict.features) {
-                // Part of the story is who carries at least half of what the worst one carries, and who alone would be
-                // over the threshold, but for crumbs that a huge error leaves with everyone.
-                let carries = feature.share > 0.0 && feature.share >= most / 2.0;
-                let alone = feature.share >= CRUMB && feature.share * score > 1.0;
-                if carries || alone {
-                    column.anomalous.amend(age, 1.0);
-                }
+            for column in verdict.carriers() {
+                self.mark(column, age);
             }
         }
         let rows = self.tail.grid().len();
@@ -269,6 +260,49 @@ impl Watched {
         };
         self.observed = Some((rows.saturating_sub(window)..rows).filter(observed).count());
         self.recent.push(verdict);
+    }
+
+    fn mark(&mut self, column: usize, age: usize) {
+        if let Some(column) = self.columns.get_mut(column) {
+            column.anomalous.amend(age, 1.0);
+        }
+    }
+
+    /// Shows what the history was judged to be, in the rows that were not judged live.
+    pub fn show_past(&mut self, track: &Track, until: Time) {
+        let grid = *self.tail.grid();
+        let first = grid.len().saturating_sub(self.scores.len());
+        let last = grid.rows_before(until);
+        for time in grid.slice(first, last.max(first)).times() {
+            let (Some(age), Some(row)) = (self.age(time), track.grid().row(time)) else {
+                continue;
+            };
+            if let Some(score) = track.score(row) {
+                self.scores.amend(age, score);
+            }
+            if track.is_anomalous(row) {
+                self.anomalous.amend(age, 1.0);
+            }
+            for column in track.carriers(row) {
+                self.mark(column, age);
+            }
+        }
+    }
+
+    /// The newest scores, oldest first; NaN where there is none.
+    pub const fn scores(&self) -> &Series {
+        &self.scores
+    }
+
+    /// Anomaly marks of one column's newest rows, oldest first.
+    pub fn marks_of(&self, column: usize) -> impl Iterator<Item = bool> {
+        let column = self.columns.get(column).into_iter();
+        column.flat_map(|column| column.anomalous.iter().map(|mark| mark > 0.0))
+    }
+
+    /// The newest verdicts, oldest first.
+    pub fn recent(&self) -> Arc<[Arc<Verdict>]> {
+        self.recent.shown()
     }
 
     /// Sets what is expected of one column, and what after that, if it has a limit.

@@ -10,7 +10,7 @@ use rusqlite::{
 };
 
 use super::journal_rows::{self as rows, COLUMNS, MEASURED};
-use super::{journal_checkpoints as checkpoints, journal_scores as scores};
+use super::{journal_checkpoints as checkpoints, journal_past as past, journal_scores as scores};
 use crate::disk::{DiskError, sqlite};
 use crate::domain::{Entity, Incident, KeptScore, Label, Time};
 
@@ -84,6 +84,34 @@ pub(super) const MIGRATIONS: &[&str] = &[
     UPDATE sequence SET opened = (SELECT coalesce(sum(total), 0) FROM opened);
 ",
     "CREATE INDEX incidents_by_entity ON incidents (entity, end_ms);",
+    "
+    CREATE TABLE incidents_7 (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        entity       TEXT NOT NULL,
+        start_ms     INTEGER NOT NULL,
+        end_ms       INTEGER NOT NULL,
+        peak_ms      INTEGER NOT NULL,
+        peak_score   REAL,
+        state        TEXT NOT NULL CHECK (state IN ('open', 'closed', 'vanished', 'settled', 'past')),
+        features     TEXT NOT NULL,
+        why          TEXT,
+        acknowledged INTEGER NOT NULL,
+        label        TEXT CHECK (label IN ('real', 'false')),
+        seq          INTEGER NOT NULL,
+        peak_alarm   REAL
+    );
+    INSERT INTO sqlite_sequence (name, seq) SELECT 'incidents_7', seq FROM sqlite_sequence WHERE name = 'incidents';
+    INSERT INTO incidents_7
+        SELECT id, entity, start_ms, end_ms, peak_ms, peak_score, state, features, why, acknowledged, label, seq, peak_alarm
+        FROM incidents;
+    DROP TABLE incidents;
+    ALTER TABLE incidents_7 RENAME TO incidents;
+    CREATE UNIQUE INDEX incidents_by_change ON incidents (seq);
+    CREATE INDEX incidents_by_start ON incidents (start_ms);
+    CREATE INDEX incidents_labelled ON incidents (start_ms) WHERE label IS NOT NULL;
+    CREATE INDEX incidents_by_entity ON incidents (entity, end_ms);
+    CREATE INDEX incidents_past ON incidents (start_ms) WHERE state = 'past';
+",
 ];
 
 /// Most rows that one question brings back.
@@ -134,6 +162,8 @@ impl JournalError {
 pub struct IncidentFilter {
     /// Only those still open.
     pub open_only: bool,
+    /// Only those found in the history (`true`), or only those found live.
+    pub past: Option<bool>,
     /// Only this entity's.
     pub entity: Option<Entity>,
     /// Only those whose last anomalous time is at or after this.
@@ -146,6 +176,7 @@ impl Default for IncidentFilter {
     fn default() -> Self {
         Self {
             open_only: false,
+            past: None,
             entity: None,
             since: None,
             limit: 100,
@@ -167,6 +198,9 @@ pub struct Change {
 pub struct Batch<'a> {
     /// Incidents: those with id 0 are added, others updated as by [`Journal::update`].
     pub incidents: &'a [Incident],
+    /// What is found in the history now, in place of all that was before, but for what operators spoke of: see
+    /// [`Journal::list`].
+    pub past: Option<&'a [Incident]>,
     /// Rows near the threshold, in place of those of the same entity and time.
     pub scores: &'a [KeptScore],
     /// Checkpoints by key.
@@ -288,6 +322,7 @@ impl Journal {
         self.change(|work, path| {
             checkpoints::write(work, batch)
                 .and_then(|()| scores::keep(work, batch.scores))
+                .and_then(|()| batch.past.map_or(Ok(()), |past| past::replace(work, past)))
                 .map_err(|e| DiskError::sqlite(path, e))?;
             batch
                 .incidents
@@ -318,6 +353,7 @@ impl Journal {
         let sql = format!(
             "SELECT {COLUMNS} FROM incidents
              WHERE (NOT ?1 OR state = 'open') AND (?2 IS NULL OR entity = ?2) AND (?3 IS NULL OR end_ms >= ?3)
+               AND (?5 IS NULL OR (state = 'past') = ?5)
              ORDER BY state = 'open' DESC, start_ms DESC, id DESC LIMIT ?4"
         );
         let found = rows::read(
@@ -328,19 +364,20 @@ impl Journal {
                 filter.open_only,
                 filter.entity.as_ref().map(Entity::name),
                 filter.since.map(Time::millis),
-                limit(filter.limit)
+                limit(filter.limit),
+                filter.past
             ],
         )?;
         Ok(found.into_iter().map(|change| change.incident).collect())
     }
 
-    /// The incident of an entity that ended last, or goes on.
+    /// The incident of an entity that ended last, or goes on; none that was found in the history.
     ///
     /// # Errors
     /// The path and the reason.
     pub fn latest(&self, entity: &Entity) -> Result<Option<Incident>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM incidents WHERE entity = ?1 ORDER BY end_ms DESC, id DESC LIMIT 1"
+            "SELECT {COLUMNS} FROM incidents WHERE entity = ?1 AND state <> 'past' ORDER BY end_ms DESC, id DESC LIMIT 1"
         );
         let found = rows::read(&self.connection, &self.path, &sql, params![entity.name()])?;
         Ok(found.into_iter().next().map(|change| change.incident))
@@ -489,6 +526,18 @@ impl Journal {
 }
 
 fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> {
+    let id = add(work, incident)?;
+    work.execute(
+        "INSERT INTO opened (entity, total, last_ms) VALUES (?1, 1, ?2)
+         ON CONFLICT (entity) DO UPDATE SET total = total + 1, last_ms = max(last_ms, ?2)",
+        params![incident.entity.name(), incident.end.millis()],
+    )?;
+    work.execute("UPDATE sequence SET opened = opened + 1", [])?;
+    Ok(id)
+}
+
+/// Adds an incident that no counter counts.
+pub(super) fn add(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> {
     let label = incident
         .label
         .map(|label| rows::label_word(label).to_owned());
@@ -505,14 +554,7 @@ fn insert(work: &Transaction<'_>, incident: &Incident) -> rusqlite::Result<u64> 
         &sql,
         params_from_iter(rows::measured(incident).into_iter().chain(said)),
     )?;
-    let id = work.last_insert_rowid();
-    work.execute(
-        "INSERT INTO opened (entity, total, last_ms) VALUES (?1, 1, ?2)
-         ON CONFLICT (entity) DO UPDATE SET total = total + 1, last_ms = max(last_ms, ?2)",
-        params![incident.entity.name(), incident.end.millis()],
-    )?;
-    work.execute("UPDATE sequence SET opened = opened + 1", [])?;
-    Ok(unsigned(id))
+    Ok(unsigned(work.last_insert_rowid()))
 }
 
 fn update(work: &Transaction<'_>, path: &Path, incident: &Incident) -> Result<(), JournalError> {

@@ -98,6 +98,7 @@ fn parse_state(word: &str) -> Result<IncidentState, String> {
         "closed" => Ok(IncidentState::Closed),
         "vanished" => Ok(IncidentState::Vanished),
         "settled" => Ok(IncidentState::Settled),
+        "past" => Ok(IncidentState::Past),
         _ => Err(format!("its state is `{word}`")),
     }
 }

@@ -8,6 +8,7 @@ pub mod datasets;
 mod frames;
 mod journal;
 mod journal_checkpoints;
+mod journal_past;
 mod journal_pruning;
 mod journal_rescue;
 mod journal_rows;

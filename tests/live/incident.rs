@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pulsewatch::cli::IncidentsListArgs;
 use pulsewatch::commands::incidents;
 use pulsewatch::domain::{Entity, IncidentState, RowState, Time};
 use pulsewatch::store::Registry;
@@ -156,7 +157,17 @@ async fn an_incident_in_one_instance_is_found_at_its_time_and_nowhere_else() {
     assert_eq!(models.len(), 1, "there was no reason to learn anew");
 
     let mut listed = Vec::new();
-    incidents::list(dir.path(), false, 10, true, last.now, &mut listed).unwrap();
+    incidents::list(
+        dir.path(),
+        &IncidentsListArgs {
+            limit: 10,
+            json: true,
+            ..IncidentsListArgs::default()
+        },
+        last.now,
+        &mut listed,
+    )
+    .unwrap();
     let listed: serde_json::Value = serde_json::from_slice(&listed).unwrap();
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(listed[0]["entity"], "b");

@@ -254,8 +254,10 @@ fn history() -> HistoryAnswer {
             name: Arc::from("cpu"),
             values: vec![1.0, f64::NAN, 3.0],
             forecast: Some(Arc::new(forecast())),
+            ..HistorySeries::default()
         }],
         anomalous: vec![false, false, true],
+        scores: vec![0.5, f64::NAN, 2.0],
     }
 }
 

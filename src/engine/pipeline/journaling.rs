@@ -135,6 +135,7 @@ impl Pipeline {
     fn header(&self) -> Vec<u8> {
         let header = Checkpoint {
             judged: self.judged,
+            live_from: self.live_from,
             ..Checkpoint::default()
         };
         serde_json::to_vec(&header).unwrap_or_default()

@@ -144,6 +144,9 @@ impl Pipeline {
                     let verdict = judge(watched, &known, &mut self.ledger, row);
                     self.labelling.take(&verdict, alarm);
                     self.drifts.take(&verdict);
+                    if verdict.state == RowState::Scored {
+                        self.live_from.get_or_insert(time);
+                    }
                     watched.take(verdict.clone(), self.config.autoencoder.window);
                     verdicts.push(verdict);
                 }

@@ -62,6 +62,7 @@ impl Core {
                 champion,
                 config,
             };
+            self.past.cancel();
             self.trainer.request(job, now);
         } else {
             // Too little to learn from: the play itself may bring more.

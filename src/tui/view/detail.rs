@@ -194,14 +194,15 @@ impl Detail<'_> {
     /// What was expected of the feature, row by row, as far as verdicts are kept.
     fn band(&self) -> Band {
         let rows = self.window.grid.len();
+        let floor = floor(self.feature);
+        if let Some((mut lower, upper)) = self.window.history_band(self.entity, self.column) {
+            lower.iter_mut().for_each(|end| *end = raised(*end, floor));
+            return Band { lower, upper };
+        }
         let mut band = Band {
             lower: vec![f64::NAN; rows],
             upper: vec![f64::NAN; rows],
         };
-        if self.window.is_history() {
-            return band;
-        }
-        let floor = floor(self.feature);
         let from = self.window.grid.start();
         let skip = self.entity.recent.partition_point(|v| v.time < from);
         for verdict in self.entity.recent.iter().skip(skip) {
@@ -276,9 +277,10 @@ impl Parts {
         Self::split(inner, state.mode != Mode::LongTerm)
     }
 
-    fn split(inner: Rect, scored: bool) -> Self {
+    /// `explained`: what shares the features have in the score is known, so it has a place.
+    fn split(inner: Rect, explained: bool) -> Self {
         let (wide, high) = (inner.width, inner.height);
-        let beside = scored && wide >= 104 && high >= 8;
+        let beside = explained && wide >= 104 && high >= 8;
         let side = if beside {
             (wide * 3 / 10).clamp(34, 52)
         } else {
@@ -287,7 +289,7 @@ impl Parts {
         let labels = if wide >= 50 { LABELS } else { 0 };
         let readout = u16::from(high >= 3);
         let strip = match high {
-            _ if beside || !scored => 0,
+            _ if beside || !explained => 0,
             0..14 => 0,
             14..20 => 1,
             _ => 2,
@@ -295,7 +297,6 @@ impl Parts {
         let facts = u16::from(high >= 16);
         let axis = if high < 7 { high.min(1) } else { 2 };
         let track = match high {
-            _ if !scored => 0,
             0..14 => 0,
             14..28 => 4,
             _ => 7,

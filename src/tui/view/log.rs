@@ -176,6 +176,7 @@ pub fn sign(incident: &Incident, theme: &Theme) -> (&'static str, Style) {
         IncidentState::Closed => ("○", theme.dim),
         IncidentState::Vanished => ("◌", theme.dim),
         IncidentState::Settled => ("◐", theme.dim),
+        IncidentState::Past => ("◇", theme.dim),
     }
 }
 

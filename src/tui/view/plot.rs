@@ -91,13 +91,24 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// It shows the answer to a question about history, not the snapshot's rows.
-    pub const fn is_history(&self) -> bool {
-        self.answer.is_some()
+    /// The score of the window's rows.
+    pub fn scores(&self, entity: &EntityView) -> Vec<f64> {
+        match self.answer {
+            Some(answer) => self.part(&answer.scores),
+            None => self.rows(&entity.scores),
+        }
+    }
+
+    /// Lower and upper end of what was expected of a column, on the window's rows, as far as an answer to a question about
+    /// history has it.
+    pub fn history_band(&self, entity: &EntityView, column: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+        let feature = entity.features.get(column)?;
+        let (_, series) = series(self.answer, feature, column)?;
+        Some((self.part(&series.lower), self.part(&series.upper)))
     }
 
     /// The window's rows of one of the entity's series; history carries none of them.
-    pub fn rows(&self, series: &Series) -> Vec<f64> {
+    fn rows(&self, series: &Series) -> Vec<f64> {
         if self.answer.is_some() {
             return Vec::new();
         }
@@ -138,7 +149,7 @@ impl<'a> Window<'a> {
     ) -> Option<(&'e FeatureView, Plot)> {
         let feature = entity.features.get(column)?;
         let (values, hot) = match series(self.answer, feature, column) {
-            Some((answer, series)) => (self.part(&series.values), self.part(&answer.anomalous)),
+            Some((_, series)) => (self.part(&series.values), self.part(&series.anomalous)),
             None if self.answer.is_some() => (Vec::new(), Vec::new()),
             None => (
                 self.rows(&feature.values),

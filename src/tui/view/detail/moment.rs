@@ -50,8 +50,7 @@ impl<'a> Moment<'a> {
         let row = window.grid.row(time);
         let value = row.and_then(|row| plot.values.get(row).copied());
         let verdict = verdict_at(entity, time);
-        let scored = entity.grid.row(time).filter(|_| !window.is_history());
-        let score = scored.and_then(|row| entity.scores.iter().nth(row));
+        let score = row.and_then(|row| window.scores(entity).get(row).copied());
         Self {
             time,
             value: value.filter(|value| value.is_finite()),

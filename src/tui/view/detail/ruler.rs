@@ -121,7 +121,7 @@ impl Ruler {
 }
 
 fn telling(entity: &EntityView, window: &Window<'_>) -> Vec<f64> {
-    let scores = window.rows(&entity.scores);
+    let scores = window.scores(entity);
     let scores = scores.into_iter().chain(std::iter::repeat(1.0));
     window
         .anomalous(entity)

@@ -9,7 +9,7 @@ use crate::tui::theme::Theme;
 
 use super::super::chart::{Chart, Ink, Scale};
 use super::super::pen::Pen;
-use super::super::plot::{Window, flags};
+use super::super::plot::Window;
 
 /// A score over 1 is over the threshold.
 const THRESHOLD: f64 = 1.0;
@@ -35,14 +35,14 @@ fn chart(
     theme: &Theme,
     area: Rect,
 ) -> Option<(Chart, f64)> {
-    let scores = window.rows(&entity.scores);
+    let scores = window.scores(entity);
     let known = scores.iter().copied().filter(|v| v.is_finite());
     let highest = known.reduce(f64::max)?;
     let heights: Vec<f64> = scores.iter().map(|score| score.ln_1p()).collect();
     let scale = Scale::over(heights.iter().copied().chain([0.0, 1.2_f64.ln_1p()]))?;
     let mut chart = Chart::new(area, window.axis, scale, theme.unicode);
     chart.guide(THRESHOLD.ln_1p());
-    chart.heat(&window.grid, &flags(&window.rows(&entity.anomalous)));
+    chart.heat(&window.grid, &window.anomalous(entity));
     chart.line(&window.grid, &heights, Ink::Line);
     Some((chart, highest))
 }

@@ -206,9 +206,10 @@ pub(super) fn replay(
         let before = frame.slice(from, rows.start);
         if let Some(last) = before.grid().last() {
             pipeline.ingest(std::slice::from_ref(&before), last);
-            pipeline.judge_after(last);
         }
     }
+    // Also without rows before them: a pipeline takes what is there at its first look for the past.
+    pipeline.judge_after(frame.grid().time(rows.start) - pipeline.step());
     for start in rows.clone().step_by(CHUNK) {
         let chunk = frame.slice(start, (start + CHUNK).min(rows.end));
         let Some(last) = chunk.grid().last() else {

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use ndarray::ArrayView1;
+
 use super::lane::Cause;
 use super::past::Past;
 use crate::config::Config;
@@ -33,9 +35,11 @@ fn digits(value: f64) -> String {
     }
 }
 
-/// Rows of all frames, and of how many entities they are.
+/// Rows of all frames that have a value, and of how many entities they are.
 fn size(frames: &[Frame]) -> (usize, usize) {
-    let rows = frames.iter().map(|frame| frame.grid().len()).sum();
+    let has_value = |row: &ArrayView1<'_, f64>| row.iter().any(|value| !value.is_nan());
+    let in_frame = |frame: &Frame| frame.values().rows().into_iter().filter(has_value).count();
+    let rows = frames.iter().map(in_frame).sum();
     let entities: BTreeSet<_> = frames.iter().map(Frame::entity).collect();
     (rows, entities.len())
 }

@@ -253,7 +253,9 @@ fn judge_entity(
         pipeline.set_raise(job.raise);
         let mut own = BTreeMap::new();
         replay(&mut pipeline, frame, rows.start..cut, &mut |judged, new| {
-            new.iter().for_each(|verdict| track.take(verdict));
+            for verdict in &new {
+                track.take(verdict);
+            }
             let incidents = judged.ledger().shown();
             own.extend(incidents.iter().map(|one| (one.start, one.clone())));
         })?;

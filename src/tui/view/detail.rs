@@ -196,7 +196,9 @@ impl Detail<'_> {
         let rows = self.window.grid.len();
         let floor = floor(self.feature);
         if let Some((mut lower, upper)) = self.window.history_band(self.entity, self.column) {
-            lower.iter_mut().for_each(|end| *end = raised(*end, floor));
+            for end in &mut lower {
+                *end = raised(*end, floor);
+            }
             return Band { lower, upper };
         }
         let mut band = Band {

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::misbehaving::{Misbehaving, Reply, Script, serve};
+use common::misbehaving::{Answers, Misbehaving, Reply, Request, Script, Server, serve};
 use common::pki::Pki;
 use common::query;
 use common::servers::free_port;
@@ -164,6 +164,116 @@ async fn what_may_pass_is_asked_again() {
     let batch = ask(&config(&server.url())).await.unwrap();
     assert_eq!(batch.frames[0].values()[(10, 0)], 10.0);
     assert_eq!(server.requests().len(), 3);
+}
+
+/// Answers whoever asks for few points, and has no time for others.
+struct Slow {
+    most: usize,
+    widths: Vec<usize>,
+}
+
+impl Answers for Slow {
+    fn answer(&mut self, request: Request) -> Reply {
+        let form: BTreeMap<String, String> = url::form_urlencoded::parse(request.body.as_bytes())
+            .into_owned()
+            .collect();
+        let time = |name: &str| form[name].parse::<usize>().unwrap();
+        let width = (time("end") - time("start")) / time("step") + 1;
+        self.widths.push(width);
+        if width > self.most {
+            let text = "query timed out in expression evaluation";
+            return Reply::status(503, "", &error_json("timeout", text));
+        }
+        let times = (time("start")..=time("end")).step_by(time("step"));
+        let values: Vec<String> = times.map(|time| format!("[{time},\"{time}\"]")).collect();
+        let series = format!(r#"{{"metric":{{}},"values":[{}]}}"#, values.join(","));
+        Reply::matrix(&series)
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_a_server_has_no_time_for_is_asked_in_shorter_ranges() {
+    let ask = async |most: usize| {
+        let server = Server::saying(Slow {
+            most,
+            widths: Vec::new(),
+        })
+        .await;
+        let mut config = config(&server.url());
+        config.retries = 1;
+        let source = source_of(&config, &["up"]);
+        let period = (Time::from_secs(START), Time::from_secs(START + 60 * 999));
+        let batch = source.history(&[period], None, &|_| ()).await;
+        (batch, server.change(|slow| slow.widths.clone()))
+    };
+    let (batch, widths) = ask(150).await;
+    let batch = batch.unwrap();
+    let column = batch.frames[0].column(0).unwrap();
+    let times = batch.frames[0].grid().times();
+    assert_eq!(column.len(), 1000);
+    assert!(
+        times
+            .zip(column)
+            .all(|(time, value)| *value == (time.millis() / 1000) as f64)
+    );
+    assert!(batch.warnings.is_empty() && widths.len() < 30, "{widths:?}");
+    // One that never has time is not asked for every row.
+    let (error, widths) = ask(0).await;
+    assert!(error.unwrap_err().to_string().contains("timed out"));
+    assert!(
+        widths.len() < 10 && widths.iter().min() > Some(&25),
+        "{widths:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_parts_is_taken_and_said_to_be_so() {
+    let values = format!(r#"[[{START},"7"]]"#);
+    for (status, values, warns) in [
+        ("partial", values.as_str(), true),
+        ("success", &values, false),
+        ("partial", "null", true),
+        ("success", "null", false),
+    ] {
+        let body = format!(
+            r#"{{"status":"{status}","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":{values},"histograms":null}}]}}}}"#
+        );
+        let server = Misbehaving::always(Reply::json(&body)).await;
+        let batch = ask(&config(&server.url())).await.unwrap();
+        let is_said = batch.warnings.iter().any(|text| text.contains("partial"));
+        assert_eq!(is_said, warns, "{:?}", batch.warnings);
+        let seen = batch.frames.first().map(|frame| frame.values()[(0, 0)]);
+        assert_eq!(seen, (values != "null").then_some(7.0));
+    }
+    let odd = r#"{"status":"odd","data":null}"#;
+    let (error, _) = meets(Reply::json(odd)).await;
+    assert!(error.to_string().contains("status is `odd`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_is_said_with_what_to_set() {
+    // A day before the times that are asked for, or the same.
+    for (date, behind) in [
+        ("Mon, 13 Nov 2023 22:24:00 GMT", Some("1440 min")),
+        ("Tue, 14 Nov 2023 22:24:00 GMT", None),
+    ] {
+        let Reply::Raw(bytes) = good() else {
+            panic!("a whole answer");
+        };
+        let text = String::from_utf8(bytes).unwrap();
+        let text = text.replacen("Connection", &format!("Date: {date}\r\nConnection"), 1);
+        let server = Misbehaving::always(Reply::Raw(text.into_bytes())).await;
+        let batch = ask(&config(&server.url())).await.unwrap();
+        let said = batch.warnings.iter().find(|text| text.contains("clock"));
+        match behind {
+            None => assert_eq!(said, None),
+            Some(words) => {
+                let said = said.unwrap();
+                assert!(said.contains(words), "{said}");
+                assert!(said.contains("latency_offset = \"1445m\""), "{said}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -570,7 +680,7 @@ async fn secrets_are_never_repeated() {
             assert!(!shown.contains(SECRET), "{shown}");
             let basic = config.basic.is_some() || config.url.contains('@');
             assert!(!basic || !shown.contains(encoded), "{shown}");
-            if let Ok(report) = source.probe(&[]).await {
+            if let Ok(report) = source.probe(Time::from_secs(START), &[]).await {
                 assert!(!format!("{report:?}").contains(SECRET), "{report:?}");
             }
         }

@@ -129,6 +129,44 @@ fn frames(batch: &Batch) -> Vec<Rows> {
         .collect()
 }
 
+fn wall() -> Time {
+    Time::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+#[tokio::test]
+async fn samples_that_come_late_are_said_with_what_to_set() {
+    let newest = wall().millis() / 1000 - 600;
+    let server = Prometheus::with_history(&[History::new(
+        "late",
+        &[("instance", "a")],
+        wave(newest - HOUR, newest, 15, 1.0),
+    )]);
+    let mut setup = Setup::of(&server, &[("late", "late")]);
+    setup.source.step = Span::secs(15);
+    let source = setup.source();
+    let now = wall();
+    let look = source.recent(now - Duration::from_secs(60), now, now, None);
+    let batch = look.await.unwrap();
+    let probe = source.probe(now, &[]).await.unwrap();
+    for said in [batch.warnings.last(), probe.notes.last()] {
+        // The newest sample is ten minutes old; the server repeats it for five of them.
+        let said = said.unwrap();
+        assert!(said.contains("are 5 min old"), "{said}");
+        assert!(
+            said.contains("latency_offset = \"11m\"") || said.contains("latency_offset = \"10m\""),
+            "{said}"
+        );
+    }
+    // Prometheus has its own values at once.
+    assert_eq!(source.settling(), Duration::ZERO);
+    let back = now - Duration::from_secs(700);
+    let batch = source
+        .recent(back, back + Duration::from_secs(60), now, None)
+        .await
+        .unwrap();
+    assert!(batch.warnings.is_empty(), "{:?}", batch.warnings);
+}
+
 #[tokio::test]
 async fn values_are_what_was_recorded_gaps_and_all() {
     let (from, to) = (hours_ago(12), hours_ago(3));
@@ -492,7 +530,7 @@ async fn a_scraped_server_is_probed_and_collected_live() {
     setup.source.step = Span::secs(1);
     // The first scrape comes within the first second.
     let probe = loop {
-        let probe = setup.source().probe(&[]).await.unwrap();
+        let probe = setup.source().probe(wall(), &[]).await.unwrap();
         if probe.queries[4].series > 0 {
             break probe;
         }

@@ -10,11 +10,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use common::query;
 use common::servers::{History, VictoriaMetrics, hours_ago};
 use pulsewatch::config::{EntitiesConfig, HistoryConfig, SourceConfig, Span};
-use pulsewatch::domain::Time;
+use pulsewatch::domain::{Grid, Time};
 use pulsewatch::source::Collect;
 use pulsewatch::source::prometheus::PrometheusSource;
 
@@ -65,18 +66,15 @@ async fn collects_probes_and_reports_bad_queries() {
         assert_eq!(values, expected);
         assert!(batch.warnings[0].contains("`bad`"), "{:?}", batch.warnings);
     }
-    let probe = client.probe(&[]).await.unwrap();
+    let probe = client.probe(wall(), &[]).await.unwrap();
     assert!(probe.queries[0].error.is_some());
     assert_eq!(probe.queries[1].query, "m");
 }
 
-/// It answers with the value before them for samples of the last 30 s, unless it is told how long they were waited for.
-#[tokio::test]
-async fn its_newest_values_are_not_repeated_ones() {
-    let now = hours_ago(0);
-    let newest = now - now % 5;
-    let server = VictoriaMetrics::start();
-    let samples = (newest - 300..=newest).step_by(5).map(|t| (t, t as f64));
+/// A client of a ramp whose value at a time is that time, one sample every five seconds until well after now.
+fn ramp(server: &VictoriaMetrics) -> PrometheusSource {
+    let newest = wall().millis() / 1000 / 5 * 5 + 600;
+    let samples = (newest - 1200..=newest).step_by(5).map(|t| (t, t as f64));
     server.import(&[History::new("ramp", &[], samples.collect())]);
     let source = SourceConfig {
         url: server.url(),
@@ -84,23 +82,55 @@ async fn its_newest_values_are_not_repeated_ones() {
         latency_offset: Span::secs(0),
         ..SourceConfig::default()
     };
-    let queries = BTreeMap::from([("ramp".to_owned(), query("ramp"))]);
-    let client = PrometheusSource::new(
+    PrometheusSource::new(
         &source,
-        &queries,
+        &BTreeMap::from([("ramp".to_owned(), query("ramp"))]),
         &EntitiesConfig::default(),
         &HistoryConfig::default(),
         None,
     )
-    .unwrap();
-    let period = (Time::from_secs(newest - 60), Time::from_secs(newest));
-    let batch = client.history(&[period], None, &|_| ()).await.unwrap();
+    .unwrap()
+}
+
+fn wall() -> Time {
+    Time::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+/// Rows whose value is not their own time, of the last two minutes up to `back` before now.
+async fn repeated(client: &PrometheusSource, back: Duration) -> usize {
+    let now = wall();
+    let due = Grid::align(now - back, Duration::from_secs(5));
+    let from = due - Duration::from_secs(120);
+    let batch = client.recent(from, due, now, None).await.unwrap();
     let frame = &batch.frames[0];
-    let values: Vec<f64> = frame.column(0).unwrap().to_vec();
-    let expected: Vec<f64> = frame
-        .grid()
-        .times()
-        .map(|t| (t.millis() / 1000) as f64)
-        .collect();
-    assert_eq!(values, expected);
+    assert_eq!(frame.grid().last(), Some(due));
+    let values = frame.column(0).unwrap();
+    let rows = frame.grid().times().zip(values);
+    rows.filter(|(time, value)| **value != (time.millis() / 1000) as f64)
+        .count()
+}
+
+/// For 30 s it repeats the value before; a value that was judged is judged for good.
+#[tokio::test]
+async fn its_newest_rows_are_waited_for_until_they_have_their_own_values() {
+    let server = VictoriaMetrics::start();
+    let client = ramp(&server);
+    // Until it was asked, it is taken for one that repeats.
+    assert_eq!(client.settling(), Duration::from_secs(30));
+    assert!(repeated(&client, Duration::ZERO).await >= 5);
+    let settling = client.settling();
+    let known = Duration::from_secs(30)..=Duration::from_secs(33);
+    assert!(known.contains(&settling), "{settling:?}");
+    for _ in 0..20 {
+        assert_eq!(repeated(&client, settling).await, 0);
+        tokio::time::sleep(Duration::from_millis(370)).await;
+    }
+    let probe = client.probe(wall(), &[]).await.unwrap();
+    let [note] = probe.notes.as_slice() else {
+        panic!("{:?}", probe.notes);
+    };
+    assert!(
+        note.contains("repeats older values for its newest 3"),
+        "{note}"
+    );
 }

@@ -1,6 +1,7 @@
 //! `check`: what would go wrong, before it does.
 
 use std::io::Write;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -61,8 +62,12 @@ pub fn run(context: &Context, args: &CheckArgs, out: &mut dyn Write) -> anyhow::
             "configuration": context.config_path, "source": config.source.kind, "queries": queries, "series": series,
             "estimate": estimate.json(), "free_disk_bytes": free,
         });
-        if let (Some(map), Asked::File(file)) = (report.as_object_mut(), &asked) {
-            map.insert("file".into(), file.json());
+        match (report.as_object_mut(), &asked) {
+            (Some(map), Asked::File(file)) => drop(map.insert("file".into(), file.json())),
+            (Some(map), Asked::Server(probe)) => {
+                map.insert("warnings".into(), json!(probe.notes));
+            }
+            _ => {}
         }
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
@@ -200,8 +205,9 @@ fn ask(context: &Context, args: &CheckArgs) -> anyhow::Result<Asked> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let due = settings.due(now, Duration::ZERO);
     Ok(Asked::Server(
-        runtime.block_on(source.probe(&settings.periods(now)))?,
+        runtime.block_on(source.probe(now, &settings.periods(due)))?,
     ))
 }
 
@@ -219,6 +225,9 @@ fn say_source(
                 .as_deref()
                 .unwrap_or("a server that does not tell its version");
             writeln!(out, "source         reached, {version}")?;
+            for note in &probe.notes {
+                writeln!(out, "               warning: {note}")?;
+            }
             for query in &probe.queries {
                 let name = &query.query;
                 match &query.error {

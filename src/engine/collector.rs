@@ -101,14 +101,14 @@ impl Collecting {
         }
     }
 
-    /// The newest grid time that is due at `now`.
-    pub fn due(&self, now: Time) -> Time {
-        Grid::align(now - self.latency, self.step)
+    /// The newest grid time that is due at `now`, from a source whose newest rows may still change for `settling`.
+    pub fn due(&self, now: Time, settling: Duration) -> Time {
+        Grid::align(now - self.latency.max(settling), self.step)
     }
 
-    /// The stretches to learn from, as seen at `now`: the explicit ones as far as they are past, or the last `period`.
-    pub fn periods(&self, now: Time) -> Vec<(Time, Time)> {
-        let due = self.due(now);
+    /// The stretches to learn from when `due` is the newest row: the explicit ones as far as they are past, or the last
+    /// `period`.
+    pub fn periods(&self, due: Time) -> Vec<(Time, Time)> {
         if self.history.periods.is_empty() {
             return vec![(due - self.history.period.0, due)];
         }
@@ -162,8 +162,8 @@ impl Collector {
         let (source, settings) = (Arc::clone(&self.source), Arc::clone(&self.settings));
         let wall = self.clock.now();
         let now = source.now(wall);
-        let (from, to) = settings.recent(&wanted, now);
-        let newest_due = settings.due(now);
+        let newest_due = settings.due(now, source.settling());
+        let (from, to) = settings.recent(&wanted, newest_due);
         let work = async move { source.recent(from, to, now, wanted.schema.as_ref()).await };
         let work = async move {
             match tokio::time::timeout(limit, work).await {
@@ -179,11 +179,11 @@ impl Collector {
         let (source, settings) = (Arc::clone(&self.source), Arc::clone(&self.settings));
         let wall = self.clock.now();
         let now = source.now(wall);
-        let due = settings.due(now);
+        let due = settings.due(now, source.settling());
         self.progress.send_replace(0.0);
         let (heard, watched) = (self.progress.clone(), self.progress.subscribe());
         let work = async move {
-            let periods = settings.periods(now);
+            let periods = settings.periods(due);
             let heard = |part: f64| {
                 heard.send_replace(part);
             };
@@ -238,7 +238,7 @@ impl Collector {
     /// A spike in what comes next; `false` when the source can't have one.
     pub fn inject(&self) -> bool {
         let now = self.source.now(self.clock.now());
-        self.source.inject(self.settings.due(now))
+        self.source.inject(self.settings.due(now, Duration::ZERO))
     }
 
     /// A recording begins to play.
@@ -260,9 +260,8 @@ impl Collector {
 }
 
 impl Collecting {
-    /// First and last row of a look at `now`. After a long absence no more is asked for than is kept.
-    fn recent(&self, wanted: &Wanted, now: Time) -> (Time, Time) {
-        let due = self.due(now);
+    /// First and last row of a look when `due` is the newest row. After a long absence no more is asked for than is kept.
+    fn recent(&self, wanted: &Wanted, due: Time) -> (Time, Time) {
         let steps = |rows: usize| {
             self.step
                 .saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX))

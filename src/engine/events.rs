@@ -91,6 +91,11 @@ pub fn samples_back(source: &SourceView) {
     tracing::info!(source = %source.name, "the source has samples again");
 }
 
+/// The source wants something known, or gave less than was asked for.
+pub fn source_warns(source: &SourceView, warning: &str) {
+    tracing::warn!(source = %source.name, warning, "the source has a warning");
+}
+
 /// History has come.
 pub fn history_fetched(frames: &[Frame], (requests, cached): (usize, usize), took: Duration) {
     let (rows, entities) = size(frames);

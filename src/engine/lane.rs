@@ -487,8 +487,9 @@ impl Lane {
         self.touch();
         let columns = self.history.end().unwrap_or(Columns::OfModel);
         self.source.count(answer, now);
-        if answer.result.is_ok() {
+        if let Ok(batch) = &answer.result {
             self.history_backoff.reset(now);
+            self.source.fetched(batch);
         }
         columns
     }

@@ -68,6 +68,10 @@ impl Collect for Source {
         whichever!(self, source => source.finished(now))
     }
 
+    fn settling(&self) -> Duration {
+        whichever!(self, source => source.settling())
+    }
+
     async fn history(
         &self,
         periods: &[(Time, Time)],

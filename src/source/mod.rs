@@ -13,6 +13,7 @@ pub mod replay;
 pub mod synthetic;
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::domain::{Frame, Schema, Time};
 
@@ -103,6 +104,12 @@ pub trait Collect: Send + Sync {
     /// A recording that has no rows after `now`.
     fn finished(&self, _now: Time) -> bool {
         false
+    }
+
+    /// How long before the source's now its newest rows have values that may still change, beyond `[source] latency_offset`
+    /// when it is longer.
+    fn settling(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Everything in `periods` (both ends included, each on its own aligned grid). `progress` hears the part done, 0 to 1.

@@ -1,5 +1,6 @@
 //! Keeps how a lane's source is doing: its state, its warnings, and what is counted of its answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
@@ -14,6 +15,12 @@ const COLLECT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 
 /// Warnings shown of one source.
 const WARNINGS: usize = 16;
+
+/// Different warnings that are written to the log within [`SAID`].
+const LOGGED: usize = 32;
+
+/// A warning is not written to the log again within this time.
+const SAID: Duration = Duration::from_hours(24);
 
 /// Series without a column that a warning names.
 const NAMED: usize = 5;
@@ -42,6 +49,10 @@ pub struct SourceStatus {
     failures: u32,
     /// It answers, but without samples.
     is_empty: bool,
+    /// Warnings of the latest fetch of history.
+    of_history: Vec<String>,
+    /// Warnings that were written to the log, and when; at most [`LOGGED`].
+    said: BTreeMap<String, Time>,
 }
 
 impl SourceStatus {
@@ -63,6 +74,8 @@ impl SourceStatus {
             board,
             failures: 0,
             is_empty: false,
+            of_history: Vec::new(),
+            said: BTreeMap::new(),
         }
     }
 
@@ -127,17 +140,51 @@ impl SourceStatus {
         let change = self.is_stale().then_some(Change::Back(away));
         self.failures = 0;
         self.view.last_success = Some(now);
-        let mut warnings = without_column(&batch.unknown)
-            .into_iter()
-            .chain(batch.warnings.iter().cloned());
-        self.view.warnings = warnings.by_ref().take(WARNINGS).collect();
-        self.view.more_warnings = warnings.count();
+        let own = without_column(&batch.unknown);
+        self.show(own.into_iter().chain(batch.warnings.iter().cloned()));
         self.view.state = if finished {
             SourceState::Finished
         } else {
             SourceState::Up
         };
         change
+    }
+
+    /// History has come.
+    pub(super) fn fetched(&mut self, batch: &Batch) {
+        self.of_history.clone_from(&batch.warnings);
+        self.of_history.truncate(WARNINGS);
+        let shown = std::mem::take(&mut self.view.warnings);
+        self.show(shown.into_iter());
+    }
+
+    /// Shows these warnings and those of the history, each once.
+    fn show(&mut self, warnings: impl Iterator<Item = String>) {
+        let mut shown: Vec<String> = warnings.collect();
+        let of_history = self.of_history.iter();
+        shown.extend(
+            of_history
+                .filter(|text| !shown.contains(text))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        self.view.more_warnings = shown.len().saturating_sub(WARNINGS);
+        shown.truncate(WARNINGS);
+        self.view.warnings = shown;
+    }
+
+    /// The warnings that were not written to the log lately; from now on they were.
+    pub fn unsaid(&mut self, now: Time) -> Vec<String> {
+        self.said
+            .retain(|_, at| *at <= now && now.since(*at) < SAID);
+        let mut unsaid = Vec::new();
+        for text in &self.view.warnings {
+            if self.said.len() < LOGGED && !self.said.contains_key(text) {
+                self.said.insert(text.clone(), now);
+                unsaid.push(text.clone());
+            }
+        }
+        unsaid
     }
 
     /// All rows that are due were taken in; the newest sample is so far behind the newest of them.

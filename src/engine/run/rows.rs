@@ -53,6 +53,9 @@ impl Core {
             Kind::Recent => self.looked(id, answer, now),
             Kind::History => self.fetched(id, answer, now),
         }
+        for warning in self.live.source.unsaid(now) {
+            events::source_warns(self.live.source.view(), &warning);
+        }
     }
 
     /// Recent rows have come: they are judged from the next turn on.

@@ -9,10 +9,13 @@ use serde::{Deserialize, de};
 /// Most warnings or hints of one answer that are taken note of.
 const MAX_NOTES: usize = 100;
 
+/// The status of an answer that lacks parts, by servers that say it there.
+const PARTIAL: &str = "partial";
+
 /// The outer object.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
-    /// `success` or `error`.
+    /// `success` or `error`; some servers say `partial`.
     pub status: String,
     /// Present on success.
     pub data: Option<T>,
@@ -32,14 +35,23 @@ impl<T> Answer<T> {
     /// Whether something is missing that will be there another time. Warnings of the expression itself will not go away.
     pub fn is_partial(&self) -> bool {
         let passing = |warning: &String| !warning.starts_with("PromQL warning");
-        self.partial || self.warnings.iter().any(passing)
+        self.lacks_parts() || self.warnings.iter().any(passing)
+    }
+
+    /// The data and what is said with them are an answer, be it one that lacks parts.
+    pub fn is_answer(&self) -> bool {
+        self.status == "success" || self.status == PARTIAL
+    }
+
+    fn lacks_parts(&self) -> bool {
+        self.partial || self.status == PARTIAL
     }
 
     /// Everything the server wants known.
     pub fn notes(&mut self) -> Vec<String> {
         let mut notes = std::mem::take(&mut self.warnings);
         notes.append(&mut self.infos);
-        if self.partial {
+        if self.lacks_parts() {
             notes.push("the answer is partial: some storage nodes did not take part".into());
         }
         notes
@@ -215,6 +227,8 @@ mod tests {
         let answer = read(text).unwrap();
         assert_eq!(answer.error.as_deref(), Some("parse error"));
         assert!(answer.data.is_none());
+        let answer = read(r#"{"status":"partial","data":{"version":"1"}}"#).unwrap();
+        assert!(answer.is_answer() && answer.is_partial());
         for bad in [
             "{}",
             "[]",

@@ -361,10 +361,10 @@ impl Client {
                 ))));
             }
         };
-        let partial = answer.is_partial();
+        let (partial, is_answer) = (answer.is_partial(), answer.is_answer());
         let notes = answer.notes().iter().map(|note| self.clean(note)).collect();
         match answer.data.take() {
-            Some(data) if answer.status == "success" => Ok(Told {
+            Some(data) if is_answer => Ok(Told {
                 data,
                 notes,
                 partial,
@@ -372,7 +372,12 @@ impl Client {
             _ => {
                 let error = ServerError {
                     kind: answer.error_type,
-                    text: answer.error,
+                    text: answer.error.or_else(|| {
+                        let status = self.clean(&answer.status);
+                        Some(format!(
+                            "the status is `{status}`, and there are no data that can be used"
+                        ))
+                    }),
                 };
                 Err(self.refusal(200, &error).trouble(None))
             }

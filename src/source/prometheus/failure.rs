@@ -119,8 +119,17 @@ impl Refusal<'_> {
             } else {
                 SourceError::Http(text)
             },
-            cure: Cure::Again(asked),
+            cure: if self.is_out_of_time() {
+                Cure::Slow(asked)
+            } else {
+                Cure::Again(asked)
+            },
         }
+    }
+
+    /// Whether the server, or a proxy before it, gave up because it took too long.
+    fn is_out_of_time(&self) -> bool {
+        matches!(self.status, 408 | 504) || self.kind.as_deref() == Some("timeout")
     }
 
     /// `http://h answered 400 Bad Request (bad_data): parse error`.
@@ -190,20 +199,21 @@ mod tests {
     #[test]
     fn every_status_has_its_meaning() {
         let again = Cure::Again(Some(Duration::from_secs(3)));
+        let slow = Cure::Slow(Some(Duration::from_secs(3)));
         for (status, reason, cure) in [
             (200, "query", Cure::Nothing),
             (400, "query", Cure::Nothing),
             (401, "query", Cure::Renew),
             (403, "query", Cure::Renew),
             (404, "query", Cure::Nothing),
-            (408, "timeout", again),
+            (408, "timeout", slow),
             (422, "query", Cure::Nothing),
             (429, "http", again),
             (500, "http", again),
             (501, "query", Cure::Nothing),
             (502, "http", again),
             (503, "http", again),
-            (504, "http", again),
+            (504, "http", slow),
         ] {
             let trouble = trouble(status, "<html>oops</html>");
             assert_eq!(
@@ -250,6 +260,14 @@ mod tests {
             assert_eq!(trouble.cure, Cure::Less, "{text}");
             assert!(!trouble.error.to_string().contains("correct the query"));
         }
+    }
+
+    #[test]
+    fn a_query_that_ran_out_of_time_is_asked_for_less() {
+        let page = r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#;
+        let asked = Some(Duration::from_secs(3));
+        assert_eq!(trouble(503, page).cure, Cure::Slow(asked));
+        assert_eq!(trouble(503, "busy").cure, Cure::Again(asked));
     }
 
     #[test]

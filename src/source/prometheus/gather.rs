@@ -23,6 +23,9 @@ const ROOMY: usize = 250_000;
 /// Rows of the first request for a query, whose number of series is not known yet.
 const SCOUTED: usize = 100;
 
+/// So few points are not asked for in parts when the server runs out of time: it would be asked for ever.
+const SHORT: usize = 60;
+
 /// Values that one collection may hold, over all queries: 2 GiB. What labels take counts too.
 const MAX_VALUES: usize = 1 << 28;
 
@@ -296,13 +299,20 @@ async fn ask(
                 whole.partial |= told.partial;
                 row += points;
             }
-            Err(trouble) if trouble.cure == Cure::Less && points > 1 => {
-                width.refused(points);
-            }
+            Err(trouble) if may_be_halved(trouble.cure, points) => width.refused(points),
             Err(trouble) => return Err(trouble.error),
         }
     }
     Ok(whole)
+}
+
+/// Whether asking for half of so many points may help.
+const fn may_be_halved(cure: Cure, points: usize) -> bool {
+    match cure {
+        Cure::Less => points > 1,
+        Cure::Slow(_) => points > SHORT,
+        _ => false,
+    }
 }
 
 /// Takes an answer over and keeps its closed chunks. What the server calls incomplete is not kept, nor what is young by its

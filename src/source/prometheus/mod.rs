@@ -21,12 +21,14 @@ mod features;
 mod gather;
 mod incoming;
 mod labels;
+mod lateness;
 mod plan;
 mod probe;
 mod reading;
 mod redact;
 mod retry;
 mod series;
+mod settling;
 mod setup;
 mod wording;
 
@@ -45,7 +47,9 @@ use cache::{Cache, Key};
 use client::Client;
 use collection::Collection;
 use gather::{Gathered, Job, Query, gather};
+use lateness::Lateness;
 use plan::{MAX_POINTS, Piece};
+use settling::Settling;
 
 use super::{Batch, Collect, SourceError};
 use crate::config::{EntitiesConfig, HistoryConfig, Os, QueryConfig, SourceConfig};
@@ -68,6 +72,8 @@ pub struct PrometheusSource {
     cache: Option<Cache>,
     /// Newest grid time that was ever asked for, in milliseconds; the least there is before the first one.
     newest: AtomicI64,
+    settling: Settling,
+    lateness: Lateness,
 }
 
 impl PrometheusSource {
@@ -123,6 +129,8 @@ impl PrometheusSource {
             chunk,
             cache: cache_dir.filter(|_| history.cache).map(Cache::new),
             newest: AtomicI64::new(i64::MIN),
+            settling: Settling::new(step),
+            lateness: Lateness::default(),
         })
     }
 
@@ -221,6 +229,12 @@ impl PrometheusSource {
         Ok(notes)
     }
 
+    /// How long a row waits for its samples.
+    fn waited(&self) -> Duration {
+        let configured = self.client.section().latency_offset.0;
+        configured.max(self.settling.length())
+    }
+
     /// `error`, with the query that it is about.
     fn about(&self, query: &Query, error: &SourceError) -> SourceError {
         let expr = self.shown_expr(query);
@@ -292,6 +306,10 @@ impl Collect for PrometheusSource {
         self.client.shown().to_owned()
     }
 
+    fn settling(&self) -> Duration {
+        self.settling.length()
+    }
+
     /// A chunk is kept once it ends five minutes before the newest time that was ever asked for.
     async fn history(
         &self,
@@ -315,14 +333,23 @@ impl Collect for PrometheusSource {
         &self,
         from: Time,
         to: Time,
-        _now: Time,
+        now: Time,
         schema: Option<&Schema>,
     ) -> Result<Batch, SourceError> {
         let grids = self.grids(&[(from, to)])?;
         self.newest(&grids);
         let collection = Collection::look(self.client.section().timeout.0);
         let pieces = plan::plain(&grids);
-        self.collect(&collection, &grids, pieces, None, schema, &|_| ())
-            .await
+        let others = Collection::look(self.client.section().timeout.0);
+        let (batch, ()) = tokio::join!(
+            self.collect(&collection, &grids, pieces, None, schema, &|_| ()),
+            self.settling.measure(&self.client, now, &others),
+        );
+        let mut batch = batch?;
+        let times = (now, self.step, self.waited());
+        let server = (&self.client, &*self.queries);
+        let late = self.lateness.of_look(server, &batch.frames, times, &others);
+        batch.warnings.extend(late.await);
+        Ok(batch)
     }
 }

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use super::PrometheusSource;
 use super::collection::Collection;
 use super::gather::Query;
+use super::lateness;
 use crate::domain::{Entity, Grid, Labels, Time};
 use crate::source::SourceError;
 
@@ -18,6 +19,8 @@ const POINTS: u128 = 200;
 pub struct ProbeReport {
     /// Product and version, where the server tells. Imitators often tell the version of the API that they imitate.
     pub server: Option<String>,
+    /// What is to be known of the server, whichever query is asked: how its newest samples come.
+    pub notes: Vec<String>,
     /// One per query, by name.
     pub queries: Vec<QueryProbe>,
 }
@@ -64,12 +67,17 @@ pub struct Past {
 }
 
 impl PrometheusSource {
-    /// Asks every query once at the server's own now, and at some times of the `periods` that are learned from.
+    /// Asks every query once at the server's own now, and at some times of the `periods` that are learned from, as seen at
+    /// `now`.
     ///
     /// # Errors
     /// [`SourceError::Connect`] or [`SourceError::Timeout`] when the server can't be reached at all; what is wrong with a
     /// single query is in its [`QueryProbe`].
-    pub async fn probe(&self, periods: &[(Time, Time)]) -> Result<ProbeReport, SourceError> {
+    pub async fn probe(
+        &self,
+        now: Time,
+        periods: &[(Time, Time)],
+    ) -> Result<ProbeReport, SourceError> {
         let collection = Collection::default();
         let health = collection.health();
         let server = match self.client.build_info(&collection).await {
@@ -89,10 +97,40 @@ impl PrometheusSource {
             .iter()
             .map(|query| self.ask(query, &grids, &collection));
         let queries = join_all(asked).await;
-        match health.down() {
-            Some(error) => Err(error),
-            None => Ok(ProbeReport { server, queries }),
+        if let Some(error) = health.down() {
+            return Err(error);
         }
+        let notes = self.about_newest(now, &queries, &collection).await;
+        Ok(ProbeReport {
+            server,
+            notes,
+            queries,
+        })
+    }
+
+    /// What is to be known of the server's newest samples at `now`.
+    async fn about_newest(
+        &self,
+        now: Time,
+        queries: &[QueryProbe],
+        collection: &Collection,
+    ) -> Vec<String> {
+        self.settling.measure(&self.client, now, collection).await;
+        let length = self.settling.length();
+        let mut notes = Vec::new();
+        if length > self.client.section().latency_offset.0 {
+            notes.push(format!(
+                "it repeats older values for its newest {} s: rows wait that long",
+                length.as_secs()
+            ));
+        }
+        let mut late = lateness::clock_behind(&self.client, now, self.waited());
+        if late.is_none() && queries.iter().all(|query| query.series == 0) {
+            let server = (&self.client, &*self.queries);
+            late = lateness::samples_late(server, (now, self.step), collection).await;
+        }
+        notes.extend(late);
+        notes
     }
 
     /// A period's rows, thinned out to no more than [`POINTS`].

@@ -60,6 +60,8 @@ pub(super) enum Cure {
     Again(Option<Duration>),
     /// Asking for fewer points at once.
     Less,
+    /// As [`Cure::Again`], and then asking for fewer points at once: the server ran out of time.
+    Slow(Option<Duration>),
     /// Asking again with other credentials, if there are any by now.
     Renew,
 }
@@ -105,7 +107,7 @@ impl Retry {
     /// The wait before the attempt after number `attempt` (0 is the first); `None` when it would not help, was tried often
     /// enough, or the server wants to be left alone for longer than anyone should wait.
     pub fn next(&self, attempt: u32, trouble: &Trouble) -> Option<Duration> {
-        let Cure::Again(asked) = trouble.cure else {
+        let (Cure::Again(asked) | Cure::Slow(asked)) = trouble.cure else {
             return None;
         };
         if attempt >= self.times || asked > Some(self.backoff.most_asked) {

@@ -193,7 +193,8 @@ impl<'de> Visitor<'de> for Entry {
                     })?;
                 }
                 SeriesKey::Histograms => {
-                    series.histograms |= !map.next_value::<Vec<IgnoredAny>>()?.is_empty();
+                    let histograms: Option<Vec<IgnoredAny>> = map.next_value()?;
+                    series.histograms |= histograms.is_some_and(|list| !list.is_empty());
                 }
                 // Of an instant query, that there is one and whether it is a number is all that is of interest.
                 SeriesKey::Value => {
@@ -274,7 +275,7 @@ impl<'de> Visitor<'de> for LabelSet {
     }
 }
 
-/// Samples onto the rows of a grid; says whether there were any.
+/// Samples, a list or null, onto the rows of a grid; says whether there were any.
 struct Samples<'v> {
     grid: Grid,
     values: &'v mut [f64],
@@ -285,7 +286,7 @@ impl<'de> DeserializeSeed<'de> for Samples<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_seq(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -294,6 +295,11 @@ impl<'de> Visitor<'de> for Samples<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of samples")
+    }
+
+    /// Null: none.
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {

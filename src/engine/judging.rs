@@ -111,7 +111,8 @@ pub fn judge(
     verdict
 }
 
-fn verdict(
+/// The verdict alone; one on a row that was judged before changes nothing.
+pub fn verdict(
     watched: &mut Watched,
     known: &Known<'_>,
     (time, score, alarm): (Time, &RowScore, f64),

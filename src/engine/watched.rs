@@ -238,6 +238,11 @@ impl Watched {
         }
     }
 
+    /// Whether readers have a verdict.
+    pub fn has_verdict(&self) -> bool {
+        self.recent.newest().is_some()
+    }
+
     /// Takes the final word on a row whose window has `window` rows.
     pub fn take(&mut self, verdict: Verdict, window: usize) {
         let Some(age) = self.age(verdict.time) else {

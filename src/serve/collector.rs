@@ -69,6 +69,7 @@ impl Collector for SnapshotCollector {
         let rows = rows(&snapshot, live, freshness);
         verdicts(&mut scrape, &rows);
         features(&mut scrape, &rows);
+        told_apart(&mut scrape, &rows);
         scrape.finish()
     }
 }
@@ -273,6 +274,19 @@ fn verdicts(scrape: &mut Scrape, rows: &[Row]) {
     each(&families::IN_WINDOW, &|row| {
         let observed = row.view.filter(|_| row.fresh)?.observed_in_window?;
         Some(observed as f64)
+    });
+}
+
+/// One series per feature: all entities have the same ones.
+fn told_apart(scrape: &mut Scrape, rows: &[Row]) {
+    scrape.family(&families::FEATURE_INFO, |out| {
+        let Some(view) = rows.iter().find_map(|row| row.view) else {
+            return;
+        };
+        for view in &view.features {
+            let feature = &view.feature;
+            out.put_labelled(&[&feature.name, &feature.query], &feature.labels, 1.0);
+        }
     });
 }
 

@@ -98,6 +98,12 @@ pub(super) const MODEL_INFO: Family = whole(
     &["version", "threshold_rule"],
     "The model that scores now; always 1.",
 );
+pub(super) const FEATURE_INFO: Family = whole(
+    "feature_info",
+    G,
+    &["feature_name", "query"],
+    "The query that a feature comes from, and the labels that tell it from the query's others, each after `label_`; always 1.",
+);
 pub(super) const MODEL_AGE: Family = whole(
     "model_age_seconds",
     G,
@@ -239,7 +245,7 @@ pub(super) const FORECAST: Family = each(
 );
 
 /// Every family, in the order in which the cap is spent: the whole installation's first, then verdicts, then details.
-pub(super) const ALL: [&Family; 30] = [
+pub(super) const ALL: [&Family; 31] = [
     &BUILD_INFO,
     &SOURCE_UP,
     &COMPONENT_UP,
@@ -247,6 +253,7 @@ pub(super) const ALL: [&Family; 30] = [
     &READINESS,
     &THRESHOLD,
     &MODEL_INFO,
+    &FEATURE_INFO,
     &MODEL_AGE,
     &TRAINING,
     &TRAINING_TOOK,

@@ -1,12 +1,17 @@
 //! The answer to one scrape while it is being put together: series in, up to a cap.
 
+use std::collections::BTreeMap;
+
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram as ProtoHistogram, LabelPair, Metric, MetricFamily,
     MetricType,
 };
 
 use super::families::{Family, Kind, NOT_EXPORTED};
-use crate::domain::{Entity, Histogram};
+use crate::domain::{Entity, Histogram, Labels};
+
+/// Labels of a feature that are exported.
+const MAX_LABELS: usize = 16;
 
 /// The families of one scrape, under a cap. Holds at most `max_series` series; the rest is only counted.
 pub(super) struct Scrape<'a> {
@@ -95,6 +100,22 @@ impl Samples<'_> {
         }
     }
 
+    /// As [`Samples::put`], with labels of a feature: at most [`MAX_LABELS`], each under its name after `label_`.
+    pub(super) fn put_labelled(&mut self, values: &[&str], own: &Labels, value: f64) {
+        if self.take(1) {
+            let mut labels = self.labels(None, values);
+            let own = own.iter().filter(|(_, value)| !value.is_empty());
+            let own: BTreeMap<String, &String> =
+                own.map(|(name, value)| (label(name), value)).collect();
+            labels.extend(
+                own.into_iter()
+                    .take(MAX_LABELS)
+                    .map(|(name, value)| pair(&name, value)),
+            );
+            self.metrics.push(scalar(self.family.kind, labels, value));
+        }
+    }
+
     /// Adds a histogram.
     pub(super) fn histogram(&mut self, histogram: &Histogram) {
         // One per bucket, and `+Inf`, `_sum`, `_count`.
@@ -128,6 +149,18 @@ impl Samples<'_> {
             )
             .collect()
     }
+}
+
+/// A source's label under a name of our own, in the letters that every server takes.
+fn label(name: &str) -> String {
+    let plain = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '_'
+        }
+    };
+    format!("label_{}", name.chars().map(plain).collect::<String>())
 }
 
 fn pair(name: &str, value: &str) -> LabelPair {

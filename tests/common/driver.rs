@@ -177,6 +177,12 @@ impl Driver {
             let latest = e.latest.as_ref().map(|v| (v.time, v.state, v.score));
             format!("{} to {:?}: {latest:?}", e.entity, e.grid.last())
         }));
+        told.extend(snapshot.live.incidents.iter().map(|i| {
+            format!(
+                "incident {} from {} to {}: {:?}",
+                i.id, i.start, i.end, i.state
+            )
+        }));
         told
     }
 

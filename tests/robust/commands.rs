@@ -10,8 +10,8 @@ use crate::common::driver::Driver;
 use crate::common::fake::Fake;
 use crate::common::misbehaving::Reply;
 use crate::fixture::{
-    NOW, STEP, bumped, config, is_scoring, is_up, noticed, open_incident, scoring, server, stale,
-    wave,
+    NOW, STEP, bumped, config, is_scoring, is_up, noticed, open_incident, opened, scoring, server,
+    stale, wave,
 };
 
 const LIVE: PipelineId = PipelineId::Live;
@@ -201,11 +201,7 @@ async fn what_is_said_of_an_incident_in_the_shell_is_seen_without_a_restart() {
     });
     let config = config(&fake.url(), &["cpu", "load"]);
     let mut driver = scoring(&config, dir.path()).await;
-    let snapshot = driver
-        .until("an incident", |s| {
-            open_incident(s).is_some_and(|i| i.id != 0)
-        })
-        .await;
+    let snapshot = opened(&mut driver).await;
     let id = open_incident(&snapshot).unwrap().id;
     assert_eq!(said(&snapshot, id), (false, None));
 

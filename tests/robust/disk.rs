@@ -17,7 +17,8 @@ use crate::common::fake::Fake;
 use crate::common::http;
 use crate::common::servers::free_port;
 use crate::fixture::{
-    STEP, bumped, config, exported, is_scoring, noticed, open_incident, scoring, server, value,
+    STEP, bumped, config, exported, is_scoring, noticed, open_incident, opened, scoring, server,
+    value,
 };
 use crate::restart::break_cpu;
 
@@ -193,15 +194,11 @@ async fn alarmed(config: &Config, fake: &Fake, data: &Path) -> (Driver, Incident
     let now = driver.now;
     driver.stop().await;
     let config = std::sync::Arc::new(config.clone());
-    let opened = open(&config, data, now).unwrap();
+    let engine = open(&config, data, now).unwrap();
     let data = DataDir::own(data).unwrap();
-    let mut driver = Driver::over(opened.config, opened.source, data, now).unwrap();
+    let mut driver = Driver::over(engine.config, engine.source, data, now).unwrap();
     break_cpu(fake, now.millis() / 1000 + 3 * STEP, i64::MAX);
-    let snapshot = driver
-        .until("an incident", |s| {
-            open_incident(s).is_some_and(|i| i.id != 0)
-        })
-        .await;
+    let snapshot = opened(&mut driver).await;
     let incident = open_incident(&snapshot).unwrap().clone();
     (driver, incident)
 }

@@ -1,6 +1,7 @@
 //! A small world to go wrong: two waves on a server that plays Prometheus, and an engine that learns them in a second.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use pulsewatch::config::{Config, ExporterConfig, SourceKind, Span};
 use pulsewatch::domain::{EntityView, Incident, RowState, Snapshot, SourceState, Time};
@@ -122,6 +123,16 @@ pub fn stale(snapshot: &Snapshot) -> Option<&str> {
 /// The first open incident.
 pub fn open_incident(snapshot: &Snapshot) -> Option<&Incident> {
     snapshot.live.incidents.iter().find(|i| i.is_open())
+}
+
+/// Drives on until an incident is open, then waits with the clock standing still until it is in the journal: a disk that is
+/// slow would let it end before.
+pub async fn opened(driver: &mut Driver) -> Arc<Snapshot> {
+    driver
+        .until("an incident", |s| open_incident(s).is_some())
+        .await;
+    let is_kept = |s: &Snapshot| open_incident(s).is_some_and(|i| i.id != 0);
+    driver.wait("an incident in the journal", is_kept).await
 }
 
 /// Whether a notice says so.

@@ -21,7 +21,7 @@ use crate::common::driver::Driver;
 use crate::common::fake::{Fake, World};
 use crate::fixture::{
     NOW, STEP, bumped, config, exported, is_scoring, is_up, no_false_numbers, open_incident,
-    scoring, server, small, value, warned, wave,
+    opened, scoring, server, small, value, warned, wave,
 };
 
 fn pod(world: &mut World, name: &'static str, phase: f64) {
@@ -314,11 +314,7 @@ async fn an_entity_that_does_not_come_back_after_a_restart_takes_its_incident_al
     let mut config = config(&fake.url(), &["cpu"]);
     config.entities.group_by = vec!["host".into()];
     let mut driver = scoring(&config, dir.path()).await;
-    let snapshot = driver
-        .until("b's incident", |s| {
-            open_incident(s).is_some_and(|i| i.id != 0)
-        })
-        .await;
+    let snapshot = opened(&mut driver).await;
     let id = open_incident(&snapshot).unwrap().id;
     let now = driver.now;
     driver.kill().await;

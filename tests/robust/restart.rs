@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use pulsewatch::domain::{Command, Entity, PipelineId, Snapshot, Time};
 use pulsewatch::engine::checkpoint::Kept;
-use pulsewatch::store::{Batch, IncidentFilter, Journal};
+use pulsewatch::store::{Batch, DataDir, IncidentFilter, Journal};
 
 use crate::common::driver::Driver;
 use crate::common::fake::Fake;
 use crate::fixture::{
-    STEP, bumped, config, is_scoring, noticed, open_incident, scoring, server, wave,
+    STEP, bumped, config, is_scoring, noticed, open_incident, opened, scored_at, scoring, server,
+    wave,
 };
 
 fn rows(count: u64) -> Duration {
@@ -41,11 +42,7 @@ async fn an_open_incident_goes_on_over_every_kind_of_end() {
     let from = driver.now.millis() / 1000 + 5 * STEP;
     let to = from + 120 * STEP;
     break_cpu(&fake, from, to);
-    let snapshot = driver
-        .until("an incident", |s| {
-            open_incident(s).is_some_and(|i| i.id != 0)
-        })
-        .await;
+    let snapshot = opened(&mut driver).await;
     let first = open_incident(&snapshot).unwrap().clone();
     let model = snapshot.live.model.clone().unwrap();
     assert!(first.start.millis() / 1000 >= from);
@@ -115,11 +112,7 @@ async fn an_open_incident_that_no_checkpoint_knows_is_closed_and_said_so() {
     let mut driver = scoring(&config, dir.path()).await;
     let from = driver.now.millis() / 1000 + STEP;
     break_cpu(&fake, from, from + 10 * STEP);
-    driver
-        .until("an incident", |s| {
-            open_incident(s).is_some_and(|i| i.id != 0)
-        })
-        .await;
+    opened(&mut driver).await;
     driver.kill().await;
     let (mut journal, _) = Journal::open(&dir.path().join("journal.sqlite")).unwrap();
     let entities = [(Entity::sole(), Some(b"no checkpoint".to_vec()))];
@@ -164,6 +157,32 @@ fn as_an_older_release(dir: &Path) {
     journal.commit(&old).unwrap();
 }
 
+/// Between two grid times, with a model at hand and samples of a whole window: nothing has to be waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_model_at_hand_the_newest_fetched_row_is_scored_at_once() {
+    let fake = server().await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&fake.url(), &["cpu", "load"]);
+    let driver = scoring(&config, dir.path()).await;
+    let now = driver.now;
+    driver.stop().await;
+    for keeps_journal in [true, false] {
+        if !keeps_journal {
+            std::fs::remove_file(DataDir::at(dir.path()).journal()).unwrap();
+        }
+        let between = now + Duration::from_secs(20);
+        let driver = Driver::open(&config, dir.path(), between);
+        let found = driver.wait("scored", is_scoring).await;
+        assert_eq!(
+            scored_at(&found),
+            Some(now.millis() / 1000),
+            "{keeps_journal}"
+        );
+        assert!(driver.snapshot().live.entities[0].latest.is_some());
+        driver.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_of_an_older_release_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -171,11 +190,7 @@ async fn a_checkpoint_of_an_older_release_goes_on() {
     let config = config(&fake.url(), &["cpu", "load"]);
     let mut driver = scoring(&config, dir.path()).await;
     break_cpu(&fake, driver.now.millis() / 1000 + STEP, i64::MAX);
-    let snapshot = driver
-        .until("an incident", |s| {
-            open_incident(s).is_some_and(|i| i.id != 0)
-        })
-        .await;
+    let snapshot = opened(&mut driver).await;
     let first = open_incident(&snapshot).unwrap().clone();
     let now = driver.now;
     driver.stop().await;

@@ -129,6 +129,9 @@ async fn promtool_finds_nothing_to_complain_about() {
     let mut odd = feature("disk{device=\"C:\\\\\",mount=\"a\nb\"}");
     odd.forecast = Some(Arc::new(forecast()));
     odd.breach = Some(Breach::NOW);
+    odd.feature.labels = [("mount.point", "a\nb"), ("mount_point", "c"), ("host", "")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     let server = Running::start(scored(true, vec![entity("höst \"1\"\\\n2", vec![odd])]));
     let text = server.metrics().await;
     let mut promtool = Process::new("promtool")
@@ -150,6 +153,22 @@ async fn promtool_finds_nothing_to_complain_about() {
         output.status.success() && said.trim().is_empty(),
         "{said}\n{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_labels_that_tell_features_apart_are_labels() {
+    let mut received = feature(r#"net{device="eth0"}"#);
+    received.feature.query = "net".into();
+    received.feature.labels = [("device".to_owned(), "eth0".to_owned())].into();
+    let hosts = ["a", "b"].map(|host| entity(host, vec![received.clone(), feature("cpu")]));
+    let text = Running::start(scored(true, hosts.to_vec())).metrics().await;
+    for series in [
+        r#"feature_info{feature_name="cpu",query="cpu"}"#,
+        r#"feature_info{feature_name="net{device=\"eth0\"}",query="net",label_device="eth0"}"#,
+    ] {
+        assert_eq!(value(&text, series), Some(1.0), "{series}\n{text}");
+    }
+    assert_eq!(text.matches("_feature_info{").count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

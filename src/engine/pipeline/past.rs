@@ -6,7 +6,7 @@ use crate::engine::past::{Job, Past};
 use crate::store::{IncidentFilter, JournalError};
 
 impl Pipeline {
-    /// All rows that are kept, to be judged under the model in force; `None` without one, or without rows.
+    /// All rows that are kept, from each entity's first sample on, to be judged under the model in force; `None` without one, or without rows.
     ///
     /// # Errors
     /// [`JournalError`] when labels or incidents can't be read; this can be tried again.
@@ -15,14 +15,13 @@ impl Pipeline {
         else {
             return Ok(None);
         };
+        // A server that is younger than the period has nothing in the first part of it.
         let frame = |watched: &super::Watched| {
+            let first = watched.tail.first_observed()?;
+            let (entity, grid) = (watched.entity.clone(), *watched.tail.grid());
             let rows = watched.tail.values().to_owned();
-            Frame::new(
-                watched.entity.clone(),
-                schema.clone(),
-                *watched.tail.grid(),
-                rows,
-            )
+            let frame = Frame::new(entity, schema.clone(), grid, rows)?;
+            Some(frame.slice(first, grid.len()))
         };
         let frames: Vec<Frame> = self.entities.values().filter_map(frame).collect();
         Ok(Some(Job {

@@ -7,7 +7,7 @@ use std::ops::{Bound, RangeInclusive};
 use super::Pipeline;
 use crate::domain::{Entity, Grid, RowState, Time, Verdict};
 use crate::engine::fusing::State;
-use crate::engine::judging::{Known, judge};
+use crate::engine::judging::{Known, judge, verdict};
 use crate::engine::scorer::{RowScore, Rows, Scorer};
 use crate::engine::watched::Watched;
 use crate::model::ModelError;
@@ -285,15 +285,38 @@ impl Pipeline {
         let found = scorer.score(&rows, &mut state, &mut self.space)?;
         [stretch.state] = state;
         let times = grid.slice(first, last);
+        let mut newest = None;
         for (time, score) in times.times().zip(found.into_iter().flatten()) {
             watched.show_score(time, &score.raised(raise));
+            newest = Some((time, score));
         }
         stretch.from = times.last().map_or(until, |last| last + grid.step());
         if stretch.from < stretch.end {
             self.look_back.current = Some(stretch);
-        } else if !watched.fusing.is_of(&scorer.bundle) {
-            watched.fusing = stretch.state;
+        } else {
+            if !watched.fusing.is_of(&scorer.bundle) {
+                watched.fusing = stretch.state;
+            }
+            if let Some((time, score)) = newest {
+                self.show_newest(&stretch.entity, time, &score);
+            }
         }
         Ok(last - first)
+    }
+
+    /// Shows the verdict on the newest row of an entity when an earlier run has judged it: until the next row is due there
+    /// would be none.
+    fn show_newest(&mut self, entity: &Entity, time: Time, score: &RowScore) {
+        let (Some(rules), Some(watched)) = (&self.rules, self.entities.get_mut(entity)) else {
+            return;
+        };
+        if watched.has_verdict() || watched.judge.latest() < Some(time) {
+            return;
+        }
+        let bundle = self.scorer.as_ref().map(|scorer| &scorer.bundle);
+        let known = Known::of(rules, bundle, entity);
+        let shown = score.raised(self.labelling.raise());
+        let verdict = verdict(watched, &known, (time, &shown, score.alarm()));
+        watched.take(verdict, self.config.autoencoder.window);
     }
 }

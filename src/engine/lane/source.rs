@@ -49,6 +49,10 @@ pub struct SourceStatus {
     failures: u32,
     /// It answers, but without samples.
     is_empty: bool,
+    /// Series that the model has no column for.
+    unknown: Option<String>,
+    /// Warnings of the latest look.
+    of_look: Vec<String>,
     /// Warnings of the latest fetch of history.
     of_history: Vec<String>,
     /// Warnings that were written to the log, and when; at most [`LOGGED`].
@@ -74,6 +78,8 @@ impl SourceStatus {
             board,
             failures: 0,
             is_empty: false,
+            unknown: None,
+            of_look: Vec::new(),
             of_history: Vec::new(),
             said: BTreeMap::new(),
         }
@@ -140,8 +146,9 @@ impl SourceStatus {
         let change = self.is_stale().then_some(Change::Back(away));
         self.failures = 0;
         self.view.last_success = Some(now);
-        let own = without_column(&batch.unknown);
-        self.show(own.into_iter().chain(batch.warnings.iter().cloned()));
+        self.unknown = without_column(&batch.unknown);
+        self.of_look.clone_from(&batch.warnings);
+        self.show_warnings();
         self.view.state = if finished {
             SourceState::Finished
         } else {
@@ -153,21 +160,28 @@ impl SourceStatus {
     /// History has come.
     pub(super) fn fetched(&mut self, batch: &Batch) {
         self.of_history.clone_from(&batch.warnings);
-        self.of_history.truncate(WARNINGS);
-        let shown = std::mem::take(&mut self.view.warnings);
-        self.show(shown.into_iter());
+        self.show_warnings();
     }
 
-    /// Shows these warnings and those of the history, each once.
-    fn show(&mut self, warnings: impl Iterator<Item = String>) {
-        let mut shown: Vec<String> = warnings.collect();
-        let of_history = self.of_history.iter();
-        shown.extend(
-            of_history
-                .filter(|text| !shown.contains(text))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+    /// A model with columns of its own has come into force: the next look tells which series have none.
+    pub fn has_new_columns(&mut self) {
+        self.unknown = None;
+        self.show_warnings();
+    }
+
+    /// Shows what is to be known, each text once.
+    fn show_warnings(&mut self) {
+        let all = self
+            .unknown
+            .iter()
+            .chain(&self.of_look)
+            .chain(&self.of_history);
+        let mut shown: Vec<String> = Vec::new();
+        for text in all {
+            if !shown.contains(text) {
+                shown.push(text.clone());
+            }
+        }
         self.view.more_warnings = shown.len().saturating_sub(WARNINGS);
         shown.truncate(WARNINGS);
         self.view.warnings = shown;

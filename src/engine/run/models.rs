@@ -102,6 +102,7 @@ impl Core {
         let now = self.clock.now();
         let Some(lane) = self.lane(id) else { return };
         lane.has_history &= !lane.pipeline.adopt(Arc::new(scorer));
+        lane.source.has_new_columns();
         let model = models::view(meta);
         if id == PipelineId::Live {
             events::model_active(&model, now);

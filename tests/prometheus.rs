@@ -168,6 +168,30 @@ async fn samples_that_come_late_are_said_with_what_to_set() {
 }
 
 #[tokio::test]
+async fn a_counter_whose_samples_are_further_apart_than_rows_is_said() {
+    let (from, to) = (hours_ago(6), hours_ago(1));
+    let rising = |every: i64| -> Vec<(i64, f64)> {
+        let times = (from..=to).step_by(usize::try_from(every).unwrap());
+        times.map(|t| (t, ((t - from) * 80) as f64)).collect()
+    };
+    let server = Prometheus::with_history(&[
+        History::new("slow", &[("instance", "a")], rising(120)),
+        History::new("quick", &[("instance", "a")], rising(30)),
+    ]);
+    let mut setup = Setup::of(&server, &[("slow", "slow"), ("quick", "quick")]);
+    for query in setup.queries.values_mut() {
+        query.counter = true;
+    }
+    let batch = setup.history(&[(from + HOUR, to)]).await;
+    let [said] = batch.warnings.as_slice() else {
+        panic!("{:?}", batch.warnings);
+    };
+    for words in ["`slow`", "120 s apart", "rows 60 s", "rate("] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn values_are_what_was_recorded_gaps_and_all() {
     let (from, to) = (hours_ago(12), hours_ago(3));
     let all = wave(from, to, MINUTE, 50.0);

@@ -23,6 +23,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray::Array2;
 use proptest::prelude::*;
+use pulsewatch::config::Merge;
 use pulsewatch::disk::Table;
 use pulsewatch::domain::{Entity, Feature, Frame, Schema, Time, Unit};
 use pulsewatch::source::host::{HostSource, Probe, Reading};
@@ -158,7 +159,9 @@ fn every_input_row_finds_its_grid_row() {
     let text =
         "timestamp,v\n1700000100,1\n1700000400,2\n1700000400,3\n1700000710,4\n1700001600,5\n";
     let read = Recording::from_csv_bytes("t", text.as_bytes()).unwrap();
-    let placed = read.frame(read.step(), Entity::named("e")).unwrap();
+    let placed = read
+        .frame(read.step(), Entity::named("e"), Merge::Nearest)
+        .unwrap();
     assert_eq!(placed.rows, [0, 1, 1, 2, 5]);
     assert_eq!((placed.superseded, placed.frame.grid().len()), (1, 6));
     assert_eq!(placed.frame.entity().name(), "e");
@@ -191,7 +194,7 @@ proptest! {
             columns: vec!["v".into()],
             values: Array2::from_shape_vec((rows.len(), 1), rows.iter().map(|r| r.1).collect()).unwrap(),
         };
-        let placed = read.frame(Duration::from_secs(300), Entity::sole()).unwrap();
+        let placed = read.frame(Duration::from_secs(300), Entity::sole(), Merge::Nearest).unwrap();
         let grid = placed.frame.grid();
         for (slot, (value, _)) in &slots {
             let row = grid.row(at(*slot)).unwrap();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pulsewatch::config::Merge;
 use pulsewatch::domain::{Entity, Grid};
 use pulsewatch::source::recording::Recording;
 
@@ -55,7 +56,9 @@ fn columns_of(
     most: usize,
 ) -> Result<Vec<Series>, Box<dyn std::error::Error>> {
     let recording = Recording::read(path)?;
-    let frame = recording.frame(recording.step(), Entity::sole())?.frame;
+    let frame = recording
+        .frame(recording.step(), Entity::sole(), Merge::Nearest)?
+        .frame;
     let single = frame.schema().len() == 1;
     let mut varying: Vec<Series> = Vec::new();
     for (feature, column) in frame.schema().iter().zip(frame.values().columns()) {

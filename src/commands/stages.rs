@@ -125,7 +125,7 @@ fn own(context: &Context, output: Option<&Path>) -> anyhow::Result<Option<DirLoc
 fn recorded(context: &Context, file: &Path) -> anyhow::Result<(Vec<Frame>, Vec<String>)> {
     let recorded = recording::read(file, &context.reading()?)?;
     let rows = recorded.recording;
-    let gridded = rows.frame(rows.step(), Entity::sole())?;
+    let gridded = rows.frame(rows.step(), Entity::sole(), context.config.source.merge)?;
     let notices = recorded.notices.into_iter().chain(gridded.notice());
     let named = notices.map(|notice| format!("{}: {notice}", file.display()));
     let named = named.collect();

@@ -43,7 +43,7 @@ pub use paths::{config_file, data_dir};
 pub use secret::{FromEnv, FromFile, Secret};
 pub use serve::{ApiConfig, AppConfig, ExporterConfig, LOCAL_ZONE, ThemeName, UiConfig};
 pub use source::{
-    BasicAuth, EntitiesConfig, Expr, MinDeviation, Os, OsExpr, QueryConfig, SourceConfig,
+    BasicAuth, EntitiesConfig, Expr, Merge, MinDeviation, Os, OsExpr, QueryConfig, SourceConfig,
     SourceKind, TlsConfig, Weights,
 };
 pub use units::{Ratio, Span};

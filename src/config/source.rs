@@ -49,6 +49,21 @@ impl Os {
     }
 }
 
+/// What is kept of the rows of a recorded file that share a time of the grid, column by column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Merge {
+    /// The value nearest to that time, and of equally near ones the last in the file.
+    #[default]
+    Nearest,
+    /// The latest value, and of equal times the last in the file.
+    Last,
+    /// The mean of all values.
+    Mean,
+    /// The highest value.
+    Max,
+}
+
 /// `[source]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -87,6 +102,8 @@ pub struct SourceConfig {
     pub file: Option<PathBuf>,
     /// Zone of times without one in recorded files; `None`: UTC, which is said.
     pub timezone: Option<String>,
+    /// What is kept of rows of a recorded file that share a time of the grid.
+    pub merge: Merge,
     /// Rows replayed a second; 0 is as fast as it goes.
     pub speed: f64,
 }
@@ -111,6 +128,7 @@ impl Default for SourceConfig {
             tls: TlsConfig::default(),
             file: None,
             timezone: None,
+            merge: Merge::Nearest,
             speed: 10.0,
         }
     }

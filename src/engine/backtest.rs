@@ -85,7 +85,7 @@ pub fn backtest(
     config.detect.mute.clear();
     let config = Arc::new(config);
     let training_rows = known
-        .frame_on(raster, Entity::sole(), Claim::Nearest)?
+        .frame_on(raster, Entity::sole(), Claim::Merged(config.source.merge))?
         .frame;
     let gridded = recording.frame_on(raster, Entity::sole(), Claim::First)?;
     let frame = &gridded.frame;

@@ -155,6 +155,9 @@ pub fn prepare(frames: Vec<Frame>, out: &LeftOut, config: &Config) -> Result<Pre
     let mut stretches = BTreeMap::new();
     for (entity, parts) in raw {
         let scaler = fit(&mut parts.iter());
+        left_out
+            .endless_columns
+            .extend(endless(&schema, &scaler, &parts));
         let ready = parts
             .into_iter()
             .map(|part| {
@@ -182,6 +185,20 @@ pub fn prepare(frames: Vec<Frame>, out: &LeftOut, config: &Config) -> Result<Pre
         trimmed,
         left_out,
     })
+}
+
+/// The columns that have values, but none that a scaler could measure them by.
+fn endless(schema: &Schema, scaler: &Scaler, parts: &[Rows]) -> Vec<String> {
+    let has_values = |column: usize| {
+        let own = parts.iter().filter(|part| column < part.values.ncols());
+        let mut values = own.flat_map(|part| part.values.column(column).to_vec());
+        values.any(f64::is_finite)
+    };
+    let features = schema.iter().zip(scaler.known()).enumerate();
+    features
+        .filter(|(column, (_, known))| !known && has_values(*column))
+        .map(|(_, (feature, _))| feature.name.to_string())
+        .collect()
 }
 
 /// Rows with an observed value that no window holds.

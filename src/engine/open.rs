@@ -67,13 +67,13 @@ pub fn open(config: &Arc<Config>, data_dir: &Path, now: Time) -> Result<Opened, 
             let reading = Reading::new(config.source.timezone.as_deref(), now)?;
             let recorded = recording::read(file, &reading)?;
             let name = format!("replay of {}", file.display());
-            let source = ReplaySource::new(
+            let source = ReplaySource::merged(
                 &recorded.recording,
+                config.source.merge,
                 name,
                 PlayFrom::Fraction(LEARNED),
                 config.source.speed,
                 now,
-                None,
             )?
             .paused()
             .with_features(&features(config));

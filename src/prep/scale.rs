@@ -94,7 +94,7 @@ impl Scaler {
         self.columns.len()
     }
 
-    /// Per feature: it had values when this was fitted. The others are masked in training and scoring.
+    /// Per feature: it had values when this was fitted, within a range that is a number. The others are masked in training and scoring.
     #[must_use]
     pub fn known(&self) -> Vec<bool> {
         self.columns.iter().map(|c| c.known).collect()
@@ -207,7 +207,10 @@ impl Column {
     fn fit(kind: ScalerKind, values: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = values.filter(|v| v.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
-        let (Some(lowest), Some(highest)) = (sorted.first().copied(), sorted.last().copied())
+        let ends = sorted.first().copied().zip(sorted.last().copied());
+        // A range beyond all numbers leaves nothing to measure values by.
+        let Some((lowest, highest)) =
+            ends.filter(|(lowest, highest)| (highest - lowest).is_finite())
         else {
             return Self {
                 offset: 0.0,
@@ -222,15 +225,18 @@ impl Column {
         // Dividing first keeps the sum of huge values finite.
         let count = sorted.len() as f64;
         let mean = sorted.iter().map(|v| v / count).sum::<f64>();
-        let deviation = sorted
-            .iter()
-            .map(|v| (v - mean).powi(2) / count)
-            .sum::<f64>()
-            .sqrt();
-        let constant = highest - lowest <= NOISE * highest.abs().max(lowest.abs());
+        let range = highest - lowest;
+        // In parts of the range: the squares of huge values would be infinite, those of tiny ones 0.
+        let squares = sorted.iter().map(|v| ((v - mean) / range).powi(2) / count);
+        let deviation = if range > 0.0 {
+            squares.sum::<f64>().sqrt() * range
+        } else {
+            0.0
+        };
+        let constant = range <= NOISE * highest.abs().max(lowest.abs());
         let (offset, spread) = match kind {
             _ if constant => (median, 0.0),
-            ScalerKind::Minmax => (lowest, highest - lowest),
+            ScalerKind::Minmax => (lowest, range),
             ScalerKind::Standard => (mean, deviation),
             ScalerKind::Robust => {
                 let middle = quantile(&sorted, 0.75) - quantile(&sorted, 0.25);
@@ -357,11 +363,23 @@ mod tests {
     #[test]
     fn extreme_values_stay_finite() {
         for kind in [ScalerKind::Minmax, ScalerKind::Standard, ScalerKind::Robust] {
-            let scaler = one(kind, &[-f64::MAX, f64::MAX, 0.0, 1e-320]);
-            for raw in [-f64::MAX, f64::MAX, 0.0] {
-                assert!(scaled(&scaler, raw).is_finite());
+            let endless = one(kind, &[-f64::MAX, f64::MAX, 0.0, 1e-320]);
+            assert_eq!(endless.known(), [false]);
+            let huge = one(kind, &[-8e307, 8e307, 0.0, 1e-320]);
+            for scaler in [endless, huge] {
+                for raw in [-f64::MAX, f64::MAX, 0.0] {
+                    assert!(scaled(&scaler, raw).is_finite());
+                }
+                assert!(Scaler::from_table(kind, scaler.table().view()).is_some());
             }
-            assert!(Scaler::from_table(kind, scaler.table().view()).is_some());
+            let wave = |height: f64| -> Vec<f64> {
+                let at = |row: u32| height * f64::from(row % 7);
+                (0..70).map(at).collect()
+            };
+            let same = |height| scaled(&one(kind, &wave(height)), 5.0 * height);
+            for height in [1e-300, 1e-3, 1e200, 1e307] {
+                assert!((same(height) - same(1.0)).abs() < 1e-5, "{height}");
+            }
         }
     }
 

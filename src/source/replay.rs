@@ -9,6 +9,7 @@ use super::columns::Columns;
 use super::inject::{Injection, InjectionKind, Injector, apply, deviations};
 use super::recording::{Recording, labels_from_csv_bytes};
 use super::{Batch, Collect, SourceError, synthetic};
+use crate::config::Merge;
 use crate::domain::{Entity, Feature, Frame, Grid, Schema, Time};
 
 /// The multi-metric sample that is built into the binary.
@@ -99,7 +100,8 @@ impl ReplaySource {
         wall_start: Time,
         injector: Option<Injector>,
     ) -> Result<Self, SourceError> {
-        let source = Self::still(recording, name, play_from, speed, wall_start)?;
+        let merge = Merge::Nearest;
+        let source = Self::merged(recording, merge, name, play_from, speed, wall_start)?;
         if let Some(injector) = injector {
             source.plan_spikes(injector);
         }
@@ -115,16 +117,21 @@ impl ReplaySource {
         let labels = labels_from_csv_bytes("the built-in labels", SAMPLE_LABELS)?;
         let name = "built-in sample".to_owned();
         let from = PlayFrom::Fraction(SAMPLE_HISTORY);
-        let source = Self::still(&recording, name, from, rows_per_second, wall_start)?
+        let merge = Merge::Nearest;
+        let source = Self::merged(&recording, merge, name, from, rows_per_second, wall_start)?
             .with_features(&synthetic::features())
             .with_labels(&labels);
         source.plan_spikes(Injector::new(seed));
         Ok(source)
     }
 
-    /// The play before anything is put in.
-    fn still(
+    /// A play into which nothing is put, of rows that are merged where they share a time of the grid.
+    ///
+    /// # Errors
+    /// As [`ReplaySource::new`].
+    pub fn merged(
         recording: &Recording,
+        merge: Merge,
         name: String,
         play_from: PlayFrom,
         speed: f64,
@@ -136,7 +143,7 @@ impl ReplaySource {
             )));
         }
         let gridded = recording
-            .frame(recording.step(), Entity::sole())
+            .frame(recording.step(), Entity::sole(), merge)
             .map_err(|e| SourceError::File(format!("{name}: {e}")))?;
         let mut warnings = Vec::new();
         warnings.extend(gridded.notice().map(|notice| format!("{name}: {notice}")));

@@ -1,6 +1,7 @@
 //! A new model takes the place of the old one only when it is not clearly worse.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use ndarray::Array2;
 use pulsewatch::config::{Config, Promote};
@@ -13,7 +14,10 @@ use pulsewatch::engine::promotion::decide;
 use pulsewatch::engine::training::Training;
 use pulsewatch::store::Registry;
 
-use crate::fixture::{NOW, STEP, config, is_scoring, noticed, scoring, server, small, wave};
+use crate::common::fake::Fake;
+use crate::fixture::{
+    NOW, STEP, bumped, config, is_scoring, noticed, scoring, server, small, wave,
+};
 
 /// A wave `times` as high, and one on another scale.
 fn frame(times: f64) -> Frame {
@@ -174,4 +178,43 @@ async fn the_engine_keeps_the_better_model_and_shows_the_other() {
         text.contains("refused: its error is") && text.contains("clean windows"),
         "{text}"
     );
+}
+
+/// Whether another training follows within 60 rows of a model after which this many of three metrics stand 200 higher.
+async fn is_trained_again(jumping: usize) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    let names = ["cpu", "load", "disk"];
+    fake.change(|world| {
+        world.until = i64::MAX;
+        for (name, phase) in names.iter().zip([0.0, 1.0, 2.0]) {
+            world.add(name, &[], move |t| Some(wave(t, phase)));
+        }
+    });
+    let config = config(&fake.url(), &names);
+    let mut driver = scoring(&config, dir.path()).await;
+    let ended = |s: &Snapshot| s.live.last_training.as_ref().map(|t| t.ended);
+    let first = ended(&driver.snapshot());
+    let from = driver.now.millis() / 1000 + 3 * STEP;
+    fake.change(|world| {
+        for (name, phase) in names.iter().zip([0.0, 1.0, 2.0]).take(jumping) {
+            world.forget(name);
+            world.add(name, &[], move |t| Some(bumped(t, phase, from, i64::MAX)));
+        }
+    });
+    let end = driver.now + Duration::from_secs(60 * STEP as u64);
+    let snapshot = driver
+        .until("trained again, or not", |s| {
+            ended(s) != first || s.now >= end
+        })
+        .await;
+    assert!(!snapshot.live.incidents.is_empty(), "{:?}", driver.told());
+    driver.stop().await;
+    ended(&snapshot) != first
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_of_most_metrics_that_begins_with_a_model_brings_a_training() {
+    assert!(is_trained_again(3).await);
+    assert!(!is_trained_again(1).await);
 }

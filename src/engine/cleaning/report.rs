@@ -1,5 +1,6 @@
 //! Counts what a training left out, for each reason.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub struct LeftOutReport {
     pub gap_rows: usize,
     /// Entities with too few windows for a network of their own.
     pub young_entities: usize,
+    /// Columns whose range is beyond all numbers, by name.
+    pub endless_columns: BTreeSet<String>,
 }
 
 impl fmt::Display for LeftOutReport {
@@ -41,11 +44,17 @@ impl fmt::Display for LeftOutReport {
             (self.gap_rows, "row", "with too many gaps around"),
             (self.young_entities, "entity", "with too few windows"),
         ];
-        let told: Vec<String> = counts
+        let mut told: Vec<String> = counts
             .iter()
             .filter(|(count, _, _)| *count > 0)
             .map(|(count, what, why)| format!("{count} {} {why}", plural(*count, what)))
             .collect();
+        told.extend(self.endless_columns.iter().map(|name| {
+            format!(
+                "column `{name}`, whose values span more than {:.1e}",
+                f64::MAX
+            )
+        }));
         if told.is_empty() {
             return write!(f, "nothing left out of {} rows", self.rows);
         }
@@ -75,9 +84,10 @@ mod tests {
         report.maintenance_rows = 60;
         report.outlying_cells = 1;
         report.young_entities = 2;
+        report.endless_columns.insert("big".into());
         assert_eq!(
             report.to_string(),
-            "left out of 2000 rows: 60 rows in maintenance windows, 1 value far from the rest, 2 entities with too few windows"
+            "left out of 2000 rows: 60 rows in maintenance windows, 1 value far from the rest, 2 entities with too few windows, column `big`, whose values span more than 1.8e308"
         );
     }
 }

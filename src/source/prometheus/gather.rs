@@ -45,6 +45,8 @@ pub(super) struct Query {
     pub direction: Direction,
     /// Where the metric hits its ceiling.
     pub limit: Option<f64>,
+    /// The values are a raw counter.
+    pub counter: bool,
     /// What its chunks are filed under.
     pub key: Key,
 }

@@ -30,6 +30,7 @@ mod retry;
 mod series;
 mod settling;
 mod setup;
+mod standing;
 mod wording;
 
 use std::collections::BTreeMap;
@@ -111,6 +112,7 @@ impl PrometheusSource {
                 unit: config.unit.clone(),
                 direction: config.direction,
                 limit: config.limit,
+                counter: config.counter,
                 key: Key::new(source, client.shown(), client.params(), expr, chunk),
             })
         };
@@ -219,6 +221,7 @@ impl PrometheusSource {
                     "query `{alias}` gave no samples; is the name right, and is something scraped that has it?"
                 ));
             }
+            notes.extend(self.about_counter(query, gathered));
             notes.extend(
                 gathered
                     .notes
@@ -233,6 +236,20 @@ impl PrometheusSource {
     fn waited(&self) -> Duration {
         let configured = self.client.section().latency_offset.0;
         configured.max(self.settling.length())
+    }
+
+    /// What is to be said of a raw counter whose samples are further apart than the rows.
+    fn about_counter(&self, query: &Query, gathered: &Gathered) -> Option<String> {
+        if !query.counter {
+            return None;
+        }
+        let mut periods = gathered.series.values().flatten().flatten();
+        let apart = periods.find_map(|values| standing::apart(values, self.step))?;
+        let (apart, step) = (apart.as_secs(), self.step.as_secs());
+        Some(format!(
+            "query `{}`: counter = true, but its samples are about {apart} s apart and its rows {step} s: rates are 0 in some rows and too high in others; set [source] step to {apart} s or more, or ask for rate(…) instead",
+            query.alias
+        ))
     }
 
     /// `error`, with the query that it is about.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{MAX_CELLS, Recording};
+use crate::config::Merge;
 use crate::domain::{Entity, Feature, Frame, Grid, Schema, Time};
 use crate::source::SourceError;
 
@@ -18,8 +19,8 @@ pub struct Raster {
 /// Which row counts where several claim one grid time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Each cell takes the observed value nearest to the grid time, and of equally near ones the last in the file.
-    Nearest,
+    /// Each cell takes what this makes of the observed values.
+    Merged(Merge),
     /// The earliest, and of equal times the first in the file, whatever comes after it: as it was for someone who watched
     /// the rows come in.
     First,
@@ -54,7 +55,10 @@ impl Gridded {
         }
         let (rows, step) = (self.rows.len(), self.frame.grid().step().as_secs_f64());
         let kept = match self.claim {
-            Claim::Nearest => "the value nearest to that time",
+            Claim::Merged(Merge::Nearest) => "the value nearest to that time",
+            Claim::Merged(Merge::Last) => "the latest value",
+            Claim::Merged(Merge::Mean) => "the mean of their values",
+            Claim::Merged(Merge::Max) => "the highest value",
             Claim::First => "the earliest row",
         };
         let hint = if self.superseded * 2 >= rows {
@@ -70,12 +74,17 @@ impl Gridded {
 }
 
 impl Recording {
-    /// Every row at the nearest time of the aligned grid of its own raster; the nearest value claims a grid time.
+    /// Every row at the nearest time of the aligned grid of its own raster.
     ///
     /// # Errors
     /// [`SourceError::File`] when the grid would have over [`MAX_CELLS`] cells.
-    pub fn frame(&self, step: Duration, entity: Entity) -> Result<Gridded, SourceError> {
-        self.frame_on(self.raster(step), entity, Claim::Nearest)
+    pub fn frame(
+        &self,
+        step: Duration,
+        entity: Entity,
+        merge: Merge,
+    ) -> Result<Gridded, SourceError> {
+        self.frame_on(self.raster(step), entity, Claim::Merged(merge))
     }
 
     /// The raster of these rows. A recording that keeps a constant distance to the grid (rows at half past every minute) is
@@ -145,7 +154,7 @@ impl Recording {
         Ok(Grid::new(start, step, len))
     }
 
-    /// Puts the values in. With [`Claim::Nearest`] those farthest from their grid time come first, so that the nearest stay.
+    /// Puts the values in, in an order in which the one to keep comes last; with [`Claim::First`] it comes first.
     fn fill(&self, mut frame: Frame, rows: &[usize], claim: Claim) -> (Frame, usize) {
         let distance = |i: usize| -> u64 {
             let (Some(time), Some(row)) = (self.times.get(i), rows.get(i)) else {
@@ -162,13 +171,14 @@ impl Recording {
             .iter()
             .enumerate()
             .map(|(i, row)| match claim {
-                Claim::Nearest => (*row, u64::MAX - distance(i), i),
-                Claim::First => (*row, since_start(i), i),
+                Claim::Merged(Merge::Nearest) => (*row, u64::MAX - distance(i), i),
+                Claim::Merged(_) | Claim::First => (*row, since_start(i), i),
             })
             .collect();
         order.sort_unstable();
         let mut superseded = 0;
         let mut last = None;
+        let mut cells = Cells::new(claim, self.columns.len());
         let grid = *frame.grid();
         for (row, _, i) in order {
             let again = last == Some(row);
@@ -177,8 +187,11 @@ impl Recording {
             if i >= self.values.nrows() || (again && claim == Claim::First) {
                 continue;
             }
+            if !again {
+                cells.begin();
+            }
             for (column, value) in self.values.row(i).iter().enumerate() {
-                frame.put(grid.time(row), column, *value);
+                frame.put(grid.time(row), column, cells.take(column, *value));
             }
         }
         (frame, superseded)
@@ -214,6 +227,44 @@ impl Recording {
         } else {
             0
         }
+    }
+}
+
+/// What the values of one grid time make so far, by column.
+struct Cells {
+    claim: Claim,
+    /// Values that were taken and what they make.
+    taken: Vec<(f64, f64)>,
+}
+
+impl Cells {
+    fn new(claim: Claim, columns: usize) -> Self {
+        Self {
+            claim,
+            taken: vec![(0.0, f64::NAN); columns],
+        }
+    }
+
+    /// The next value is of another grid time.
+    fn begin(&mut self) {
+        self.taken.fill((0.0, f64::NAN));
+    }
+
+    /// The value of the cell with this one; NaN leaves it as it is.
+    fn take(&mut self, column: usize, value: f64) -> f64 {
+        let Some((count, so_far)) = self.taken.get_mut(column).filter(|_| value.is_finite()) else {
+            return f64::NAN;
+        };
+        *count += 1.0;
+        *so_far = match self.claim {
+            // In two halves: the difference of huge values is no number.
+            Claim::Merged(Merge::Mean) if *count > 1.0 => {
+                *so_far * ((*count - 1.0) / *count) + value / *count
+            }
+            Claim::Merged(Merge::Max) => so_far.max(value),
+            _ => value,
+        };
+        *so_far
     }
 }
 
@@ -255,7 +306,7 @@ mod tests {
             (300.0, f64::NAN),
             (121.0, 4.0),
         ])
-        .frame(MINUTE, Entity::sole())
+        .frame(MINUTE, Entity::sole(), Merge::Nearest)
         .unwrap();
         assert_eq!(placed.rows, [1, 0, 1, 4, 4, 1]);
         assert_eq!(placed.superseded, 3);
@@ -271,6 +322,34 @@ mod tests {
         assert!(values[2].is_nan() && values[3].is_nan());
         assert_eq!(placed.row_of(3), Some(4));
         assert_eq!(placed.row_of(6), None);
+    }
+
+    #[test]
+    fn what_is_kept_of_several_rows_is_a_choice() {
+        // A burst of ten-second values between two of a minute, and one without a value at the end.
+        let rows = recording(&[
+            (60.0, 5.0),
+            (110.0, 500.0),
+            (100.0, 20.0),
+            (120.0, 5.0),
+            (130.0, 7.0),
+            (140.0, f64::NAN),
+            (180.0, -3.0),
+        ]);
+        for (merge, kept, words) in [
+            (Merge::Nearest, 5.0, "nearest"),
+            (Merge::Last, 7.0, "latest"),
+            (Merge::Mean, 133.0, "mean"),
+            (Merge::Max, 500.0, "highest"),
+        ] {
+            let placed = rows.frame(MINUTE, Entity::sole(), merge).unwrap();
+            assert_eq!(column(&placed), [5.0, kept, -3.0], "{merge:?}");
+            assert_eq!(placed.superseded, 4);
+            assert!(placed.notice().unwrap().contains(words));
+        }
+        let huge = recording(&[(60.0, f64::MAX), (61.0, -f64::MAX)]);
+        let placed = huge.frame(MINUTE, Entity::sole(), Merge::Mean).unwrap();
+        assert_eq!(column(&placed), [0.0]);
     }
 
     #[test]
@@ -307,7 +386,9 @@ mod tests {
                 (30.0 + 60.0 * i as f64 + jitter, i as f64)
             })
             .collect();
-        let placed = recording(&rows).frame(MINUTE, Entity::sole()).unwrap();
+        let placed = recording(&rows)
+            .frame(MINUTE, Entity::sole(), Merge::Nearest)
+            .unwrap();
         assert_eq!((placed.superseded, placed.notice()), (0, None));
         assert_eq!(column(&placed), (0..50).map(f64::from).collect::<Vec<_>>());
     }
@@ -315,7 +396,10 @@ mod tests {
     #[test]
     fn a_wild_time_is_refused_not_allocated() {
         let wild = recording(&[(0.0, 1.0), (60.0, 1.0), (90_000_000_000.0, 1.0)]);
-        let error = wild.frame(MINUTE, Entity::sole()).unwrap_err().to_string();
+        let error = wild
+            .frame(MINUTE, Entity::sole(), Merge::Nearest)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("coarser step"), "{error}");
     }
 }

@@ -40,7 +40,7 @@ const SHOWN_ROWS: u32 = 6;
 const DAMAGED_KEPT: usize = 3;
 
 /// Fits on two lines of an 80-column screen.
-const BANNER: &str = "No configuration: a built-in sample plays (3), this host warms up behind it (1). \
+const BANNER: &str = "No configuration: a built-in sample plays (3), this host is watched too (1). \
     Next: PROMETHEUS_URL=http://… pulsewatch, or `pulsewatch config init`";
 
 /// Runs until it is told to stop; a changed configuration file starts it anew with what it says.

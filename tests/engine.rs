@@ -127,6 +127,12 @@ impl Bench {
     }
 }
 
+/// Nothing is detected.
+fn off(config: &mut Config) {
+    config.autoencoder.enabled = false;
+    config.forecast.enabled = false;
+}
+
 fn finished(view: &PipelineView) -> bool {
     view.source.state == SourceState::Finished
 }

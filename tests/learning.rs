@@ -13,6 +13,8 @@
 
 mod common;
 
+#[path = "learning/alone.rs"]
+mod alone;
 #[path = "learning/contamination.rs"]
 mod contamination;
 #[path = "learning/drift.rs"]

@@ -252,10 +252,10 @@ fn load_processed(path: &Path, config: &Config) -> anyhow::Result<Prepared> {
 /// # Errors
 /// When there is too little data, training fails, or the model can't be written.
 pub fn train(context: &Context, args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    if !context.config.autoencoder.enabled {
+    if !context.config.detects() {
         let path = ["autoencoder", "enabled"];
-        let problem = "no model is trained with this setting";
-        let remedy = "write true, or take it out, to train one";
+        let problem = "no model is trained with this setting and [forecast] enabled = false";
+        let remedy = "write true for one of them, or take it out, to train one";
         Written::refuse(vec![context.written.error(&path, problem, remedy)])?;
     }
     let lock = own(context, None)?;
@@ -454,10 +454,11 @@ fn read_sequences(path: &Path) -> anyhow::Result<ndarray::Array3<f32>> {
 
 /// The loss curve and the histogram of held-back errors with the threshold.
 fn draw(learned: &Learned, folder: &Path) -> anyhow::Result<()> {
-    write_atomic(
-        &folder.join("loss.png"),
-        &plots::loss_png(&learned.losses, learned.best_epoch)?,
-    )?;
+    // A model without a network has no losses.
+    if !learned.losses.is_empty() {
+        let losses = plots::loss_png(&learned.losses, learned.best_epoch)?;
+        write_atomic(&folder.join("loss.png"), &losses)?;
+    }
     let histogram =
         plots::histogram_png(&learned.held_back, learned.bundle.calibration.threshold_mse)?;
     Ok(write_atomic(
@@ -480,6 +481,10 @@ pub fn filter(context: &Context, args: &FilterArgs, out: &mut dyn Write) -> anyh
     let (bundle, meta) = current_model(&registry, &config)?;
     let version = meta.version;
     bundle.fits(&prepared.schema)?;
+    anyhow::ensure!(
+        !bundle.networks.is_empty(),
+        "filter sorts windows by how well a network rebuilds them, and model {version} has no network: its forecast detects alone; write true for [autoencoder] enabled and train"
+    );
     if bundle.scalers != prepared.scalers {
         tracing::warn!(
             "model {version} learned from rows on another scale than those of processed.parquet; run `pulsewatch train` for a \

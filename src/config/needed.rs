@@ -15,6 +15,13 @@ const TRAINED_AT_MOST: usize = 96;
 const FEWEST: usize = 10;
 
 impl Config {
+    /// Whether anything is detected: by the autoencoder with the forecast and other views beside it, or by the forecast alone
+    /// where `[autoencoder] enabled = false`.
+    #[must_use]
+    pub const fn detects(&self) -> bool {
+        self.autoencoder.enabled || self.forecast.enabled
+    }
+
     /// Windows without which a network is not trained. Enough are trained on that the first and the last of them share no
     /// row (96 for long windows), and enough are held back that the threshold can be derived from their errors.
     #[must_use]
@@ -37,10 +44,7 @@ impl Config {
     #[must_use]
     pub fn history_too_short(&self, entities: usize) -> Option<(&'static str, String, String)> {
         let step = self.source.step.0;
-        if !self.autoencoder.enabled
-            || self.source.kind == SourceKind::Replay
-            || step.as_millis() == 0
-        {
+        if !self.detects() || self.source.kind == SourceKind::Replay || step.as_millis() == 0 {
             return None;
         }
         let rows = |millis: u128| usize::try_from(millis / step.as_millis() + 1).unwrap_or(0);

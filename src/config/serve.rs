@@ -36,7 +36,7 @@ impl Config {
             name: self.app.name.clone(),
             mode: self.app.mode.clone(),
             max_points: self.ui.max_points,
-            trains: self.autoencoder.enabled,
+            trains: self.detects(),
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct Fusing<'a> {
     pub book: Option<&'a Codebook>,
     /// The model, by its first and last training row.
     pub model: (Time, Time),
+    /// It has networks; else the features' errors are the forecast's, which the views have by themselves.
+    pub has_network: bool,
     /// What the threshold depends on.
     pub rule: &'a Rule,
     /// How its values are scaled.
@@ -114,7 +116,9 @@ impl Fusing<'_> {
             .features
             .iter()
             .map(|feature| feature.mse.sqrt() as f32);
-        space.network.extend(roots);
+        if self.has_network {
+            space.network.extend(roots);
+        }
         self.seen.expect(baseline, row, &mut space.expected);
         let judged = |feature: usize| {
             self.observed.get((row, feature)) == Some(&true)

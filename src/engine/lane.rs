@@ -497,7 +497,7 @@ impl Lane {
     /// Why a training is due by itself, if one is: none yet, the schedule, or a history that has doubled since.
     pub fn training_is_due(&self, now: Time) -> Option<Cause> {
         let readiness = self.readiness();
-        if !self.config.autoencoder.enabled
+        if !self.config.detects()
             || !self.training_backoff.is_over(now)
             || readiness.have < readiness.need
         {

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::cleaning::rows::{Rows, forget_newcomers};
 use super::cleaning::{self, LeftOut, LeftOutReport};
 use super::training::Training;
-use super::views::learn_views;
+use super::views::{learn_views, residuals};
 use crate::config::{Config, Threshold, Weights};
 use crate::detect::calibration::{Budget, CalibrateError, calibrate};
 use crate::domain::{Calibration, Entity, Frame, Grid, Schema, Time};
@@ -348,7 +348,7 @@ pub fn fingerprint(config: &Config) -> serde_json::Value {
         "queries": queries,
         "entities": { "group_by": config.entities.group_by, "weights": config.entities.weights },
         "preprocess": config.preprocess,
-        "autoencoder": Shape::new(&config.autoencoder, 0),
+        "autoencoder": config.autoencoder.enabled.then(|| Shape::new(&config.autoencoder, 0)),
     })
 }
 
@@ -392,6 +392,9 @@ pub fn learn_from(
     let need = config.windows_needed();
     if have < need {
         return Err(LearnError::TooLittle { have, need });
+    }
+    if !config.autoencoder.enabled {
+        return without_network(prepared, &groups, config);
     }
     let mut left_out = prepared.left_out.clone();
     for (entity, set) in groups {
@@ -443,8 +446,35 @@ pub fn learn_from(
     })
 }
 
+/// A model without a network, where `[autoencoder] enabled = false`: the forecast detects alone. Its error of a row is how far
+/// the row is from what was expected of it, and the threshold comes from its errors on the newest training rows.
+fn without_network(
+    prepared: &Prepared,
+    groups: &[(Entity, WindowSet)],
+    config: &Config,
+) -> Result<Learned, LearnError> {
+    let windows = groups.iter().map(|(_, set)| set.len()).sum();
+    let (held_back_at, held_back): (Vec<_>, Vec<_>) =
+        residuals(prepared, config)?.into_iter().unzip();
+    let calibration = calibration(&held_back, prepared, config)?;
+    let figures = Figures {
+        windows,
+        epochs: 0,
+        val_loss: held_back.iter().sum::<f64>() / held_back.len().max(1) as f64,
+    };
+    Ok(Learned {
+        bundle: bundle(prepared, BTreeMap::new(), calibration, figures, config),
+        losses: Vec::new(),
+        best_epoch: 0,
+        trained_windows: windows,
+        held_back,
+        held_back_at,
+        left_out: prepared.left_out.clone(),
+    })
+}
+
 /// The model with the views beside its networks, learned from the same stretches. A threshold in the network's own unit
-/// leaves no room for them.
+/// leaves no room for them, but where there is no network they are all there is.
 ///
 /// # Errors
 /// As [`learn_views`].
@@ -454,7 +484,7 @@ pub fn with_views(
     config: &Config,
     cancel: &AtomicBool,
 ) -> Result<Learned, LearnError> {
-    if config.detect.threshold == Threshold::Auto {
+    if config.detect.threshold == Threshold::Auto || !config.autoencoder.enabled {
         let views = learn_views(prepared, &learned.bundle.networks, config, cancel)?;
         learned.bundle.views = Some(views);
     }

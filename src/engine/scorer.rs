@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayViewMut3, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayViewMut3, s};
 
 use super::fusing::{Fusing, State, Workspace};
 use super::learn::{self, LearnError};
@@ -12,6 +12,7 @@ use crate::config::{Config, Fill, Threshold};
 use crate::detect::threshold::{Rule, Ruling};
 use crate::domain::{Entity, FeatureVerdict, Grid, RowState};
 use crate::model::autoregression::LAGS;
+use crate::model::views::Baseline;
 use crate::model::{Autoencoder, Bundle, ModelError, Scratch, window_errors};
 use crate::prep::calendar;
 use crate::prep::gaps::Look;
@@ -164,6 +165,9 @@ impl Scorer {
                 vec![RowScore::unscored(RowState::WarmingUp); rows]
             })
             .collect();
+        if self.bundle.networks.is_empty() {
+            self.look_ahead(items, &ready, &mut results);
+        }
         for (network, indices) in self.batches(items) {
             let mut pending = Vec::new();
             for index in indices {
@@ -206,6 +210,7 @@ impl Scorer {
             own,
             book: views.book(item.entity),
             model: self.bundle.trained_on,
+            has_network: !self.bundle.networks.is_empty(),
             rule,
             scaler: &ready.scaler,
             seen: Seen::new(&own.baseline, ready.rows.view(), clock, item.grid.step()),
@@ -223,6 +228,65 @@ impl Scorer {
         let own = items.iter().enumerate();
         own.filter_map(|(index, item)| Some((self.bundle.network(item.entity)?, vec![index])))
             .collect()
+    }
+
+    /// The scores of a model without networks: a row's errors are its distances from what was expected of it.
+    fn look_ahead(&self, items: &[Rows<'_>], ready: &[Ready], results: &mut [Vec<RowScore>]) {
+        let Some(views) = &self.bundle.views else {
+            return;
+        };
+        let mut expected = Vec::new();
+        for (index, (item, ready)) in items.iter().zip(ready).enumerate() {
+            let baseline = &views.of(item.entity).baseline;
+            let clock = calendar::clock(&item.grid, &self.zone);
+            let seen = Seen::new(baseline, ready.rows.view(), clock, item.grid.step());
+            for row in item.first..item.values.nrows() {
+                let score = match self.window(ready, index, row) {
+                    Err(unscored) => unscored,
+                    Ok(window) => {
+                        seen.expect(baseline, row, &mut expected);
+                        self.from_ahead(ready, &window, (&seen, baseline), &expected)
+                    }
+                };
+                put(results, index, row - item.first, score);
+            }
+        }
+    }
+
+    fn from_ahead(
+        &self,
+        ready: &Ready,
+        window: &Pending,
+        (seen, baseline): (&Seen, &Baseline),
+        expected: &[f32],
+    ) -> RowScore {
+        let at = |column| ready.observed.get((window.row, column)) == Some(&true);
+        let distances = seen.distances(baseline, window.row, expected);
+        let errors: Array1<f64> = distances
+            .zip(&window.judged)
+            .enumerate()
+            .map(|(column, (distance, judged))| {
+                if *judged && at(column) {
+                    distance * distance
+                } else {
+                    f64::NAN
+                }
+            })
+            .collect();
+        let known: Vec<f64> = errors
+            .iter()
+            .copied()
+            .filter(|error| error.is_finite())
+            .collect();
+        if known.is_empty() {
+            return RowScore::unscored(RowState::WarmingUp);
+        }
+        let mse = known.iter().sum::<f64>() / known.len() as f64;
+        let scaled = expected.iter().enumerate();
+        let scaled: Array1<f32> = scaled
+            .map(|(feature, measured)| baseline.scaled(feature, *measured))
+            .collect();
+        self.row_score(ready, window, errors.view(), mse, scaled.view())
     }
 
     /// One pass of at most [`PASS`] windows through a network.

@@ -83,6 +83,26 @@ impl Seen {
         baseline.expect(self.measured.view(), &self.clock, row, expected);
     }
 
+    /// How far each feature of a row is from what was `expected` of it, on the scale of the network.
+    pub fn distances(
+        &self,
+        baseline: &Baseline,
+        row: usize,
+        expected: &[f32],
+    ) -> impl Iterator<Item = f64> {
+        let features = 0..self.measured.ncols();
+        let scaled = |feature, measured| f64::from(baseline.scaled(feature, measured));
+        features.map(move |feature| {
+            let value = self
+                .measured
+                .get((row, feature))
+                .copied()
+                .unwrap_or(f32::NAN);
+            let expected = expected.get(feature).copied().unwrap_or(f32::NAN);
+            scaled(feature, value) - scaled(feature, expected)
+        })
+    }
+
     /// Fills the errors of one row. `network` and `shape` are the errors of those views, per feature; only features that are
     /// `judged` have errors. `expected` is what [`Seen::expect`] gave.
     pub fn errors(
@@ -161,12 +181,7 @@ pub fn learn_views(
     config: &Config,
     cancel: &AtomicBool,
 ) -> Result<Views, LearnError> {
-    let learner = Learner {
-        features: prepared.schema.len(),
-        entities: prepared.stretches.len().max(1),
-        zone: learn::time_zone(config)?,
-        config,
-    };
+    let learner = Learner::new(prepared, config)?;
     let clocks = learner.clocks(prepared);
     let baselines = learner.baselines(prepared, &clocks);
     let books = learner.books(prepared, &baselines);
@@ -202,6 +217,45 @@ pub fn learn_views(
     Ok(views)
 }
 
+/// How far the newest training rows are from what was expected of them: the mean square over the features, in scaled units, by
+/// entity and time. The forecast has learned from these rows too.
+///
+/// # Errors
+/// [`LearnError::Zone`] for an unknown time zone.
+pub fn residuals(
+    prepared: &Prepared,
+    config: &Config,
+) -> Result<Vec<((Entity, Time), f64)>, LearnError> {
+    let learner = Learner::new(prepared, config)?;
+    let clocks = learner.clocks(prepared);
+    let baselines = learner.baselines(prepared, &clocks);
+    let mut found = Vec::new();
+    for ((entity, baseline), stretches) in baselines.iter().zip(prepared.stretches.values()) {
+        for (stretch, rows) in learner.newest(stretches) {
+            let first = stretch.grid.len() - rows;
+            let values = stretch.segment.values.view();
+            let clock = calendar::clock(&stretch.grid, &learner.zone);
+            let seen = Seen::new(baseline, values, clock, learner.step());
+            let mut expected = Vec::new();
+            for row in first..stretch.grid.len() {
+                seen.expect(baseline, row, &mut expected);
+                let observed = stretch.segment.observed.row(row);
+                let errors = seen.distances(baseline, row, &expected);
+                let errors = errors.zip(observed).filter(|(_, observed)| **observed);
+                let squares: Vec<f64> = errors
+                    .map(|(error, _)| error * error)
+                    .filter(|square| square.is_finite())
+                    .collect();
+                if !squares.is_empty() && stretch.segment.broken.get(row) == Some(&false) {
+                    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+                    found.push(((entity.clone(), stretch.grid.time(row)), mean));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// An entity that was not there in training is measured as the one in the middle is.
 fn middle_of(views: &mut Views) {
     let mut owns: Vec<&EntityViews> = views.entities.values().collect();
@@ -219,7 +273,30 @@ struct Learner<'a> {
     config: &'a Config,
 }
 
-impl Learner<'_> {
+impl<'a> Learner<'a> {
+    fn new(prepared: &Prepared, config: &'a Config) -> Result<Self, LearnError> {
+        Ok(Self {
+            features: prepared.schema.len(),
+            entities: prepared.stretches.len().max(1),
+            zone: learn::time_zone(config)?,
+            config,
+        })
+    }
+
+    /// The stretches of one entity with the number of their newest rows that are looked at, oldest first.
+    fn newest<'s>(&self, stretches: &'s [Stretch]) -> Vec<(&'s Stretch, usize)> {
+        let mut left = self.each(LOOKED_AT, LOOKED_AT_EACH);
+        let mut newest = Vec::new();
+        for stretch in stretches.iter().rev() {
+            let (rows, usable) = newest_usable(&stretch.segment, left);
+            left -= usable;
+            newest.push((stretch, rows));
+        }
+        newest.retain(|(_, rows)| *rows > 0);
+        newest.reverse();
+        newest
+    }
+
     fn each(&self, all: usize, (least, most): (usize, usize)) -> usize {
         (all / self.entities).clamp(least, most)
     }
@@ -261,12 +338,15 @@ impl Learner<'_> {
         Baseline::fit(&parts, self.features, self.step(), FITTED_EACH.1)
     }
 
-    /// One codebook for all entities, or one each, as the networks are.
+    /// One codebook for all entities, or one each, as the networks are; none where the forecast detects alone.
     fn books(
         &self,
         prepared: &Prepared,
         baselines: &BTreeMap<Entity, Baseline>,
     ) -> BTreeMap<Entity, Codebook> {
+        if !self.config.autoencoder.enabled {
+            return BTreeMap::new();
+        }
         let each = prepared.stretches.iter().zip(baselines.values());
         let own = self.config.entities.weights == Weights::Own;
         let groups: Vec<(Entity, Vec<(&Stretch, &Baseline)>)> = if own {
@@ -325,17 +405,10 @@ impl Learner<'_> {
         book: Option<&Codebook>,
         stretches: &[Stretch],
     ) -> Result<EntityViews, LearnError> {
-        let mut left = self.each(LOOKED_AT, LOOKED_AT_EACH);
-        let mut newest: Vec<(&Stretch, usize)> = Vec::new();
-        for stretch in stretches.iter().rev() {
-            let (rows, usable) = newest_usable(&stretch.segment, left);
-            left -= usable;
-            newest.push((stretch, rows));
-        }
         let mut daily = Memory::default();
         daily.fit(self.features);
         let mut looks = Vec::new();
-        for (stretch, rows) in newest.into_iter().rev().filter(|(_, rows)| *rows > 0) {
+        for (stretch, rows) in self.newest(stretches) {
             looks.extend(self.look((&baseline, network, book), stretch, rows, &mut daily)?);
         }
         let mut yardstick = Yardstick::fit(&std::array::from_fn(|view| {

@@ -17,7 +17,8 @@ pub use bytes::FORMAT;
 /// A trained model with all that belongs to it.
 #[derive(Clone, Debug)]
 pub struct Bundle {
-    /// The network of each entity with weights of its own; [`Entity::sole`] serves all others.
+    /// The network of each entity with weights of its own; [`Entity::sole`] serves all others. None where the forecast of
+    /// [`Bundle::views`] detects alone.
     pub networks: BTreeMap<Entity, Autoencoder>,
     /// Each entity's own scaling.
     pub scalers: BTreeMap<Entity, Scaler>,
@@ -148,11 +149,13 @@ impl Bundle {
         if features == 0 || names.len() != features {
             return wrong("there are no features, or two have one name");
         }
-        let Some(first) = self.networks.values().next().map(Autoencoder::shape) else {
-            return wrong("there is no network");
-        };
+        let first = self.networks.values().next().map(Autoencoder::shape);
+        if first.is_none() && self.views.is_none() {
+            return wrong("there is neither a network nor a forecast");
+        }
         let mut shapes = self.networks.values().map(Autoencoder::shape);
-        if shapes.any(|s| s.features() != features || s.window != first.window) {
+        let is_same = |window| first.is_none_or(|first| first.window == window);
+        if shapes.any(|s| s.features() != features || !is_same(s.window)) {
             return wrong("a network is made for other features or another window");
         }
         let mut scalers = self.scalers.values().chain([&self.pooled]);

@@ -8,7 +8,7 @@ use pulsewatch::domain::{Command, Control, ControlError, Label, PipelineId, Trai
 use pulsewatch::store::{Journal, Registry};
 
 use crate::shown::{current, noticed, remember, shell, two_models, version};
-use crate::{Bench, finished};
+use crate::{Bench, finished, off};
 
 fn registry(dir: &Path) -> Registry {
     Registry::open(&dir.join("models"))
@@ -122,7 +122,7 @@ async fn without_a_model_that_scores_a_preview_goes_by_the_one_that_is_kept() {
     let mut bench = Bench::start(dir.path(), |_| {});
     bench.until("trained", |s| s.live.model.is_some()).await;
     bench.stop().await;
-    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.enabled = false);
+    let mut bench = Bench::start(dir.path(), off);
     bench.until("played", |s| finished(&s.live)).await;
     let config = Arc::clone(&bench.config);
     let effect = bench.running.control.preview(2, Some(Label::False)).await;
@@ -201,18 +201,18 @@ async fn two_trainings_on_the_same_data_give_the_same_model() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_autoencoder_nothing_is_trained_and_that_is_said() {
+async fn where_nothing_detects_nothing_is_trained_and_that_is_said() {
     let dir = tempfile::tempdir().unwrap();
-    let mut bench = Bench::start(dir.path(), |config| config.autoencoder.enabled = false);
+    let mut bench = Bench::start(dir.path(), off);
     let played = bench.until("played", |s| finished(&s.live)).await;
     assert_eq!(
         played.live.readiness.text,
-        "nothing is scored: [autoencoder] enabled = false"
+        "nothing is scored: [autoencoder] enabled = false and [forecast] enabled = false"
     );
     assert!(!played.app.trains);
     let retrain = Command::Retrain(PipelineId::Live);
     bench.running.control.send(retrain).unwrap();
-    let told = "no model is trained: [autoencoder] enabled = false";
+    let told = "no model is trained: [autoencoder] enabled = false and [forecast] enabled = false";
     let said = bench.until("said", |s| noticed(s, told)).await;
     assert!(said.live.training.is_none() && said.live.last_training.is_none());
     bench.stop().await;

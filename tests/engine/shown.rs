@@ -13,7 +13,7 @@ use pulsewatch::domain::{
 };
 use pulsewatch::store::Journal;
 
-use crate::{Bench, START, STEP, finished};
+use crate::{Bench, START, STEP, finished, off};
 
 pub fn version(snapshot: &Snapshot) -> Option<&str> {
     snapshot.live.model.as_ref().map(|m| m.version.as_str())
@@ -269,7 +269,7 @@ async fn a_preview_over_a_full_journal_does_not_hold_up_the_loop() {
     journal.keep_scores(&rows.collect::<Vec<_>>()).unwrap();
     drop(journal);
     remember(dir.path(), &[1.4]);
-    let bench = Bench::start(dir.path(), |config| config.autoencoder.enabled = false);
+    let bench = Bench::start(dir.path(), off);
     let began = Instant::now();
     let control = Arc::clone(&bench.running.control);
     let asked = tokio::spawn(async move { control.preview(1, Some(Label::False)).await });

@@ -177,11 +177,20 @@ fn the_same_data_and_settings_give_the_same_model() {
 }
 
 #[test]
-fn nothing_is_trained_while_the_autoencoder_is_off() {
+fn without_an_autoencoder_the_forecast_is_learned_and_without_both_nothing() {
     let shell = Shell::with(SMALL);
     shell.trained();
     let mut command = shell.command(&["train"]);
     command.env("PULSEWATCH__AUTOENCODER__ENABLED", "false");
+    command.assert().success();
+    let mut command = shell.command(&["filter"]);
+    command.env("PULSEWATCH__AUTOENCODER__ENABLED", "false");
+    let done = command.assert().failure();
+    let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("has no network"), "{said}");
+    let mut command = shell.command(&["train"]);
+    command.env("PULSEWATCH__AUTOENCODER__ENABLED", "false");
+    command.env("PULSEWATCH__FORECAST__ENABLED", "false");
     let done = command.assert().failure().code(2);
     let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
     assert!(

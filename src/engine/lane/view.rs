@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// Readiness without an autoencoder.
-const OFF: &str = "nothing is scored: [autoencoder] enabled = false";
+const OFF: &str = "nothing is scored: [autoencoder] enabled = false and [forecast] enabled = false";
 
 /// A catch-up is shown when so many rows have no verdict yet: fewer are judged within a tick.
 const CATCH_UP_ROWS: u32 = 32;
@@ -52,7 +52,7 @@ impl Lane {
                 ..readiness
             };
         }
-        if !self.config.autoencoder.enabled {
+        if !self.config.detects() {
             return Readiness {
                 eta: None,
                 text: OFF.into(),

@@ -15,9 +15,10 @@ impl Core {
         match command {
             Command::Shutdown => self.stopping = true,
             Command::StartTest => self.start_test(),
-            Command::Retrain(_) if !self.config.autoencoder.enabled => self.note(
+            Command::Retrain(_) if !self.config.detects() => self.note(
                 Level::Warning,
-                "no model is trained: [autoencoder] enabled = false".into(),
+                "no model is trained: [autoencoder] enabled = false and [forecast] enabled = false"
+                    .into(),
             ),
             Command::Retrain(id) => {
                 if let Some(lane) = self.lane(id) {

@@ -10,9 +10,9 @@ use crate::engine::{EngineError, models};
 use crate::store::ModelMeta;
 
 impl Core {
-    /// The last good model scores at once; none does with `[autoencoder] enabled = false`.
+    /// The last good model scores at once; none does where nothing detects.
     pub(super) fn load_model(&mut self) -> Result<(), EngineError> {
-        let found = if self.config.autoencoder.enabled {
+        let found = if self.config.detects() {
             models::load(&self.registry, &self.config)?
         } else {
             models::Found::default()
@@ -28,7 +28,7 @@ impl Core {
             self.live.learned =
                 newest.map(|newest| (newest.meta.trained_at, newest.meta.trained_on));
         }
-        if self.live.model.is_some() || !self.config.autoencoder.enabled {
+        if self.live.model.is_some() || !self.config.detects() {
             self.live.collector.play();
         }
         self.list_models();
@@ -37,8 +37,10 @@ impl Core {
 
     /// Another version of the registry scores from now on and after the next start; says so, or why not.
     pub(super) fn use_model(&mut self, version: &str) {
-        if !self.config.autoencoder.enabled {
-            let text = format!("model {version} does not score: [autoencoder] enabled = false");
+        if !self.config.detects() {
+            let text = format!(
+                "model {version} does not score: [autoencoder] enabled = false and [forecast] enabled = false"
+            );
             return self.note(Level::Warning, text);
         }
         let before = self.live.model.as_ref().map(|model| model.version.clone());

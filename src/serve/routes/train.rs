@@ -48,7 +48,8 @@ pub(in crate::serve) async fn train(
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
-const OFF: &str = "no model is trained: [autoencoder] enabled = false";
+const OFF: &str =
+    "no model is trained: [autoencoder] enabled = false and [forecast] enabled = false";
 
 /// What a training that is asked for now will do.
 fn promise(snapshot: &Snapshot) -> String {

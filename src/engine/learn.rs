@@ -454,8 +454,11 @@ fn without_network(
     config: &Config,
 ) -> Result<Learned, LearnError> {
     let windows = groups.iter().map(|(_, set)| set.len()).sum();
-    let (held_back_at, held_back): (Vec<_>, Vec<_>) =
-        residuals(prepared, config)?.into_iter().unzip();
+    let residuals = residuals(prepared, config)?;
+    let (held_back_at, held_back): (Vec<_>, Vec<_>) = residuals
+        .into_iter()
+        .map(|residual| ((residual.entity, residual.time), residual.mean_square))
+        .unzip();
     let calibration = calibration(&held_back, prepared, config)?;
     let figures = Figures {
         windows,

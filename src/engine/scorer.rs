@@ -245,7 +245,7 @@ impl Scorer {
                     Err(unscored) => unscored,
                     Ok(window) => {
                         seen.expect(baseline, row, &mut expected);
-                        self.from_ahead(ready, &window, (&seen, baseline), &expected)
+                        self.distance_score(ready, &window, (&seen, baseline), &expected)
                     }
                 };
                 put(results, index, row - item.first, score);
@@ -253,7 +253,7 @@ impl Scorer {
         }
     }
 
-    fn from_ahead(
+    fn distance_score(
         &self,
         ready: &Ready,
         window: &Pending,

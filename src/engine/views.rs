@@ -1,11 +1,15 @@
 //! What the views beside the network learn, and what all of them say of rows.
 
+mod seen;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use ndarray::{Array2, ArrayView2, s};
+
+pub use seen::Seen;
 
 use super::judging::span;
 use super::learn::{self, LearnError, Prepared, Stretch};
@@ -15,7 +19,7 @@ use crate::detect::threshold::{Adaptive, Rule};
 use crate::domain::{Entity, Time};
 use crate::model::autoregression::{LAGS, Rows};
 use crate::model::codebook::{Codebook, Distances};
-use crate::model::views::{Baseline, Calm, EntityViews, VIEWS, View, Views, Yardstick};
+use crate::model::views::{Baseline, Calm, EntityViews, VIEWS, Views, Yardstick};
 use crate::model::{Autoencoder, ModelError, Scratch, TrainError, window_errors};
 use crate::prep::calendar;
 use crate::prep::window::Segment;
@@ -36,123 +40,6 @@ const LARGE: f64 = 0.98;
 const SCALE: f64 = 1.0;
 /// … what this part of the training rows is below.
 const RARE: f64 = 0.995;
-
-/// One entity's rows as the views see them, made from one stretch of scaled rows.
-pub struct Seen {
-    measured: Array2<f32>,
-    clock: Vec<f32>,
-    /// Part of a day between two rows.
-    pace: f32,
-}
-
-impl Seen {
-    /// `values` are scaled, `[rows, ≥ features]`, at the times of `clock`.
-    pub fn new(
-        baseline: &Baseline,
-        values: ArrayView2<'_, f32>,
-        clock: Vec<f32>,
-        step: Duration,
-    ) -> Self {
-        #[allow(clippy::cast_possible_truncation)] // A part of a day.
-        let pace = (step.as_secs_f64() / 86_400.0) as f32;
-        Self {
-            measured: baseline.measured(values),
-            clock,
-            pace,
-        }
-    }
-
-    /// Distances to the codebook of `rows`, for [`Seen::errors`].
-    pub fn shapes(
-        &self,
-        book: Option<&Codebook>,
-        rows: std::ops::Range<usize>,
-        space: &mut Distances,
-    ) {
-        if let Some(book) = book {
-            book.distances(self.measured.view(), rows, space);
-        } else {
-            let errors = rows.len() * self.measured.ncols();
-            space.errors.clear();
-            space.errors.resize(errors, f32::NAN);
-        }
-    }
-
-    /// What was expected of a row, per feature, in scaled units; NaN without enough rows before it.
-    pub fn expect(&self, baseline: &Baseline, row: usize, expected: &mut Vec<f32>) {
-        baseline.expect(self.measured.view(), &self.clock, row, expected);
-    }
-
-    /// How far each feature of a row is from what was `expected` of it, on the scale of the network.
-    pub fn distances(
-        &self,
-        baseline: &Baseline,
-        row: usize,
-        expected: &[f32],
-    ) -> impl Iterator<Item = f64> {
-        let features = 0..self.measured.ncols();
-        let scaled = |feature, measured| f64::from(baseline.scaled(feature, measured));
-        features.map(move |feature| {
-            let value = self
-                .measured
-                .get((row, feature))
-                .copied()
-                .unwrap_or(f32::NAN);
-            let expected = expected.get(feature).copied().unwrap_or(f32::NAN);
-            scaled(feature, value) - scaled(feature, expected)
-        })
-    }
-
-    /// Fills the errors of one row. `network` and `shape` are the errors of those views, per feature; only features that are
-    /// `judged` have errors. `expected` is what [`Seen::expect`] gave.
-    pub fn errors(
-        &self,
-        baseline: &Baseline,
-        row: usize,
-        (network, shape, expected): (&[f32], &[f32], &[f32]),
-        judged: impl Fn(usize) -> bool,
-        (memory, errors): (&mut Memory, &mut Errors),
-    ) {
-        let features = self.measured.ncols();
-        memory.fit(features);
-        errors.0.iter_mut().for_each(|of_view| {
-            of_view.clear();
-            of_view.resize(features, f32::NAN);
-        });
-        let at = |values: &[f32], feature: usize| values.get(feature).copied().unwrap_or(f32::NAN);
-        let clock = self.clock.get(row).copied().unwrap_or(0.0);
-        for (feature, level) in memory.levels.iter_mut().enumerate() {
-            let Some(value) = self.measured.get((row, feature)).copied() else {
-                continue;
-            };
-            if !judged(feature) {
-                continue;
-            }
-            for (view, of_view) in View::ALL.into_iter().zip(&mut errors.0) {
-                let error = match view {
-                    View::Autoencoder => at(network, feature),
-                    View::Ahead => (value - at(expected, feature)).abs(),
-                    View::Shape => at(shape, feature),
-                    View::Daily => baseline.away(feature, value, clock, level, self.pace),
-                };
-                if let Some(slot) = of_view.get_mut(feature) {
-                    *slot = error;
-                }
-            }
-        }
-    }
-
-    /// What is usual at the time of a row, at this level (spreads).
-    pub fn usual(&self, baseline: &Baseline, row: usize, feature: usize, level: f32) -> f32 {
-        let clock = self.clock.get(row).copied().unwrap_or(0.0);
-        baseline.usual(feature, clock, level)
-    }
-
-    /// Part of a day between two rows.
-    pub fn part_of_day(&self) -> f64 {
-        f64::from(self.pace)
-    }
-}
 
 /// What the alarms' threshold depends on, for one entity of `entities`.
 pub fn rule(config: &Config, entities: usize) -> Rule {
@@ -217,39 +104,33 @@ pub fn learn_views(
     Ok(views)
 }
 
-/// How far the newest training rows are from what was expected of them: the mean square over the features, in scaled units, by
-/// entity and time. The forecast has learned from these rows too.
+/// How far a training row is from what was expected of it.
+pub struct Residual {
+    /// Whose row.
+    pub entity: Entity,
+    /// Its time.
+    pub time: Time,
+    /// The mean square over the features, in scaled units.
+    pub mean_square: f64,
+}
+
+/// The residuals of the newest training rows. The forecast has learned from these rows too.
 ///
 /// # Errors
 /// [`LearnError::Zone`] for an unknown time zone.
-pub fn residuals(
-    prepared: &Prepared,
-    config: &Config,
-) -> Result<Vec<((Entity, Time), f64)>, LearnError> {
+pub fn residuals(prepared: &Prepared, config: &Config) -> Result<Vec<Residual>, LearnError> {
     let learner = Learner::new(prepared, config)?;
     let clocks = learner.clocks(prepared);
     let baselines = learner.baselines(prepared, &clocks);
     let mut found = Vec::new();
     for ((entity, baseline), stretches) in baselines.iter().zip(prepared.stretches.values()) {
         for (stretch, rows) in learner.newest(stretches) {
-            let first = stretch.grid.len() - rows;
-            let values = stretch.segment.values.view();
-            let clock = calendar::clock(&stretch.grid, &learner.zone);
-            let seen = Seen::new(baseline, values, clock, learner.step());
-            let mut expected = Vec::new();
-            for row in first..stretch.grid.len() {
-                seen.expect(baseline, row, &mut expected);
-                let observed = stretch.segment.observed.row(row);
-                let errors = seen.distances(baseline, row, &expected);
-                let errors = errors.zip(observed).filter(|(_, observed)| **observed);
-                let squares: Vec<f64> = errors
-                    .map(|(error, _)| error * error)
-                    .filter(|square| square.is_finite())
-                    .collect();
-                if !squares.is_empty() && stretch.segment.broken.get(row) == Some(&false) {
-                    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
-                    found.push(((entity.clone(), stretch.grid.time(row)), mean));
-                }
+            for (time, mean_square) in learner.residuals(baseline, stretch, rows) {
+                found.push(Residual {
+                    entity: entity.clone(),
+                    time,
+                    mean_square,
+                });
             }
         }
     }
@@ -465,6 +346,33 @@ impl<'a> Learner<'a> {
             medians: [0.0; VIEWS],
             levels: vec![0.0; self.features],
         }
+    }
+
+    /// Times and mean squares of the residuals of the newest `rows` of a stretch; rows that may not be learned from, or of
+    /// which nothing was expected, are left out.
+    fn residuals(&self, baseline: &Baseline, stretch: &Stretch, rows: usize) -> Vec<(Time, f64)> {
+        let (grid, segment) = (&stretch.grid, &stretch.segment);
+        let clock = calendar::clock(grid, &self.zone);
+        let seen = Seen::new(baseline, segment.values.view(), clock, self.step());
+        let mut expected = Vec::new();
+        let mut found = Vec::new();
+        for row in grid.len() - rows..grid.len() {
+            if segment.broken.get(row) != Some(&false) {
+                continue;
+            }
+            seen.expect(baseline, row, &mut expected);
+            let distances = seen.distances(baseline, row, &expected);
+            let squares: Vec<f64> = distances
+                .zip(segment.observed.row(row))
+                .filter(|(distance, observed)| **observed && distance.is_finite())
+                .map(|(distance, _)| distance * distance)
+                .collect();
+            if !squares.is_empty() {
+                let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+                found.push((grid.time(row), mean));
+            }
+        }
+        found
     }
 
     /// The errors of the newest `rows` of a stretch, in order; rows that may not be learned from are left out.

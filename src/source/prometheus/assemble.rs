@@ -230,6 +230,7 @@ mod tests {
             unit: Unit::Percent,
             direction: Direction::Above,
             limit: Some(90.0),
+            counter: false,
             key: Key::new(&SourceConfig::default(), "", &[], alias, 10),
         }
     }

@@ -164,7 +164,8 @@ impl JudgeRules {
     }
 
     /// The same rules for a model that has learned from `known`: one that knows less than an hour raises an alarm only for
-    /// what is far outside of everything it has seen and lasts, and an incident that goes on is soon the new normal.
+    /// what is far outside of everything it has seen and lasts, however rare it is, and an incident that goes on is soon the
+    /// new normal.
     #[must_use]
     pub fn for_model_of(self, known: Duration) -> Self {
         if known >= YOUNG {
@@ -193,6 +194,11 @@ impl JudgeRules {
             linger,
             ..self
         }
+    }
+
+    /// Whether the model knows less than an hour.
+    pub(super) const fn is_young(&self) -> bool {
+        self.is_young
     }
 
     /// Columns of the schema.

@@ -158,7 +158,9 @@ impl Judge {
         let mut gates = vec![threshold_gate(rules, scored.score)];
         let mut excused = Vec::new();
         if candidate {
-            gates.extend(scored.ruling.map(budget_gate));
+            // A young model has seen too little to say what is rare: what is far outside of it and lasts is an alarm.
+            let ruling = scored.ruling.filter(|_| !rules.is_young());
+            gates.extend(ruling.map(budget_gate));
             let asked = self.asked(rules, &scored);
             gates.extend(asked.0);
             excused = asked.1;

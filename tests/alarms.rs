@@ -18,6 +18,7 @@ use pulsewatch::detect::gates::JudgeRules;
 use pulsewatch::detect::incident::{IncidentChange, Tracker};
 use pulsewatch::detect::judge::{Judge, Row, Scored};
 use pulsewatch::detect::maintenance::Windows;
+use pulsewatch::detect::threshold::Ruling;
 use pulsewatch::domain::{
     Direction, Entity, Feature, FeatureVerdict, Gate, Incident, IncidentState, RowState, Schema,
     Time, Unit, Verdict,
@@ -61,6 +62,8 @@ struct Way {
     judge: Judge,
     tracker: Tracker,
     usual: Arc<[Option<Usual>]>,
+    /// What recent calm makes of every row.
+    ruling: Option<Ruling>,
 }
 
 impl Way {
@@ -70,6 +73,7 @@ impl Way {
             judge: Judge::new(Entity::sole()),
             tracker: Tracker::new(Entity::sole()),
             usual: Arc::from([]),
+            ruling: None,
         }
     }
 
@@ -91,7 +95,7 @@ impl Way {
             .collect();
         let row = Row::Scored(Scored {
             time,
-            ruling: None,
+            ruling: self.ruling,
             score,
             alarm: score,
             mse: score,
@@ -635,6 +639,28 @@ fn a_model_that_knows_minutes_raises_no_alarm_for_load_and_one_for_an_outage() {
         first_alarm(&mut young(minutes, &rates, &served), 60, short),
         None
     );
+}
+
+#[test]
+fn what_is_extreme_and_lasts_is_an_alarm_of_a_young_model_in_turmoil_too() {
+    // Everything else has been restless: the budget would let nothing pass.
+    let restless = Ruling {
+        excess: 1.7,
+        threshold: 3.8,
+    };
+    let first = |known: u64| {
+        let usual = [seen(6.0, 17.0), seen(50.0, 100.0)];
+        let mut way = young(
+            Duration::from_mins(known),
+            &[Unit::Percent, Unit::Percent],
+            &usual,
+        );
+        way.ruling = Some(restless);
+        // Memory fills up while a build runs.
+        first_alarm(&mut way, 30, |_| vec![(60.8, 6.0, 0.6), (100.0, 50.0, 0.4)])
+    };
+    assert_eq!(first(46), Some(4));
+    assert_eq!(first(60), None);
 }
 
 #[test]

@@ -133,8 +133,11 @@ mod tests {
         assert_eq!(config.history_too_short(2), None);
         config.entities.weights = Weights::Own;
         assert!(config.history_too_short(2).is_some());
+        // The forecast alone is learned too.
         config.autoencoder.enabled = false;
-        assert_eq!(config.history_too_short(1), None);
+        assert!(config.history_too_short(2).is_some());
+        config.forecast.enabled = false;
+        assert_eq!(config.history_too_short(2), None);
         config.autoencoder.enabled = true;
         config.history.period = Span::secs(14 * 86_400);
         let period = |from: &str, to: &str| Period {

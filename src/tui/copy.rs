@@ -6,7 +6,7 @@ use crate::domain::{EntityView, Incident, Label, Snapshot, Time, Unit};
 
 use super::state::{Panel, Place, UiState};
 use super::text::{left, number, percent, width};
-use super::view::plot::{Window, floor, raised};
+use super::view::plot::{Ends, Window};
 use super::view::{Moment, between, pointed, why_words};
 
 /// Most bytes: in base64 these are 64 KiB, which is what terminals take at the least.
@@ -109,19 +109,21 @@ fn at(state: &UiState, entity: &EntityView, window: &Window<'_>, time: Time) -> 
     let moment = Moment::at(time, entity, window, (column, &plot));
     let row = window.grid.row(time);
     let time = row.map_or(time, |row| window.grid.time(row));
-    let floor = floor(feature);
-    let ahead = moment
-        .ahead
-        .and_then(|(yhat, lower, upper)| ranged(unit, (yhat, raised(lower, floor), upper)));
+    let ends = Ends::of(feature);
+    let ahead = moment.ahead.and_then(|(yhat, lower, upper)| {
+        let (lower, upper) = ends.cut((lower, upper));
+        ranged(unit, (yhat, lower, upper))
+    });
     let shown = match (ahead, moment.value) {
         (Some(ahead), _) => format!("forecast {ahead}"),
         (None, Some(value)) => format!("value {}", unit.show(value)),
         (None, None) => "no value".into(),
     };
     let mut words = vec![format!("{} {time} {shown}", named(entity, column)?)];
-    let band = moment
-        .part
-        .map(|p| (p.expected, raised(p.lower, floor), p.upper));
+    let band = moment.part.map(|p| {
+        let (lower, upper) = ends.cut((p.lower, p.upper));
+        (p.expected, lower, upper)
+    });
     let expected = band.and_then(|band| ranged(unit, band));
     words.extend(expected.map(|expected| format!("expected {expected}")));
     if let Some(score) = moment.score {

@@ -20,7 +20,7 @@ use self::axes::{Cross, Stretch};
 use super::chart::Chart;
 use super::pane::{figures, fill};
 use super::pen::{Pen, Segment, boxed, centered};
-use super::plot::{Plot, Window, floor, latest, raised};
+use super::plot::{Ends, Plot, Window, latest};
 
 pub use self::moment::{Moment, between, parts, pointed, verdict_before};
 pub use self::ruler::Ruler;
@@ -194,10 +194,10 @@ impl Detail<'_> {
     /// What was expected of the feature, row by row, as far as verdicts are kept.
     fn band(&self) -> Band {
         let rows = self.window.grid.len();
-        let floor = floor(self.feature);
-        if let Some((mut lower, upper)) = self.window.history_band(self.entity, self.column) {
-            for end in &mut lower {
-                *end = raised(*end, floor);
+        let ends = Ends::of(self.feature);
+        if let Some((mut lower, mut upper)) = self.window.history_band(self.entity, self.column) {
+            for (lower, upper) in lower.iter_mut().zip(&mut upper) {
+                (*lower, *upper) = ends.cut((*lower, *upper));
             }
             return Band { lower, upper };
         }
@@ -215,7 +215,7 @@ impl Detail<'_> {
             };
             let slots = (band.lower.get_mut(row), band.upper.get_mut(row));
             if let (Some(lower), Some(upper)) = slots {
-                (*lower, *upper) = (raised(part.lower, floor), part.upper);
+                (*lower, *upper) = ends.cut((part.lower, part.upper));
             }
         }
         band

@@ -13,7 +13,7 @@ use crate::tui::theme::Theme;
 
 use super::detail::between;
 use super::pen::{Pen, Segment, bar, block, boxed, centered, point, table};
-use super::plot::{floor, latest, raised};
+use super::plot::{Ends, latest};
 
 /// Draws the table in the order that was chosen.
 ///
@@ -346,8 +346,10 @@ impl Table<'_> {
         if columns.band > 0 {
             let verdict = self.entity.latest.as_ref();
             let part = verdict.and_then(|verdict| verdict.features.get(column));
-            let band =
-                part.and_then(|part| between(unit, raised(part.lower, floor(feature)), part.upper));
+            let band = part.and_then(|part| {
+                let (lower, upper) = Ends::of(feature).cut((part.lower, part.upper));
+                between(unit, lower, upper)
+            });
             pen.figure(band.as_deref().unwrap_or("–"), columns.band, theme.dim);
         }
         if columns.error {

@@ -18,7 +18,7 @@ use super::detail::between;
 use super::hints;
 use super::log::{blame, lasting, peak, sign};
 use super::pen::{Pen, Segment, bar, row};
-use super::plot::{floor, raised};
+use super::plot::Ends;
 
 /// Columns of a number.
 const NUMBER: u16 = 11;
@@ -160,7 +160,8 @@ impl<'a> Shown<'a> {
             .enumerate()
             .find(|(_, feature)| feature.feature.name == part.feature);
         let unit = found.map_or(&Unit::None, |(_, feature)| &feature.feature.unit);
-        let floor = found.map_or(f64::NEG_INFINITY, |(_, feature)| floor(feature));
+        let ends = found.map_or(Ends::NONE, |(_, feature)| Ends::of(feature));
+        let (lower, upper) = ends.with(part.value).cut((part.lower, part.upper));
         let latest = entity.and_then(|entity| entity.latest.as_deref());
         let now = latest
             .filter(|verdict| incident.is_open() && verdict.score.is_some())
@@ -172,8 +173,7 @@ impl<'a> Shown<'a> {
             counts: counts(entity, incident, part),
             value: unit.show(part.value),
             expected: unit.show(part.expected),
-            band: between(unit, raised(part.lower, floor), part.upper)
-                .unwrap_or_else(|| "–".into()),
+            band: between(unit, lower, upper).unwrap_or_else(|| "–".into()),
             now,
         }
     }

@@ -328,22 +328,68 @@ impl Trend {
     }
 }
 
-/// What a band does not reach below: zero for a metric that has never been below it in what is at hand, but for a
-/// temperature, which can well be.
-pub fn floor(feature: &FeatureView) -> f64 {
-    let may_be_negative = feature.feature.unit == Unit::Celsius
-        || feature.values.iter().any(|value| value < 0.0)
-        || !feature.values.iter().any(f64::is_finite);
-    if may_be_negative {
-        f64::NEG_INFINITY
-    } else {
-        0.0
-    }
+/// Values that a band does not reach over, to both sides.
+#[derive(Clone, Copy)]
+pub struct Ends {
+    low: f64,
+    high: f64,
 }
 
-/// The lower end of a band, not below `floor`; unknown stays unknown.
-pub fn raised(lower: f64, floor: f64) -> f64 {
-    if lower < floor { floor } else { lower }
+impl Ends {
+    /// Those of a metric that is not known.
+    pub const NONE: Self = Self {
+        low: f64::NEG_INFINITY,
+        high: f64::INFINITY,
+    };
+
+    /// Zero for a metric that has never been below it in what is at hand, but for a temperature, which can well be; and what
+    /// its unit ends at for one that has never been above that.
+    pub fn of(feature: &FeatureView) -> Self {
+        let (unit, values) = (&feature.feature.unit, &feature.values);
+        if !values.iter().any(f64::is_finite) {
+            return Self::NONE;
+        }
+        let may_be_negative = *unit == Unit::Celsius || values.iter().any(|value| value < 0.0);
+        let full = unit
+            .full()
+            .filter(|full| !values.iter().any(|value| value > *full));
+        Self {
+            low: if may_be_negative {
+                f64::NEG_INFINITY
+            } else {
+                0.0
+            },
+            high: full.unwrap_or(f64::INFINITY),
+        }
+    }
+
+    /// The same for a value that may be of a time which is not at hand any more: ends that it is beyond are none.
+    pub fn with(self, value: f64) -> Self {
+        Self {
+            low: if value < self.low {
+                f64::NEG_INFINITY
+            } else {
+                self.low
+            },
+            high: if value > self.high {
+                f64::INFINITY
+            } else {
+                self.high
+            },
+        }
+    }
+
+    /// A band's ends within these; unknown ones stay unknown.
+    pub fn cut(self, (lower, upper): (f64, f64)) -> (f64, f64) {
+        let within = |end: f64| {
+            if end.is_nan() {
+                end
+            } else {
+                end.clamp(self.low, self.high)
+            }
+        };
+        (within(lower), within(upper))
+    }
 }
 
 /// The newest known value among the last few rows, and whether it is the very newest row's.
@@ -373,6 +419,21 @@ mod tests {
             hot: Vec::new(),
             forecast: None,
         }
+    }
+
+    #[test]
+    fn bands_end_where_their_metric_does() {
+        let ends = Ends {
+            low: 0.0,
+            high: 100.0,
+        };
+        assert_eq!(ends.cut((-12.0, 198.0)), (0.0, 100.0));
+        assert_eq!(ends.cut((20.0, 30.0)), (20.0, 30.0));
+        let (lower, upper) = ends.cut((f64::NAN, f64::NAN));
+        assert!(lower.is_nan() && upper.is_nan());
+        // A value of an hour that is not at hand any more was beyond them.
+        assert_eq!(ends.with(150.0).cut((-12.0, 198.0)), (0.0, 198.0));
+        assert_eq!(ends.with(-3.0).cut((-12.0, 198.0)), (-12.0, 100.0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::tui::theme::Theme;
 use crate::tui::zone::Zone;
 
 use super::super::pen::{Segment, row};
-use super::super::plot::{Plot, Window, floor, raised};
+use super::super::plot::{Ends, Plot, Window};
 
 /// What is known of one feature at one moment; what is not is `None`.
 pub struct Moment<'a> {
@@ -139,12 +139,10 @@ pub fn readout(
             vec![Span::styled(name, theme.dim), shown],
         ));
     };
-    let floor = floor(feature);
-    let band = moment
-        .part
-        .map(|part| (raised(part.lower, floor), part.upper));
+    let ends = Ends::of(feature);
+    let band = moment.part.map(|part| ends.cut((part.lower, part.upper)));
     if let Some((yhat, lower, upper)) = moment.ahead {
-        let lower = raised(lower, floor);
+        let (lower, upper) = ends.cut((lower, upper));
         known(
             0,
             "forecast ",

@@ -9,7 +9,7 @@ use crate::tui::lists::counts;
 use crate::tui::state::{Focus, UiState};
 
 use super::super::detail::{parts, pointed, verdict_before};
-use super::super::plot::{Window, floor, raised};
+use super::super::plot::{Ends, Window};
 
 /// What is explained.
 pub enum Subject<'a> {
@@ -161,14 +161,16 @@ impl Part {
     ) -> Option<Self> {
         let view = entity.features.get(column)?;
         let feature = &view.feature;
+        let ends = Ends::of(view).with(part.value);
+        let (lower, upper) = ends.cut((part.lower, part.upper));
         Some(Self {
             name: feature.name.to_string(),
             unit: feature.unit.clone(),
             share: part.share,
             value: part.value,
             expected: part.expected,
-            lower: raised(part.lower, floor(view)),
-            upper: part.upper,
+            lower,
+            upper,
             counts: !verdict.excused.contains(&column),
         })
     }
@@ -178,14 +180,16 @@ impl Part {
             let mut features = entity.features.iter();
             features.find(|f| f.feature.name == part.feature)
         });
+        let ends = feature.map_or(Ends::NONE, Ends::of).with(part.value);
+        let (lower, upper) = ends.cut((part.lower, part.upper));
         Self {
             name: part.feature.to_string(),
             unit: feature.map(|f| f.feature.unit.clone()).unwrap_or_default(),
             share: part.share,
             value: part.value,
             expected: part.expected,
-            lower: raised(part.lower, feature.map_or(f64::NEG_INFINITY, floor)),
-            upper: part.upper,
+            lower,
+            upper,
             counts: counts(entity, incident, part),
         }
     }

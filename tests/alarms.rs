@@ -664,6 +664,19 @@ fn what_is_extreme_and_lasts_is_an_alarm_of_a_young_model_in_turmoil_too() {
 }
 
 #[test]
+fn a_row_that_is_judged_once_more_has_the_verdict_that_it_had() {
+    let outage = [(0.0, 100.0, 1.0)];
+    let mut way = young(Duration::from_mins(12), &[Unit::None], &[seen(100.0, 30.0)]);
+    for row in 0..5 {
+        let time = Time::from_secs(row * 60);
+        let first = way.row(time, 4.0, &outage).0;
+        let again = way.row(time, 4.0, &outage).0;
+        assert_eq!(first, again, "row {row}");
+        assert_eq!(first.is_anomaly, row == 4);
+    }
+}
+
+#[test]
 fn what_a_young_model_calls_an_incident_is_the_new_normal_after_a_quarter_of_an_hour() {
     let mut way = young(Duration::from_mins(12), &[Unit::None], &[seen(100.0, 30.0)]);
     let mut ended = None;

@@ -250,6 +250,46 @@ async fn an_answer_without_parts_is_taken_and_said_to_be_so() {
     assert!(error.to_string().contains("status is `odd`"), "{error}");
 }
 
+/// Passes what is configured and refuses all else.
+struct Guard {
+    passes: bool,
+}
+
+impl Answers for Guard {
+    fn answer(&mut self, request: Request) -> Reply {
+        let is_own = request.body.contains("query=up&");
+        if is_own || self.passes {
+            good()
+        } else {
+            Reply::status(403, "", "not this query")
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_what_it_repeats_is_waited_for() {
+    let server = Server::saying(Guard { passes: false }).await;
+    let mut config = config(&server.url());
+    config.step = Span::secs(15);
+    let source = source_of(&config, &["up"]);
+    let usual = Duration::from_secs(30);
+    recent(&source, None).await.unwrap();
+    assert_eq!(source.settling(), usual);
+    // Asked again a minute later: what it answers then is no time.
+    server.change(|guard| guard.passes = true);
+    let look = async |secs: i64| {
+        let now = Time::from_secs(START + 600 + secs);
+        source.recent(now, now, now, None).await.unwrap();
+        source.settling()
+    };
+    assert_eq!(look(30).await, usual);
+    assert_eq!(look(61).await, Duration::ZERO);
+    server.change(|guard| guard.passes = false);
+    assert_eq!(look(4000).await, Duration::ZERO, "what was known is kept");
+    config.step = Span::secs(60);
+    assert_eq!(source_of(&config, &["up"]).settling(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn a_clock_that_is_behind_is_said_with_what_to_set() {
     // A day before the times that are asked for, or the same.

@@ -439,7 +439,7 @@ fn another_format_wrong_shapes_and_bad_numbers_are_refused() {
 fn a_bundle_that_contradicts_itself_is_not_written() {
     type Change = fn(&mut Bundle);
     let changes: [(Change, &str); 5] = [
-        (|b| b.networks.clear(), "no network"),
+        (|b| b.networks.clear(), "neither a network"),
         (|b| b.schema = schema(&["cpu", "memory"]), "a network"),
         (|b| b.schema = schema(&["cpu", "cpu", "x"]), "one name"),
         (|b| b.calibration.threshold_mse = 0.0, "threshold"),

@@ -186,7 +186,7 @@ async fn a_counter_whose_samples_are_further_apart_than_rows_is_said() {
     let [said] = batch.warnings.as_slice() else {
         panic!("{:?}", batch.warnings);
     };
-    for words in ["`slow`", "120 s apart", "rows 60 s", "rate("] {
+    for words in ["`slow`", "120 s apart", "rows are 60 s", "rate("] {
         assert!(said.contains(words), "{said}");
     }
 }

@@ -291,6 +291,12 @@ fn estimate(config: &Config, series: usize, rows: Option<f64>) -> Estimate {
         * windows
         * config.autoencoder.window as f64
         * config.autoencoder.epochs as f64;
+    // The forecast alone is learned in a moment.
+    let work = if config.autoencoder.enabled {
+        work
+    } else {
+        0.0
+    };
     let values = rows * series as f64;
     Estimate {
         series,

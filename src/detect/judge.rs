@@ -240,7 +240,9 @@ impl Judge {
         let enters = if before.is_some() { rules.exit } else { 1.0 };
         let stays = is_candidate(score) || (before.is_some() && score >= enters);
         (stays && passed).then(|| Run {
-            rows: before.map_or(0, |run| run.rows) + 1,
+            // A row that is judged once more is in it already.
+            rows: before.map_or(0, |run| run.rows)
+                + u64::from(before.is_none_or(|run| time > run.last)),
             last: time,
         })
     }

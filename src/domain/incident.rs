@@ -131,10 +131,4 @@ impl Incident {
     pub fn is_past(&self) -> bool {
         self.state == IncidentState::Past
     }
-
-    /// An operator has said something of it.
-    #[must_use]
-    pub const fn is_spoken_of(&self) -> bool {
-        self.acknowledged || self.label.is_some()
-    }
 }

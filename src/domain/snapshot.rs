@@ -42,7 +42,7 @@ pub struct AppView {
     pub mode: Option<String>,
     /// Most points of a series that are shown, on the screen and in JSON: `[ui] max_points`.
     pub max_points: usize,
-    /// Models are trained: `[autoencoder] enabled`.
+    /// Models are trained: the autoencoder or the forecast is on.
     pub trains: bool,
 }
 

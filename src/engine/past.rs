@@ -113,10 +113,14 @@ pub fn judge(job: &Job, cancel: &AtomicBool) -> Result<Past, EngineError> {
     }
     match halves(job, span, &past.incidents, cancel) {
         Ok(halves) => judge_by(job, span, &halves, cancel),
-        Err(EngineError::Learn(
-            LearnError::TooLittle { .. } | LearnError::Nothing(_) | LearnError::Calibrate(_),
-        )) => Ok(in_force("half of it is too little to learn from")),
-        Err(error) => Err(error),
+        Err(error @ EngineError::Learn(LearnError::Train(TrainError::Cancelled))) => Err(error),
+        Err(EngineError::Learn(LearnError::TooLittle { .. })) => {
+            Ok(in_force("half of it is too little to learn from"))
+        }
+        Err(error) => {
+            tracing::debug!("halves of the history can't be learned from: {error}");
+            Ok(in_force("a half of it can't be learned from"))
+        }
     }
 }
 
@@ -204,7 +208,8 @@ fn is_cheap(job: &Job) -> bool {
     let own = work(&job.config.autoencoder, features, rows.div_ceil(networks));
     let own = own.and_then(|own| own.checked_mul(networks));
     let usual = work(&AutoencoderConfig::default(), 20, usize::MAX);
-    let is_quick = own.zip(usual).is_some_and(|(own, usual)| own <= usual);
+    let is_quick = job.scorer.bundle.networks.is_empty()
+        || own.zip(usual).is_some_and(|(own, usual)| own <= usual);
     is_quick && rows.saturating_mul(features) <= CELLS
 }
 
@@ -278,7 +283,7 @@ fn mark(track: &mut Track, known: &[Incident], entity: &Entity, schema: &Schema)
     }
 }
 
-/// The incidents as past ones; where the halves meet, those that touch are one.
+/// The incidents as past ones; those within a cooldown of one another are one, as where the halves meet.
 fn joined(found: Vec<Incident>, config: &Config) -> Vec<Incident> {
     let cooldown = super::judging::span(config) / 2;
     let cooldown = cooldown.max(config.detect.cooldown.0);

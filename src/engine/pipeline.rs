@@ -336,6 +336,7 @@ impl Pipeline {
             }
         }
         self.judged = Some(due);
+        self.live_from = self.live_from.filter(|from| *from <= due);
         self.tell_set_back(judged, due);
     }
 
@@ -443,6 +444,8 @@ impl Pipeline {
             .is_some_and(|old| !same_names(old, &schema));
         if others {
             self.carry_over(&schema);
+            // Its columns are others.
+            self.past = None;
         }
         self.scorer = Some(scorer);
         self.set_schema(&schema);

@@ -285,11 +285,11 @@ impl Watched {
             if let Some(score) = track.score(row) {
                 self.scores.amend(age, score);
             }
-            if track.is_anomalous(row) {
-                self.anomalous.amend(age, 1.0);
-            }
-            for column in track.carriers(row) {
-                self.mark(column, age);
+            // Both ways: what the past of an earlier model was marked for is no more.
+            let mark = |is_marked: bool| f64::from(u8::from(is_marked));
+            self.anomalous.amend(age, mark(track.is_anomalous(row)));
+            for (at, column) in self.columns.iter_mut().enumerate() {
+                column.anomalous.amend(age, mark(track.is_about(row, at)));
             }
         }
     }

@@ -55,7 +55,7 @@ pub struct SourceStatus {
     of_look: Vec<String>,
     /// Warnings of the latest fetch of history.
     of_history: Vec<String>,
-    /// Warnings that were written to the log, and when; at most [`LOGGED`].
+    /// Warnings that were written to the log, without their figures, and when; at most [`LOGGED`].
     said: BTreeMap<String, Time>,
 }
 
@@ -163,7 +163,7 @@ impl SourceStatus {
         self.show_warnings();
     }
 
-    /// A model with columns of its own has come into force: the next look tells which series have none.
+    /// Another model has come into force: the next look tells which series it has no column for.
     pub fn has_new_columns(&mut self) {
         self.unknown = None;
         self.show_warnings();
@@ -193,8 +193,10 @@ impl SourceStatus {
             .retain(|_, at| *at <= now && now.since(*at) < SAID);
         let mut unsaid = Vec::new();
         for text in &self.view.warnings {
-            if self.said.len() < LOGGED && !self.said.contains_key(text) {
-                self.said.insert(text.clone(), now);
+            // The same warning may have other figures.
+            let key: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+            if self.said.len() < LOGGED && !self.said.contains_key(&key) {
+                self.said.insert(key, now);
                 unsaid.push(text.clone());
             }
         }

@@ -24,6 +24,9 @@ impl Pipeline {
             Some(frame.slice(first, grid.len()))
         };
         let frames: Vec<Frame> = self.entities.values().filter_map(frame).collect();
+        if frames.is_empty() {
+            return Ok(None);
+        }
         Ok(Some(Job {
             version: version.to_owned(),
             known: self.known_live(&frames)?,

@@ -312,10 +312,11 @@ impl Client {
                 }
                 Err(trouble) => trouble,
             };
-            if !matches!(
+            let is_unreachable = matches!(
                 trouble.error,
                 SourceError::Connect(_) | SourceError::Timeout(_)
-            ) {
+            );
+            if !is_unreachable || matches!(trouble.cure, Cure::Slow(_)) {
                 health.answered();
             }
             if trouble.cure == Cure::Renew && !renewed && self.renew() {

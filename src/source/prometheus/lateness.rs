@@ -61,7 +61,7 @@ impl Lateness {
         {
             return text;
         }
-        let text = samples_late((client, queries), (now, step), collection).await;
+        let text = samples_late((client, queries), (now, step, latency), collection).await;
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, text.clone()));
         text
     }
@@ -80,10 +80,10 @@ pub(super) fn clock_behind(client: &Client, now: Time, latency: Duration) -> Opt
     })
 }
 
-/// What is to be said of samples that there were lately, but not now.
+/// What is to be said of samples that there were lately, but none that rows wait for.
 pub(super) async fn samples_late(
     (client, queries): (&Client, &[Query]),
-    (now, step): (Time, Duration),
+    (now, step, latency): (Time, Duration, Duration),
     collection: &Collection,
 ) -> Option<String> {
     let least = u64::try_from(REACH.as_millis() / ROWS).unwrap_or(u64::MAX);
@@ -101,12 +101,16 @@ pub(super) async fn samples_late(
             break;
         }
     }
-    // A row without a newer sample repeats the one before it, so that sample may be as old again.
-    let late = now.since(newest?) + LOOKBACK;
+    let age = now.since(newest?);
+    if age <= latency + step * 2 {
+        return None;
+    }
+    // A row without a newer sample repeats the one before it: the sample itself may be older by the lookback.
+    let late = age + LOOKBACK;
     Some(format!(
         "the newest samples of {} are {} old; if they always come so late, set [source] latency_offset = \"{}m\"",
         client.shown(),
-        length(now.since(newest?)),
+        length(age),
         minutes(late)
     ))
 }

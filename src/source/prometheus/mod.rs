@@ -247,7 +247,7 @@ impl PrometheusSource {
         let apart = periods.find_map(|values| standing::apart(values, self.step))?;
         let (apart, step) = (apart.as_secs(), self.step.as_secs());
         Some(format!(
-            "query `{}`: counter = true, but its samples are about {apart} s apart and its rows {step} s: rates are 0 in some rows and too high in others; set [source] step to {apart} s or more, or ask for rate(…) instead",
+            "query `{}`: counter = true, but its samples are about {apart} s apart, or it rises only that often, and its rows are {step} s apart: rates are 0 in some rows and too high in others; set [source] step to {apart} s or more, or ask for rate(…) instead",
             query.alias
         ))
     }

@@ -1,6 +1,7 @@
 //! What a check of the configuration wants to know of the server.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 
@@ -118,7 +119,8 @@ impl PrometheusSource {
         self.settling.measure(&self.client, now, collection).await;
         let length = self.settling.length();
         let mut notes = Vec::new();
-        if length > self.client.section().latency_offset.0 {
+        // Measured in whole seconds, with one to spare.
+        if length > self.client.section().latency_offset.0 + Duration::from_secs(1) {
             notes.push(format!(
                 "it repeats older values for its newest {} s: rows wait that long",
                 length.as_secs()
@@ -127,7 +129,8 @@ impl PrometheusSource {
         let mut late = lateness::clock_behind(&self.client, now, self.waited());
         if late.is_none() && queries.iter().all(|query| query.series == 0) {
             let server = (&self.client, &*self.queries);
-            late = lateness::samples_late(server, (now, self.step), collection).await;
+            late =
+                lateness::samples_late(server, (now, self.step, self.waited()), collection).await;
         }
         notes.extend(late);
         notes

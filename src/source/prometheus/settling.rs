@@ -4,14 +4,12 @@
 //! parameter `latency_offset` for it, others do not know it. A value that is judged is judged for good, so such times are not
 //! asked for. `time()` shows what a server does, whatever its version and settings: its value at a time is that time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::client::Client;
 use super::collection::Collection;
-use super::retry::Trouble;
 use crate::domain::{Grid, Time};
-use crate::source::SourceError;
 
 /// From this step on no value is repeated.
 const COARSE: Duration = Duration::from_mins(1);
@@ -25,11 +23,24 @@ const REACH: usize = 120;
 /// A measurement holds this long: the server may be upgraded or set otherwise.
 const VALID: Duration = Duration::from_hours(1);
 
+/// A server that could not be asked is asked again after this long.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// Measurements that differ by no more are the same: the server's clock and the way to it waver.
+const WAVER: Duration = Duration::from_secs(2);
+
 /// What is known of one server.
 pub(super) struct Settling {
     step: Duration,
-    /// When it was measured last, and what for.
-    measured: Mutex<Option<(Time, Duration)>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// When it is asked again; `None` before it was asked.
+    again: Option<Time>,
+    /// The last measurement; `None` before there was one.
+    length: Option<Duration>,
 }
 
 impl Settling {
@@ -37,8 +48,12 @@ impl Settling {
     pub fn new(step: Duration) -> Self {
         Self {
             step,
-            measured: Mutex::default(),
+            known: Mutex::default(),
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long before now the newest time is that has a value of its own.
@@ -46,14 +61,17 @@ impl Settling {
         if self.step >= COARSE {
             return Duration::ZERO;
         }
-        let measured = *self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        measured.map_or(USUAL, |(_, length)| length)
+        self.known().length.unwrap_or(USUAL)
     }
 
-    /// Asks the server at `now`, unless that is known. A server that can't be asked keeps what was known of it.
+    /// Asks the server at `now`, unless that is known. One that can't be asked, or passes no such query, keeps what was known
+    /// of it: a row that waits too long is late, one that waits too short is wrong.
     pub async fn measure(&self, client: &Client, now: Time, collection: &Collection) {
-        let measured = *self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = measured.is_some_and(|(at, _)| at <= now && now.since(at) < VALID);
+        let before = *self.known();
+        // A clock that was set back asks anew.
+        let is_known = before
+            .again
+            .is_some_and(|again| now < again && again.since(now) <= VALID);
         if self.step >= COARSE || is_known {
             return;
         }
@@ -61,28 +79,27 @@ impl Settling {
         let last = Grid::align(now, second);
         let start = last - second.saturating_mul(u32::try_from(REACH).unwrap_or(u32::MAX));
         let grid = Grid::new(start, second, REACH + 1);
-        let length = match client.range("time()", grid, collection).await {
-            Ok(told) => told
-                .data
-                .series
-                .values()
-                .next()
-                .map_or(Duration::ZERO, |values| repeated(&grid, values)),
-            // A proxy may let pass only queries of its own kind.
-            Err(Trouble {
-                error: SourceError::Query(_),
-                ..
-            }) => Duration::ZERO,
-            Err(_) => return,
+        let Ok(told) = client.range("time()", grid, collection).await else {
+            self.known().again = Some(now + AGAIN);
+            return;
         };
-        if length > Duration::ZERO && measured.is_none_or(|(_, before)| before != length) {
+        let values = told.data.series.values().next();
+        let found = values.map_or(Duration::ZERO, |values| repeated(&grid, values));
+        let same = before
+            .length
+            .filter(|before| before.abs_diff(found) <= WAVER);
+        let length = same.map_or(found, |same| same.max(found));
+        if length > Duration::ZERO && same.is_none() {
             tracing::info!(
                 server = client.shown(),
                 seconds = length.as_secs(),
-                "the server repeats older values at its newest times; rows are waited for as long"
+                "the server repeats older values at its newest times; rows wait as long"
             );
         }
-        *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, length));
+        *self.known() = Known {
+            again: Some(now + VALID),
+            length: Some(length),
+        };
     }
 }
 

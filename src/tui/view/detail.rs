@@ -196,6 +196,12 @@ impl Detail<'_> {
         let rows = self.window.grid.len();
         let ends = Ends::of(self.feature);
         if let Some((mut lower, mut upper)) = self.window.history_band(self.entity, self.column) {
+            // Far back it may have been where it has not been lately.
+            let ends = self
+                .plot
+                .values
+                .iter()
+                .fold(ends, |ends, value| ends.with(*value));
             for (lower, upper) in lower.iter_mut().zip(&mut upper) {
                 (*lower, *upper) = ends.cut((*lower, *upper));
             }

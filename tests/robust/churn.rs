@@ -282,9 +282,9 @@ fn newcomer(lift: f64) -> (Option<i64>, bool) {
 
 #[test]
 fn an_entity_that_the_model_has_not_learned_from_is_measured_by_its_own_rows_too() {
-    // Another level than all that was learned is no alarm, whatever the model makes of it.
-    assert_eq!(newcomer(60.0), (None, true));
-    // One like the others is found after five rows of the jump.
+    // Another level than all that was learned is no alarm, whatever the model makes of it; five rows of the jump from there are.
+    assert_eq!(newcomer(60.0), (Some(64), true));
+    // So they are of one that is like the others.
     assert_eq!(newcomer(0.0).0, Some(64));
 }
 
